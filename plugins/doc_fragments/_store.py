@@ -1,0 +1,89 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Options of the store and of runs, in step with ``STORE_SPEC`` and ``RUN_SPEC`` of ``_core/store.py``."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """C(ops.runbooks._store) for every module with a store, C(ops.runbooks._store.run) for those that take locks."""
+
+    DOCUMENTATION = r"""
+options:
+  store:
+    description:
+      - Where backups and everything that belongs to them are kept.
+      - V(s3://bucket) or V(s3://bucket/prefix) for Amazon S3 or a compatible service, V(file:///absolute/directory) for
+        a directory, which is made where the directory above it exists.
+    type: str
+    required: true
+  state_store:
+    description:
+      - Where locks and run records are kept, if not in O(store).
+      - Needed where O(store) does not honour conditional writes (C(If-None-Match) on PUT).
+    type: str
+  environment:
+    description:
+      - The environment, such as V(production). It is the first part of every key in the store.
+    type: str
+    required: true
+  name:
+    description:
+      - The name of what is worked on, within O(environment). Playbooks pass the inventory host's name.
+      - For a database it is not PostgreSQL's name of it.
+    type: str
+    required: true
+  access_key:
+    description:
+      - The access key of the S3 store.
+      - Without it the credentials are found as by boto3, that is in E(AWS_ACCESS_KEY_ID) and its kin, the profile, or
+        the role of the machine.
+    type: str
+  secret_key:
+    description:
+      - The secret key that belongs to O(access_key).
+    type: str
+  session_token:
+    description:
+      - The session token that belongs to O(access_key), where the credentials are temporary.
+    type: str
+  profile:
+    description:
+      - The profile of the AWS configuration files to use.
+    type: str
+  region:
+    description:
+      - The region of the bucket.
+    type: str
+  endpoint_url:
+    description:
+      - The URL of an S3 service other than Amazon's.
+    type: str
+  addressing_style:
+    description:
+      - How the bucket is addressed, in the path of the URL (V(path)) or in its host name (V(virtual)).
+      - V(auto) is V(virtual) where the bucket's name allows it.
+    type: str
+    choices: [auto, path, virtual]
+    default: auto
+requirements:
+  - boto3 >= 1.36 (for S3 stores)
+"""
+
+    RUN = r"""
+options:
+  run_id:
+    description:
+      - The identity of the run that this task belongs to. Tasks of one run share their locks and their run record.
+      - Without it the task is a run of its own.
+    type: str
+  lock_lease:
+    description:
+      - How long a lock outlives its holder, as a duration such as V(120s) or V(5m), at least V(5s).
+      - While the module works it renews its locks every third of this time. After a crash nobody else gets the lock
+        before this time is over.
+    type: str
+    default: 120s
+"""

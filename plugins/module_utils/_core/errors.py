@@ -1,0 +1,108 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one exception family of the collection (private to ops.runbooks).
+
+Low layers raise :class:`RunbookError`; only the runner turns it into a failed task. An error is one sentence for a
+person (what was attempted, on what, why, what to do) and a code for a machine. Each code is registered here with its
+meaning, and ``docs/failure_codes.md`` is generated from this table, so that an unregistered code cannot leave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+#: Every stable ``failure.code`` and what it means. A code is never renamed or reused; new ones are appended.
+FAILURE_CODES: dict[str, str] = {
+    # input
+    "invalid_parameter": "A parameter, or a combination of parameters, is not usable as given.",
+    "connection_ambiguous": "The connection was described in two ways at once.",
+    "connection_empty": "A connection variable was given but is empty.",
+    "connection_missing": "No connection was described and none could be found in the environment.",
+    # the run
+    "controller_gone": "The ansible process that started the module has ended, so the module did too.",
+    "internal_error": "The collection met a situation that it does not handle; nothing is known about the cause.",
+    "leaking_settings": "A setting of ansible would keep or print the secrets that the module was given.",
+    "library_missing": "A Python library that the module needs is not installed for the interpreter that runs it.",
+    "lock_held": "Another run holds the lock of this resource.",
+    "lock_lost": "The lock was taken over while the run was working; the run stopped before its next effect.",
+    "python_too_old": "The Python that runs the module is older than the collection supports.",
+    "run_aborted": "The run was told to stop (signal or timeout) and stopped before its next effect.",
+    # the store
+    "document_too_new": "A document in the store was written by a newer release of the collection.",
+    "object_corrupt": "An object in the store is not what its manifest says it is.",
+    "object_missing": "An object that should be in the store is not there.",
+    "store_binding_mismatch": "The name is bound to another server or database than the one that was reached.",
+    "store_credentials": "The credentials for the store are missing, incomplete, expired or unknown to it.",
+    "store_denied": "The store refused an action for lack of permission.",
+    "store_failed": "The store answered with an error that is not one of the others.",
+    "store_full": "The store has no space left.",
+    "store_missing": "The bucket or directory of the store does not exist.",
+    "store_not_conditional": "The store does not honour conditional writes, which locks need.",
+    "store_unreachable": "The store could not be reached.",
+    # PostgreSQL
+    "backup_not_found": "No backup answers the request.",
+    "backup_protected": "The backup may not be deleted.",
+    "backup_unusable": "The backup exists but cannot be used for this.",
+    "database_changing": "Tables kept changing while the backup tried to lock them.",
+    "database_missing": "The database does not exist on the server that was reached.",
+    "disk_free_unknown": "The free space of a protected server could not be read and was not stated.",
+    "disk_too_small": "The server has less free space than the restore needs.",
+    "dump_failed": "pg_dump ended with an error.",
+    "extension_missing": "The target server does not offer an extension that the backup needs.",
+    "locale_missing": "The target server does not have the locale or the locale provider that the backup needs.",
+    "login_denied": "The server refused the login.",
+    "pooler_refused": "The connection goes through a transaction pooler, which cannot carry a backup.",
+    "privilege_missing": "The role lacks a right that the work needs.",
+    "restore_failed": "pg_restore ended with an error.",
+    "restore_mismatch": "The restored database differs from the manifest.",
+    "role_missing": "Roles that the backup names do not exist on the target server.",
+    "row_security": "Row level security would hide rows from the role that takes the backup.",
+    "server_failed": "The database server answered with an error that is not one of the others.",
+    "server_too_old": "The target server is older than the server that the backup came from.",
+    "server_unreachable": "The database server could not be reached.",
+    "target_occupied": "The target database exists already.",
+    "timed_out": "The work did not end within its time limit.",
+    "tool_failed": "A command line tool could not be started or ended with an error.",
+    "tool_missing": "A command line tool of the right version was not found.",
+}
+
+
+@dataclass(slots=True)
+class RunbookError(Exception):
+    """A failure that a person can act upon.
+
+    ``attempted`` completes "could not ..." (``back up the database``); ``object`` names what it was done to, with host
+    and database where there is one; ``reason`` says why, ``remedy`` what to do now. All four are redacted by the
+    runner, yet none may be built from a secret. ``details`` goes into ``failure`` beside them.
+    """
+
+    code: str
+    attempted: str
+    object: str
+    reason: str
+    remedy: str
+    details: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.code not in FAILURE_CODES:
+            raise ValueError(f"failure code {self.code!r} is not registered")
+        # Not super(): a slotted dataclass is a new class, which zero-argument super() does not know.
+        Exception.__init__(self, self.message)
+
+    @property
+    def message(self) -> str:
+        """The one sentence that a person reads."""
+        return f"Could not {self.attempted} ({self.object}): {self.reason.rstrip('.')}. {self.remedy}"
+
+    def as_failure(self) -> dict[str, Any]:
+        """The ``failure`` object of a task result."""
+        failure: dict[str, Any] = {
+            "code": self.code,
+            "attempted": self.attempted,
+            "object": self.object,
+            "remedy": self.remedy,
+        }
+        return {**(self.details or {}), **failure}

@@ -1,0 +1,57 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Argument specs as values that merge (private to ops.runbooks).
+
+The rules that belong to options (``required_if`` and its kin) travel with them, so that a module's spec is the sum of
+the fragments it uses, in the same order as its documentation fragments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArgumentSpec:
+    """What AnsibleModule wants to know about options, as one immutable value."""
+
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    mutually_exclusive: tuple[tuple[str, ...], ...] = ()
+    required_together: tuple[tuple[str, ...], ...] = ()
+    required_one_of: tuple[tuple[str, ...], ...] = ()
+    required_if: tuple[tuple[Any, ...], ...] = ()
+    required_by: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def merge(self, *others: ArgumentSpec) -> ArgumentSpec:
+        """The sum of specs; an option that two of them declare is a mistake of ours and raises ``ValueError``."""
+        merged: dict[str, Any] = {}
+        for name in (each.name for each in fields(self)):
+            value = getattr(self, name)
+            for other in others:
+                addition = getattr(other, name)
+                if isinstance(value, dict):
+                    if twice := sorted(set(value) & set(addition)):
+                        raise ValueError(f"declared twice: {', '.join(twice)}")
+                    value = {**value, **addition}
+                else:
+                    value = value + addition
+            merged[name] = value
+        return ArgumentSpec(**merged)
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments for AnsibleModule."""
+        return {
+            "argument_spec": self.options,
+            "mutually_exclusive": [list(group) for group in self.mutually_exclusive],
+            "required_together": [list(group) for group in self.required_together],
+            "required_one_of": [list(group) for group in self.required_one_of],
+            "required_if": [list(rule) for rule in self.required_if],
+            "required_by": {key: list(value) for key, value in self.required_by.items()},
+        }
+
+    def secret_names(self) -> frozenset[str]:
+        """The options whose values must never leave the module."""
+        return frozenset(name for name, option in self.options.items() if option.get("no_log"))
