@@ -1,0 +1,377 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The head of a pg_dump custom-format archive: read it, and rewrite it (private to ops.runbooks).
+
+An archive is a header, a table of contents and then blocks of data. Everything up to the first block is the *head*: it
+names each object with its owner and its SQL. Reading it tells which tables an archive holds and which roles it needs,
+without a server; rewriting it changes owners and statements while the data streams through untouched, which pg_restore
+has no option for.
+
+The layout is that of PostgreSQL's ``pg_backup_archiver.c`` (``ReadHead``, ``ReadToc``, ``ReadInt``, ``ReadStr``,
+``ReadOffset``), archive versions 1.12 (PostgreSQL 9.0) to 1.16 (17 and 18). An archive is input from outside: every
+length is checked against what has really arrived, and against :data:`HEAD_LIMIT`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+
+#: The first bytes of every custom-format archive.
+MAGIC = b"PGDMP"
+#: The archive versions that this file knows. PostgreSQL 14 and 15 write 1.14, 16 writes 1.15, 17 and 18 write 1.16.
+OLDEST, NEWEST = (1, 12), (1, 16)
+#: No table of contents of a sane database is larger (a million objects with 1 KiB of SQL each).
+HEAD_LIMIT = 1 << 30
+
+_CUSTOM_FORMAT = 1
+_CHUNK = 1 << 16
+_INT_BYTES = 4
+_OFFSET_SIZES = (4, 8)
+_OFFSET_SET = 2
+_ALGORITHMS = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
+_SECTIONS = {1: "none", 2: "pre-data", 3: "data", 4: "post-data"}
+
+
+class Readable(Protocol):
+    """All that reading a head asks of a stream."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a field lies in the head, as bytes ``[start, end)``."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the table of contents. ``None`` strings are those that the archive leaves out."""
+
+    dump_id: int
+    desc: str
+    tag: str
+    section: str
+    namespace: str | None
+    owner: str | None
+    defn: str | None
+    copy: str | None
+    tablespace: str | None
+    table_am: str | None
+    has_data: bool
+    depends_on: tuple[int, ...]
+    defn_span: Span
+    owner_span: Span
+    offset_span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Everything before the data. ``raw`` are its bytes, ``beyond`` what was read past it and belongs to the data."""
+
+    version: tuple[int, int]
+    compression: str
+    database: str
+    server_version: str
+    dump_version: str
+    codec: str
+    entries: tuple[Entry, ...]
+    raw: bytes
+    beyond: bytes
+
+    def tables_with_data(self) -> frozenset[tuple[str, str]]:
+        """Schema and name of each table whose rows the archive holds."""
+        return frozenset((entry.namespace or "", entry.tag) for entry in self.entries if entry.desc == "TABLE DATA")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What an entry shall say instead; ``None`` leaves a field as it is. An empty owner means "whoever restores"."""
+
+    owner: str | None = None
+    defn: str | None = None
+
+
+def read_head(stream: Readable, name: str) -> Head:
+    """Read the head from the beginning of ``stream``; ``name`` is the object's, for messages.
+
+    Raises ``object_corrupt`` where this is no whole head, ``backup_unusable`` where its version is a newer one.
+    """
+    reader = _Reader(stream, name)
+    if reader.take(len(MAGIC)) != MAGIC:
+        raise reader.corrupt("it does not begin like an archive of pg_dump's custom format")
+    version = _read_version(reader)
+    compression = _read_sizes(reader, version)
+    for _field in range(7):
+        reader.integer()  # seconds, minutes, hours, day, month, year, daylight saving time
+    database, server_version, dump_version = reader.string(), reader.string(), reader.string()
+    count = reader.integer()
+    if count < 0:
+        raise reader.corrupt(f"it claims {count} entries")
+    raw_entries = [_read_entry(reader, version) for _number in range(count)]
+    codec = _codec(raw_entries)
+    return Head(
+        version=version,
+        compression=compression,
+        database=_text(database, codec) or "",
+        server_version=_text(server_version, codec) or "",
+        dump_version=_text(dump_version, codec) or "",
+        codec=codec,
+        entries=tuple(_decode(raw, codec) for raw in raw_entries),
+        raw=reader.consumed(),
+        beyond=reader.beyond(),
+    )
+
+
+def rewrite_head(head: Head, changes: Mapping[int, Change]) -> bytes:
+    """The bytes of the head with ``changes`` (by dump id) applied; without any, exactly the bytes that were read."""
+    edits: list[tuple[Span, bytes]] = []
+    for entry in head.entries:
+        change = changes.get(entry.dump_id)
+        if change is None:
+            continue
+        if change.defn is not None:
+            edits.append((entry.defn_span, _encode_string(change.defn, head.codec)))
+        if change.owner is not None:
+            edits.append((entry.owner_span, _encode_string(change.owner, head.codec)))
+    growth = sum(len(new) - (span.end - span.start) for span, new in edits)
+    if growth:
+        edits += [(entry.offset_span, _moved(head.raw, entry.offset_span, growth)) for entry in head.entries]
+    return _apply(head.raw, edits)
+
+
+def _apply(raw: bytes, edits: list[tuple[Span, bytes]]) -> bytes:
+    parts: list[bytes] = []
+    done = 0
+    for span, new in sorted(edits, key=lambda edit: edit[0].start):
+        parts += [raw[done : span.start], new]
+        done = span.end
+    parts.append(raw[done:])
+    return b"".join(parts)
+
+
+def _moved(raw: bytes, span: Span, by: int) -> bytes:
+    """A data offset after the head has grown; archives that were written to a pipe have none."""
+    flag, digits = raw[span.start], raw[span.start + 1 : span.end]
+    if flag != _OFFSET_SET:
+        return raw[span.start : span.end]
+    return bytes((flag,)) + (int.from_bytes(digits, "little") + by).to_bytes(len(digits), "little")
+
+
+def _encode_string(text: str, codec: str) -> bytes:
+    body = text.encode(codec, "surrogateescape")
+    return b"\0" + len(body).to_bytes(_INT_BYTES, "little") + body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RawEntry:
+    """An entry before it is known in which encoding it is written."""
+
+    dump_id: int
+    has_data: bool
+    section: int
+    strings: Mapping[str, bytes | None]
+    depends_on: tuple[int, ...]
+    spans: Mapping[str, Span]
+
+
+class _Reader:
+    """Takes fields from a stream and remembers every byte, so that the head can be written again."""
+
+    def __init__(self, stream: Readable, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._buffer = bytearray()
+        self.position = 0
+        self.offset_size = 8
+
+    def take(self, count: int) -> bytes:
+        """The next ``count`` bytes. Memory follows what really arrives, never what a length field claims."""
+        end = self.position + count
+        if end > HEAD_LIMIT:
+            raise self.corrupt("its table of contents is larger than any real one")
+        while len(self._buffer) < end:
+            chunk = self._stream.read(_CHUNK)
+            if not chunk:
+                raise self.corrupt("it ends within its table of contents")
+            self._buffer += chunk
+        taken = bytes(self._buffer[self.position : end])
+        self.position = end
+        return taken
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def integer(self) -> int:
+        """A sign byte (0 is plus) and four bytes, least significant first."""
+        sign, digits = self.byte(), self.take(_INT_BYTES)
+        value = int.from_bytes(digits, "little")
+        return -value if sign else value
+
+    def string(self) -> bytes | None:
+        """A length and that many bytes; a negative length stands for none."""
+        length = self.integer()
+        return None if length < 0 else self.take(length)
+
+    def offset(self) -> None:
+        """A flag and the place of the entry's data; only its span is of interest."""
+        self.take(1 + self.offset_size)
+
+    def consumed(self) -> bytes:
+        return bytes(self._buffer[: self.position])
+
+    def beyond(self) -> bytes:
+        return bytes(self._buffer[self.position :])
+
+    def corrupt(self, reason: str) -> RunbookError:
+        return RunbookError(
+            code="object_corrupt",
+            attempted="read the table of contents of an archive",
+            object=self._name,
+            reason=reason,
+            remedy="Use another backup, and keep this object for examination.",
+        )
+
+    def too_new(self, version: tuple[int, int]) -> RunbookError:
+        return RunbookError(
+            code="backup_unusable",
+            attempted="read the table of contents of an archive",
+            object=self._name,
+            reason=f"it is of archive version {_dotted(version)}, known are versions up to {_dotted(NEWEST)}",
+            remedy="Use a release of ops.runbooks that knows the pg_dump which wrote it.",
+        )
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def _read_version(reader: _Reader) -> tuple[int, int]:
+    version = (reader.byte(), reader.byte())
+    reader.byte()  # revision
+    if version > NEWEST:
+        raise reader.too_new(version)
+    if version < OLDEST:
+        raise reader.corrupt(f"it claims archive version {_dotted(version)}, which no supported pg_dump writes")
+    return version
+
+
+def _read_sizes(reader: _Reader, version: tuple[int, int]) -> str:
+    """The sizes of numbers, the format and the compression, whose name is returned."""
+    int_size, reader.offset_size = reader.byte(), reader.byte()
+    if int_size != _INT_BYTES or reader.offset_size not in _OFFSET_SIZES:
+        raise reader.corrupt(f"it claims integers of {int_size} and offsets of {reader.offset_size} bytes")
+    if (form := reader.byte()) != _CUSTOM_FORMAT:
+        raise reader.corrupt(f"it is an archive of another format ({form}) than pg_dump's custom format")
+    if version >= (1, 15):
+        algorithm = reader.byte()
+        if algorithm not in _ALGORITHMS:
+            raise reader.corrupt(f"it claims an unknown compression ({algorithm})")
+        return _ALGORITHMS[algorithm]
+    return "gzip" if reader.integer() != 0 else "none"
+
+
+def _read_entry(reader: _Reader, version: tuple[int, int]) -> _RawEntry:
+    dump_id = reader.integer()
+    if dump_id <= 0:
+        raise reader.corrupt(f"entry id {dump_id} is out of range")
+    has_data = reader.integer() != 0
+    strings: dict[str, bytes | None] = {}
+    spans: dict[str, Span] = {}
+
+    def strings_of(*names: str) -> None:
+        for name in names:
+            start = reader.position
+            strings[name] = reader.string()
+            spans[name] = Span(start, reader.position)
+
+    strings_of("catalogue", "oid", "tag", "desc")
+    section = reader.integer()
+    strings_of("defn", "drop", "copy", "namespace", "tablespace")
+    if version >= (1, 14):
+        strings_of("table_am")
+    if version >= (1, 16):
+        reader.integer()  # relkind
+    strings_of("owner", "with_oids")
+    depends_on: list[int] = []
+    while (dependency := reader.string()) is not None:
+        if not dependency.isdigit():
+            raise reader.corrupt(f"entry {dump_id} names a dependency that is no number")
+        depends_on.append(int(dependency))
+    start = reader.position
+    reader.offset()
+    spans["offset"] = Span(start, reader.position)
+    return _RawEntry(
+        dump_id=dump_id,
+        has_data=has_data,
+        section=section,
+        strings=strings,
+        depends_on=tuple(depends_on),
+        spans=spans,
+    )
+
+
+def _decode(raw: _RawEntry, codec: str) -> Entry:
+    return Entry(
+        dump_id=raw.dump_id,
+        desc=_text(raw.strings["desc"], codec) or "",
+        tag=_text(raw.strings["tag"], codec) or "",
+        section=_SECTIONS.get(raw.section, "none"),
+        namespace=_text(raw.strings["namespace"], codec),
+        owner=_text(raw.strings["owner"], codec),
+        defn=_text(raw.strings["defn"], codec),
+        copy=_text(raw.strings["copy"], codec),
+        tablespace=_text(raw.strings["tablespace"], codec),
+        table_am=_text(raw.strings.get("table_am"), codec),
+        has_data=raw.has_data,
+        depends_on=raw.depends_on,
+        defn_span=raw.spans["defn"],
+        owner_span=raw.spans["owner"],
+        offset_span=raw.spans["offset"],
+    )
+
+
+def _text(value: bytes | None, codec: str) -> str | None:
+    return None if value is None else value.decode(codec, "surrogateescape")
+
+
+#: PostgreSQL's encoding names where Python's differ by more than spelling (PostgreSQL manual, section 24.3.1).
+_CODECS = {
+    "SQL_ASCII": "utf-8",
+    "UTF8": "utf-8",
+    "EUC_JIS_2004": "euc_jis_2004",
+    "EUC_TW": "latin-1",
+    "MULE_INTERNAL": "latin-1",
+    "SJIS": "cp932",
+    "UHC": "cp949",
+    **{f"LATIN{n}": f"iso8859-{part}" for n, part in enumerate((1, 2, 3, 4, 9, 10, 13, 14, 15, 16), start=1)},
+}
+
+
+def _codec(entries: list[_RawEntry]) -> str:
+    """Python's name of the encoding in which the archive is written; bytes survive whichever it is."""
+    for entry in entries:
+        if entry.strings["desc"] == b"ENCODING":
+            name = (entry.strings["defn"] or b"").decode("ascii", "replace").split("'")[1:2]
+            return _python_codec(name[0] if name else "UTF8")
+    return "utf-8"
+
+
+def _python_codec(name: str) -> str:
+    if name in _CODECS:
+        return _CODECS[name]
+    candidate = name.replace("WIN", "cp", 1) if name.startswith("WIN") else name
+    try:
+        "".encode(candidate)
+    except LookupError:
+        return "latin-1"
+    return candidate

@@ -1,0 +1,306 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The operation behind postgres_backup (private to ops.runbooks)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any, ClassVar
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core import binding
+from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
+from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import Budget, part_size_for
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import (
+    catalog,
+    pooler,
+    removal,
+    rights,
+    scope,
+    tools,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import (
+    BackupPlan,
+    Compression,
+    Observed,
+    Reached,
+    Request,
+    Work,
+    check_same,
+    compression,
+    describe,
+    is_of,
+    plan_backup,
+    request,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import (
+    CONNECTION_SPEC,
+    Connector,
+    Session,
+    connector,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import KINDS, Manifest
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import sweep
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
+
+BACKUP_SPEC = ArgumentSpec(
+    options={
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "backup_id": {"type": "str"},
+        "max_age": {"type": "str"},
+        "backup_schedule": {"type": "str"},
+        "backup_time_zone": {"type": "str", "default": "UTC"},
+        "kind": {"type": "str", "choices": list(KINDS)},
+        "schemas": {"type": "list", "elements": "str", "default": []},
+        "tables": {"type": "list", "elements": "str", "default": []},
+        "exclude_tables": {"type": "list", "elements": "str", "default": []},
+        "exclude_table_data": {"type": "list", "elements": "str", "default": []},
+        "compression": {"type": "str", "choices": ["auto", "zstd", "gzip", "none"], "default": "auto"},
+        "compression_level": {"type": "int"},
+        "include_globals": {"type": "bool", "default": False},
+        "encryption": {"type": "str", "choices": ["none", "sse-s3", "sse-kms"], "default": "none"},
+        "kms_key_id": {"type": "str"},
+        "bindir": {"type": "list", "elements": "path", "default": []},
+        "timeout": {"type": "str"},
+        "lock_wait_timeout": {"type": "str", "default": "60s"},
+        "row_counts": {"type": "str", "choices": ["auto", "exact", "none"], "default": "auto"},
+        "row_counts_max_bytes": {"type": "int", "default": 1024**3},
+        "adopt": {"type": "bool", "default": False},
+        "force": {"type": "bool", "default": False},
+    },
+    mutually_exclusive=(("backup_id", "backup_schedule"), ("schemas", "tables")),
+    required_if=(
+        ("state", "present", ("backup_id", "max_age", "backup_schedule"), True),
+        ("state", "absent", ("backup_id",)),
+    ),
+)
+
+
+class PostgresBackup(Operation[Any, Plan]):
+    """A backup exists under its identity, or does not."""
+
+    noun: ClassVar[str] = "backup"
+    spec: ClassVar[ArgumentSpec] = ArgumentSpec().merge(BACKUP_SPEC, CONNECTION_SPEC, STORE_SPEC, RUN_SPEC)
+
+    def __init__(self, params: Mapping[str, Any], context: Context) -> None:
+        super().__init__(params, context)
+        self._started = context.clock.now()
+        self._reached: Reached | None = None
+        self._proven = False
+        self._tools: dict[tuple[str, int], Tool] = {}
+        self._zstd: bool | None = None
+
+    # the things at hand, each made when it is first needed
+
+    @cached_property
+    def wanted(self) -> Request:
+        """The request; its identity is that of the run's start, however often the world is observed."""
+        return request(self.params, self._started)
+
+    @cached_property
+    def backups(self) -> Backups:
+        """The backups under this name."""
+        return Backups(self.store, self.params["environment"], self.params["name"], self.context)
+
+    @cached_property
+    def connector(self) -> Connector:
+        """The way to the database."""
+        return connector(self.params, self.context)
+
+    @cached_property
+    def session(self) -> Session:
+        """The session that observes."""
+        return self.connector.open()
+
+    # observe
+
+    def observe(self) -> Observed | removal.Doomed:
+        """See ``operation.Operation``."""
+        if self.params["state"] == "absent":
+            return removal.observe(self.backups, self.params["backup_id"], self.context)
+        wanted = self.wanted
+        reached = self._reach()
+        bound = self._bound(reached)
+        existing = self._existing(wanted, reached)
+        return Observed(
+            reached=reached,
+            store_url=self.store.url,
+            now=self._now(),
+            existing=existing,
+            indexed=existing is not None and self.backups.indexed(existing),
+            work=None if existing else self._work(wanted, reached, bound),
+        )
+
+    def _reach(self) -> Reached:
+        """Connect and see where that leads, with statements that do no harm through any pooler."""
+        session = self.session
+        self._reached = Reached(
+            endpoint=session.endpoint,
+            server=self.connector.server(session),
+            database=catalog.database(session),
+            role=session.value("SELECT current_user::text", attempted="ask for the role"),
+            source=self.connector.address.source,
+        )
+        return self._reached
+
+    def _bound(self, reached: Reached) -> bool:
+        """Whether the name is bound to what was reached; another binding is refused, unless it may be replaced."""
+        identity = self.connector.identity(reached.server, reached.database.name)
+        name = (self.store, self.wanted.environment, self.wanted.name)
+        if not self.params["adopt"]:
+            return binding.check(*name, identity) is not None
+        found = binding.read(*name)
+        return found is not None and found.is_to(identity)
+
+    def _existing(self, wanted: Request, reached: Reached) -> Manifest | None:
+        """The backup that satisfies the request: the one of that id, else a young one where age is what counts."""
+        if wanted.by_id and (manifest := self.backups.manifest(wanted.backup_id)) is not None:
+            check_same(manifest, wanted, reached)
+            return manifest
+        if wanted.max_age is None:
+            return None
+        newest = self.backups.newest(wanted.selection.hash, since=self._now() - wanted.max_age)
+        if newest is None or not is_of(newest, reached):
+            return None
+        return newest
+
+    def _now(self) -> datetime:
+        """The database server's clock, by which snapshots are dated."""
+        now: datetime = self.session.value("SELECT clock_timestamp()", attempted="read the server's clock")
+        return now
+
+    def _work(self, wanted: Request, reached: Reached, bound: bool) -> Work:
+        """All that a new backup needs, or the failure that tells what is missing; nothing is written."""
+        session = self.session
+        if not self._proven:
+            pooler.require_session(self.connector, session)
+            session.prepare_for_work(wanted.lock_wait_timeout)
+            self._proven = True
+        contents = scope.choose(scope.read_relations(session), wanted.selection, standby=reached.server.in_recovery)
+        rights.check(
+            contents,
+            role=reached.role,
+            unreadable_large_objects=catalog.unreadable_large_objects(session) if contents.large_objects else 0,
+            where=reached.endpoint.label,
+        )
+        pg_dump = self._tool("pg_dump", reached)
+        method = self._compression(pg_dump)
+        part_size = part_size_for(reached.database.bytes, method.method)
+        budget = Budget()
+        budget.fit(part_size)
+        return Work(
+            scope=contents,
+            pg_dump=pg_dump,
+            pg_restore=self._tool("pg_restore", reached),
+            pg_dumpall=self._tool("pg_dumpall", reached) if wanted.include_globals else None,
+            compression=method,
+            part_size=part_size,
+            memory_budget=budget.total,
+            memory_budget_raised=budget.raised_to is not None,
+            bound=bound,
+        )
+
+    def _tool(self, name: str, reached: Reached) -> Tool:
+        """One of the server's own major version, looked for once."""
+        key = (name, reached.server.major)
+        if key not in self._tools:
+            environment = self.connector.tool_environment()
+            self._tools[key] = tools.find(
+                name,
+                reached.server.major,
+                bindir=self.params["bindir"],
+                environment=environment,
+                context=self.context,
+            )
+        return self._tools[key]
+
+    def _compression(self, pg_dump: Tool) -> Compression:
+        wanted = self.params["compression"]
+        if self._zstd is None:
+            asked = wanted in ("auto", "zstd")
+            environment = self.connector.tool_environment()
+            self._zstd = asked and tools.writes_zstd(pg_dump, environment, self.context)
+        described = f"{pg_dump.path} ({pg_dump.version})"
+        return compression(wanted, self.params["compression_level"], zstd=self._zstd, tool=described)
+
+    # plan, act
+
+    def plan(self, state: Observed | removal.Doomed) -> Plan:
+        """See ``operation.Operation``."""
+        if isinstance(state, removal.Doomed):
+            return removal.plan_removal(state, force=self.params["force"])
+        return plan_backup(self.wanted, state)
+
+    def resources(self, plan: Plan) -> tuple[str, ...]:
+        """See ``operation.Operation``."""
+        return (f"database/{self.params['name']}",)
+
+    def act(self, state: Observed | removal.Doomed, plan: Plan) -> Mapping[str, Any]:
+        """See ``operation.Operation``."""
+        if isinstance(plan, removal.RemovalPlan):
+            return removal.act(self.backups, plan, self.context)
+        if isinstance(state, removal.Doomed) or not isinstance(plan, BackupPlan):
+            raise TypeError("state and plan are of two different operations")
+        if state.existing is not None:
+            self.backups.write_index(state.existing)
+            return plan.result
+        if state.work is None:
+            raise ValueError("nothing was prepared")
+        manifest = self._make(state, state.work)
+        return describe(manifest, state.reached, store_url=self.store.url, now=self._now(), work=state.work)
+
+    def _make(self, state: Observed, work: Work) -> Manifest:
+        from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_run import BackupRun
+
+        sweep(self.backups, self.context)
+        wanted, reached = self.wanted, state.reached
+        binding.bind(
+            self.store,
+            wanted.environment,
+            wanted.name,
+            self.connector.identity(reached.server, reached.database.name),
+            self.context,
+            adopt=self.params["adopt"],
+        )
+        return BackupRun(
+            wanted=wanted,
+            reached=reached,
+            work=work,
+            backups=self.backups,
+            connector=self.connector,
+            observer=self.session,
+            endpoint_url=self.params["endpoint_url"],
+            context=self.context,
+        ).run()
+
+    # failures
+
+    def context_of_failure(self) -> Mapping[str, Any]:
+        """Which backup, and which database was described or, once it was, reached."""
+        known: dict[str, Any] = {"environment": self.params["environment"], "name": self.params["name"]}
+        if "wanted" in self.__dict__:
+            known["id"] = self.wanted.backup_id
+        if "connector" in self.__dict__:
+            endpoint = self.connector.endpoint
+            known |= {"host": endpoint.host, "endpoint": endpoint.label, "database": {"name": endpoint.database}}
+            known["connection_source"] = self.connector.address.source
+        if self._reached is not None:
+            server, database = self._reached.server, self._reached.database
+            known["database"] = {
+                "name": database.name,
+                "oid": database.oid,
+                "server_version": server.version,
+                "system_identifier": server.system_identifier,
+            }
+        return known
+
+    def close(self) -> None:
+        """See ``operation.Operation``."""
+        if "connector" in self.__dict__:
+            self.connector.close()

@@ -1,0 +1,244 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Making a backup (private to ops.runbooks), once it is decided: lock, snapshot, dump, check, manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import new_token
+from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import Budget
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import catalog
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import (
+    Request,
+    Work,
+    check_same,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.by_hand import by_hand
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.coordinator import Coordinator, Examined, Held
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.dump import (
+    Dumper,
+    Stored,
+    check_contents,
+    restored_sequences,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
+    LargeObjectsFact,
+    Manifest,
+    ObjectFact,
+    SequenceFact,
+    TableFact,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import KINDS
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import Attempt
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+    from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import Reached
+    from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
+    from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dumped:
+    """What the time under the coordinator's locks has yielded."""
+
+    held: Held
+    examined: Examined
+    sequences: dict[int, catalog.SequenceState]
+    digests: Sequence[Stored]
+    roles: ObjectFact | None
+    durations: Mapping[str, float]
+
+
+class BackupRun:
+    """One backup in the making. ``observer`` is a session of its own, beside the coordinator's."""
+
+    def __init__(
+        self,
+        *,
+        wanted: Request,
+        reached: Reached,
+        work: Work,
+        backups: Backups,
+        connector: Connector,
+        observer: Session,
+        endpoint_url: str | None,
+        context: Context,
+    ) -> None:
+        self._wanted = wanted
+        self._reached = reached
+        self._work = work
+        self._backups = backups
+        self._connector = connector
+        self._observer = observer
+        self._endpoint_url = endpoint_url
+        self._context = context
+        self._token = new_token()
+        self._began = context.clock.monotonic()
+        self._budget = Budget()
+
+    def run(self) -> Manifest:
+        """The manifest of the backup: this run's own, or the winner's where another run was faster."""
+        wanted, clock = self._wanted, self._context.clock
+        with Attempt(self._backups, wanted.backup_id, self._token, clock.now(), self._context) as attempt:
+            manifest = self._manifest(self._dump(attempt))
+            attempt.keep()
+            if self._backups.write_manifest(manifest):
+                return manifest
+            attempt.discard()
+        winner = self._backups.by_id(wanted.backup_id)
+        check_same(winner, wanted, self._reached)
+        return winner
+
+    def _dump(self, attempt: Attempt) -> Dumped:
+        work, wanted = self._work, self._wanted
+        dumper = self._dumper()
+        timer = _Laps(self._context)
+        with Coordinator(self._connector, self._observer, wanted.selection, wanted.lock_wait_timeout) as coordinator:
+            held = coordinator.hold()
+            timer.lap("lock")
+            coordinator.examine(held, row_counts=wanted.row_counts, max_bytes=wanted.row_counts_max_bytes)
+            digest = dumper.archive(work.pg_dump, f"{attempt.prefix}database.dump", self._arguments(held))
+            roles = dumper.globals(work.pg_dumpall, f"{attempt.prefix}globals.sql") if work.pg_dumpall else None
+            timer.lap("dump")
+            examined = coordinator.examined(self._time_left())
+            timer.lap("count_after_dump")
+            sequences = catalog.sequences(self._observer, held.scope.sequences)
+        stored = [dumper.read_back(digest, work.pg_restore, role="whole")]
+        rows = [each for each in held.scope.tables if each.oid in held.scope.data]
+        check_contents(stored, rows, self._reached.endpoint.label)
+        timer.lap("read_back")
+        return Dumped(
+            held=held,
+            examined=examined,
+            sequences=sequences,
+            digests=stored,
+            roles=roles,
+            durations={**timer.laps, "count": examined.seconds},
+        )
+
+    def _dumper(self) -> Dumper:
+        wanted = self._wanted
+        limit = wanted.timeout
+        return Dumper(
+            store=self._backups.store,
+            connector=self._connector,
+            context=self._context,
+            encryption=wanted.encryption,
+            part_size=self._work.part_size,
+            budget=self._budget,
+            deadline=None if limit is None else self._began + limit.total_seconds(),
+        )
+
+    def _arguments(self, held: Held) -> list[str]:
+        """pg_dump's own wait for locks is bounded too: a session may queue for one between our lock and its."""
+        milliseconds = int(self._wanted.lock_wait_timeout.total_seconds() * 1000)
+        return [
+            self._work.compression.argument(self._work.pg_dump.major),
+            f"--snapshot={held.snapshot}",
+            f"--lock-wait-timeout={milliseconds}",
+            *held.scope.arguments,
+        ]
+
+    def _time_left(self) -> float | None:
+        limit = self._wanted.timeout
+        if limit is None:
+            return None
+        return max(self._began + limit.total_seconds() - self._context.clock.monotonic(), 0)
+
+    def _manifest(self, dumped: Dumped) -> Manifest:
+        wanted, facts, held = self._wanted, dumped.examined.facts, dumped.held
+        server = self._reached.server
+        archives = tuple(each.fact for each in dumped.digests)
+        total = self._context.clock.monotonic() - self._began
+        return Manifest(
+            backup_id=wanted.backup_id,
+            environment=wanted.environment,
+            name=wanted.name,
+            kind=wanted.kind,
+            run_token=self._token,
+            run_id=self._context.run_id,
+            created_at=self._context.clock.now(),
+            snapshot_at=held.snapshot_at,
+            snapshot_lsn=held.snapshot_lsn,
+            server=server,
+            tools={"pg_dump": self._work.pg_dump.version},
+            database=facts.database,
+            selection=wanted.selection,
+            roles=facts.roles,
+            extensions=facts.extensions,
+            archives=archives,
+            globals=dumped.roles,
+            tables=_tables(held, dumped.examined),
+            sequences=_sequences(dumped),
+            large_objects=facts.large_objects if held.scope.large_objects else LargeObjectsFact(count=0, bytes=0),
+            migration_head=facts.migration_head,
+            encryption=wanted.encryption.mode,
+            compression=self._work.compression.text,
+            durations={name: round(value, 3) for name, value in {**dumped.durations, "total": total}.items()},
+            restore_by_hand=by_hand(
+                store_url=self._backups.store.url,
+                endpoint_url=self._endpoint_url,
+                archive=archives[0],
+                roles=dumped.roles,
+                database=facts.database,
+                major=server.major,
+            ),
+        )
+
+
+class _Laps:
+    """How long each step took, in seconds."""
+
+    def __init__(self, context: Context) -> None:
+        self._clock = context.clock
+        self._last = self._clock.monotonic()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = self._clock.monotonic()
+        self.laps[name] = now - self._last
+        self._last = now
+
+
+def _tables(held: Held, examined: Examined) -> tuple[TableFact, ...]:
+    sizes = examined.facts.sizes
+    return tuple(
+        TableFact(
+            schema=each.name.schema,
+            name=each.name.name,
+            kind=KINDS[each.kind],
+            rows=examined.counts.get(each.oid),
+            rows_by="exact" if each.oid in examined.counts else "none",
+            bytes=sizes[each.oid].bytes if each.oid in sizes else 0,
+            data=each.oid in held.scope.data,
+            extension=each.extension,
+            row_security=each.row_security,
+            row_security_forced=each.row_security_forced,
+            policies=sizes[each.oid].policies if each.oid in sizes else (),
+        )
+        for each in held.scope.tables
+    )
+
+
+def _sequences(dumped: Dumped) -> tuple[SequenceFact, ...]:
+    """Those whose values the archive sets, and that were there before and after."""
+    restored = restored_sequences(dumped.digests)
+    before, after = dumped.held.sequences, dumped.sequences
+    return tuple(
+        SequenceFact(
+            schema=each.name.schema,
+            name=each.name.name,
+            before=before[each.oid].last,
+            after=after[each.oid].last,
+            increment=before[each.oid].increment,
+            cycle=before[each.oid].cycle,
+        )
+        for each in dumped.held.scope.sequences
+        if (each.name.schema, each.name.name) in restored and each.oid in before and each.oid in after
+    )

@@ -1,0 +1,317 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The backups of one database in the store: listing them, choosing one, their manifests (private to ops.runbooks).
+
+A backup is complete when its manifest exists. The index beside it is a set of empty keys which say the little that
+lists need, so that a thousand backups cost one request; it is a cache: whoever chooses a backup reads its manifest.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import ID
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
+    KINDS,
+    BackupEntry,
+    Manifest,
+    Selection,
+)
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+
+#: What may be said of a backup by a further index key. A backup has as many keys as it has marks, and one more.
+MARKS = ("proven", "suspect", "held")
+#: Where the newest backup is looked for first, since S3 lists only forwards in time.
+_RECENT = timedelta(days=35)
+_MOMENT = "%Y%m%dT%H%M%S%fZ"
+_HASH = re.compile(r"^[0-9a-f]{12}$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A backup as the index knows it: one entry, however many keys it has."""
+
+    entry: BackupEntry
+    marks: frozenset[str] = frozenset()
+
+    @property
+    def state(self) -> str:
+        """``suspect``, ``proven`` or ``complete``; suspicion outweighs a proof."""
+        for state in ("suspect", "proven"):
+            if state in self.marks:
+                return state
+        return "complete"
+
+    @property
+    def good(self) -> bool:
+        """Whether it counts as a backup at all: for ``latest``, ``max_age``, RPO and floors."""
+        return "suspect" not in self.marks
+
+    @property
+    def held(self) -> bool:
+        """Whether someone forbade to delete it."""
+        return "held" in self.marks
+
+
+def encode_entry(entry: BackupEntry) -> str:
+    """The last part of an index key: sorts by snapshot time, fields parted by dots, which none of them contains."""
+    moment = entry.snapshot_at.astimezone(UTC).strftime(_MOMENT)
+    fields = [moment, entry.backup_id, entry.kind, str(entry.bytes), entry.selection_hash]
+    return ".".join([*fields, entry.mark] if entry.mark else fields)
+
+
+def decode_entry(text: str) -> BackupEntry | None:
+    """The inverse of :func:`encode_entry`; None for a key that is not one of ours, which lists pass over."""
+    fields = text.split(".")
+    if len(fields) == 5:
+        fields.append("")
+    if len(fields) != 6:
+        return None
+    moment, backup_id, kind, size, selection_hash, mark = fields
+    try:
+        snapshot_at = datetime.strptime(moment, _MOMENT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    numbers = size.isascii() and size.isdigit() and _HASH.fullmatch(selection_hash)
+    if not (numbers and ID.fullmatch(backup_id) and kind in KINDS and mark in ("", *MARKS)):
+        return None
+    return BackupEntry(
+        backup_id=backup_id,
+        snapshot_at=snapshot_at,
+        kind=kind,
+        bytes=int(size),
+        selection_hash=selection_hash,
+        mark=mark,
+    )
+
+
+def entry_of(manifest: Manifest, mark: str = "") -> BackupEntry:
+    """The index entry that belongs to a manifest."""
+    return BackupEntry(
+        backup_id=manifest.backup_id,
+        snapshot_at=manifest.snapshot_at,
+        kind=manifest.kind,
+        bytes=manifest.bytes,
+        selection_hash=manifest.selection.hash,
+        mark=mark,
+    )
+
+
+def merge(entries: Iterable[BackupEntry]) -> Iterator[Listed]:
+    """One :class:`Listed` a backup, from entries in the order of their keys: those of one backup are neighbours."""
+    current: BackupEntry | None = None
+    marks: set[str] = set()
+    for entry in entries:
+        plain = replace(entry, mark="")
+        if current is not None and plain != current:
+            yield Listed(entry=current, marks=frozenset(marks))
+            marks = set()
+        current = plain
+        if entry.mark:
+            marks.add(entry.mark)
+    if current is not None:
+        yield Listed(entry=current, marks=frozenset(marks))
+
+
+def selection_hash(text: str) -> str | None:
+    """What the option ``selection`` means: ``whole``, ``any`` (None), or the hash of a partial selection."""
+    if text == "any":
+        return None
+    if text == "whole":
+        return Selection().hash
+    if _HASH.fullmatch(text):
+        return text
+    raise RunbookError(
+        code="invalid_parameter",
+        attempted="use selection",
+        object=repr(text),
+        reason="it is whole, any, or the twelve hex digits of a backup's selection",
+        remedy="Give selection another value; postgres_backup_info shows it for each backup.",
+    )
+
+
+class Backups:
+    """The backups of ``<environment>/<name>`` in a store."""
+
+    def __init__(self, store: Store, environment: str, name: str, context: Context) -> None:
+        self.store = store
+        self.environment = environment
+        self.name = name
+        self._context = context
+        self._root = f"{environment}/databases/{name}"
+
+    @property
+    def label(self) -> str:
+        """For messages: whose backups these are, and where."""
+        return f"{self.environment}/{self.name} in {self.store.url}"
+
+    def prefix(self, backup_id: str) -> str:
+        """Where everything of one backup lies, manifest included."""
+        return f"{self._root}/backups/{backup_id}/"
+
+    def manifest_key(self, backup_id: str) -> str:
+        """The key of a backup's manifest."""
+        return f"{self.prefix(backup_id)}manifest.json"
+
+    def index_key(self, entry: BackupEntry) -> str:
+        """The key of an index entry."""
+        return f"{self._root}/index/{encode_entry(entry)}"
+
+    # listing
+
+    def listed(self, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[Listed]:
+        """Every backup by snapshot time, oldest first, from ``since`` to ``until`` (both included)."""
+        return merge(self._entries(since, until))
+
+    def _entries(self, since: datetime | None, until: datetime | None) -> Iterator[BackupEntry]:
+        prefix = f"{self._root}/index/"
+        after = prefix + since.astimezone(UTC).strftime(_MOMENT) if since is not None else ""
+        for stored in self.store.list(prefix, after=after):
+            entry = decode_entry(stored.key.removeprefix(prefix))
+            if entry is None:
+                continue
+            if until is not None and entry.snapshot_at > until:
+                return
+            yield entry
+
+    def index_keys(self, manifest: Manifest) -> list[str]:
+        """Every index key that a backup has, for whoever deletes it."""
+        stem = self.index_key(entry_of(manifest))
+        return [stored.key for stored in self.store.list(stem) if stored.key in (stem, *(f"{stem}.{m}" for m in MARKS))]
+
+    # manifests
+
+    def manifest(self, backup_id: str) -> Manifest | None:
+        """The manifest of a backup; None where there is none. Raises ``object_corrupt`` and ``document_too_new``."""
+        key = self.manifest_key(backup_id)
+        body = self.store.get(key)
+        if body is None:
+            return None
+        try:
+            document = json.loads(body)
+        except ValueError as error:
+            raise self._corrupt(key, "it is not JSON") from error
+        manifest = Manifest.from_json(document, where=key)
+        if (manifest.backup_id, manifest.name) != (backup_id, self.name) or manifest.environment != self.environment:
+            described = f"{manifest.environment}/{manifest.name}, backup {manifest.backup_id}"
+            raise self._corrupt(key, f"it describes another backup ({described})")
+        if strangers := [key for key in manifest.keys if not key.startswith(self.prefix(backup_id))]:
+            raise self._corrupt(key, f"it names objects that are not this backup's ({strangers[0]})")
+        return manifest
+
+    def write_manifest(self, manifest: Manifest) -> bool:
+        """Make a backup complete: its manifest, then its index key. False where another run's manifest is there."""
+        body = json.dumps(manifest.to_json(), indent=1, sort_keys=True, ensure_ascii=False).encode()
+        self._context.effect(f"write the manifest of backup {manifest.backup_id}")
+        if not self.store.create(self.manifest_key(manifest.backup_id), body):
+            return False
+        self.write_index(manifest)
+        return True
+
+    def write_index(self, manifest: Manifest, mark: str = "") -> None:
+        """Write one index key of a complete backup; also what repairs an index that lost it."""
+        self._context.effect(f"write the index key of backup {manifest.backup_id}")
+        self.store.put(self.index_key(entry_of(manifest, mark)), b"")
+
+    def indexed(self, manifest: Manifest) -> bool:
+        """Whether a complete backup has its index key; one whose writer died in between has none."""
+        return self.store.head(self.index_key(entry_of(manifest))) is not None
+
+    # choosing: always by manifest in the end
+
+    def by_id(self, backup_id: str) -> Manifest:
+        """The backup of that id, of whatever selection and state. Raises ``backup_not_found``."""
+        manifest = self.manifest(backup_id)
+        if manifest is None:
+            raise self._not_found(f"use backup {backup_id}", "it has no manifest: never completed, or deleted")
+        return manifest
+
+    def newest(
+        self, selection_hash: str | None, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Manifest | None:
+        """The newest good backup by snapshot time; None where there is none.
+
+        ``selection_hash`` None accepts any selection. A listed backup whose manifest is gone is passed over with a
+        warning; one whose manifest cannot be read is an error, since an older one would silently lose data.
+        """
+        return self.first_with_manifest(self._newest_first(selection_hash, since, until))
+
+    def first_with_manifest(self, candidates: Iterable[Listed]) -> Manifest | None:
+        """The first of these backups that has a manifest which does not call it suspect; see :meth:`newest`."""
+        for listed in candidates:
+            manifest = self.manifest(listed.entry.backup_id)
+            if manifest is None:
+                named = f"backup {listed.entry.backup_id}, which has no manifest"
+                self._context.warn(f"The index of {self.label} lists {named}; it was passed over.")
+            elif manifest.state != "suspect":
+                return manifest
+        return None
+
+    def latest(self, selection_hash: str | None) -> Manifest:
+        """The newest good backup. Raises ``backup_not_found``."""
+        if (manifest := self.newest(selection_hash)) is not None:
+            return manifest
+        raise self._not_found("find the latest backup", self._why_none(selection_hash, None))
+
+    def at(self, moment: datetime, selection_hash: str | None) -> Manifest:
+        """The newest good backup whose snapshot is not later than ``moment``. Raises ``backup_not_found``."""
+        if (manifest := self.newest(selection_hash, until=moment)) is not None:
+            return manifest
+        raise self._not_found(f"find a backup of {iso(moment)} or before", self._why_none(selection_hash, moment))
+
+    def _newest_first(
+        self, selection_hash: str | None, since: datetime | None, until: datetime | None
+    ) -> Iterator[Listed]:
+        """Good backups, newest first: the last weeks before everything else, which one request usually answers."""
+        recent = (until or self._context.clock.now()) - _RECENT
+        if since is not None and since >= recent:
+            yield from self._matching(selection_hash, since, until)
+            return
+        yield from self._matching(selection_hash, recent, until)
+        yield from self._matching(selection_hash, since, recent - timedelta(microseconds=1))
+
+    def _matching(self, selection_hash: str | None, since: datetime | None, until: datetime | None) -> list[Listed]:
+        found = [
+            listed
+            for listed in self.listed(since=since, until=until)
+            if listed.good and selection_hash in (None, listed.entry.selection_hash)
+        ]
+        return found[::-1]
+
+    def _why_none(self, selection_hash: str | None, until: datetime | None) -> str:
+        everything = list(self.listed(until=until))
+        if not everything:
+            return "the store lists no backup" + (" that old" if until else "")
+        others = [listed for listed in everything if selection_hash not in (None, listed.entry.selection_hash)]
+        suspect = [listed for listed in everything if not listed.good]
+        return f"of {len(everything)} listed, {len(others)} are of another selection and {len(suspect)} are suspect"
+
+    def _not_found(self, attempted: str, reason: str) -> RunbookError:
+        return RunbookError(
+            code="backup_not_found",
+            attempted=attempted,
+            object=self.label,
+            reason=reason,
+            remedy="List what there is with ops.runbooks.postgres_backup_info, and check store, environment and name.",
+        )
+
+    def _corrupt(self, key: str, reason: str) -> RunbookError:
+        return RunbookError(
+            code="object_corrupt",
+            attempted="read the manifest of a backup",
+            object=f"{key} in {self.store.url}",
+            reason=reason,
+            remedy="Name another backup (postgres_backup_info lists them), and find out who changed this object.",
+        )

@@ -1,0 +1,64 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How to restore a backup with stock tools only (private to ops.runbooks); pure. Part of every manifest."""
+
+from __future__ import annotations
+
+import shlex
+from urllib.parse import unquote
+
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
+    ArchiveFact,
+    ByHand,
+    DatabaseFact,
+    ObjectFact,
+)
+
+
+def by_hand(
+    *,
+    store_url: str,
+    endpoint_url: str | None,
+    archive: ArchiveFact,
+    roles: ObjectFact | None,
+    database: DatabaseFact,
+    major: int,
+) -> ByHand:
+    """Shell commands in order: fetch, check, make the database, restore. libpq's PG* variables say where."""
+    commands = [_fetch(store_url, endpoint_url, archive.key, "database.dump"), _check(archive.sha256, "database.dump")]
+    if roles is not None:
+        # Roles that exist already fail one by one, which is as it should be: hence no ON_ERROR_STOP.
+        commands += [
+            _fetch(store_url, endpoint_url, roles.key, "globals.sql"),
+            "psql --dbname=postgres --file=globals.sql",
+        ]
+    commands.append(_create(database, major))
+    commands.append(f"pg_restore --exit-on-error --dbname={shlex.quote(database.name)} database.dump")
+    commands.append(f"vacuumdb --analyze-only --dbname={shlex.quote(database.name)}")
+    return ByHand(commands=tuple(commands), needs_major=major)
+
+
+def _fetch(store_url: str, endpoint_url: str | None, key: str, to: str) -> str:
+    if store_url.startswith("file://"):
+        return f"cp {shlex.quote(unquote(store_url.removeprefix('file://')).rstrip('/') + '/' + key)} {to}"
+    endpoint = f" --endpoint-url {shlex.quote(endpoint_url)}" if endpoint_url else ""
+    return f"aws s3 cp{endpoint} {shlex.quote(f'{store_url}/{key}')} {to}"
+
+
+def _check(sha256: str, name: str) -> str:
+    return f"echo '{sha256}  {name}' | sha256sum --check"
+
+
+def _create(database: DatabaseFact, major: int) -> str:
+    """createdb with the encoding and locale of the source; template0 is the only one that takes others."""
+    options = ["--template=template0", f"--encoding={database.encoding}"]
+    options += [f"--lc-collate={database.collate}", f"--lc-ctype={database.ctype}"]
+    if database.locale_provider != "libc":
+        options.append(f"--locale-provider={database.locale_provider}")
+        if database.locale:
+            options.append(f"--{database.locale_provider}-locale={database.locale}")
+        if database.icu_rules and major >= 16:
+            options.append(f"--icu-rules={database.icu_rules}")
+    return shlex.join(["createdb", *options, database.name])

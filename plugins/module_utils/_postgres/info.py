@@ -1,0 +1,152 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module postgres_backup_info (private to ops.runbooks): which backups there are, and how old the newest is.
+
+Reads the index (one request for a thousand backups) and the manifest of the newest good backup; connects to no server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso, parse_duration, parse_iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
+from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import STORE_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import (
+    Backups,
+    Listed,
+    selection_hash,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import KINDS, Manifest, Selection
+
+INFO_SPEC = STORE_SPEC.merge(
+    ArgumentSpec(
+        options={
+            "kind": {"type": "str", "choices": list(KINDS)},
+            "selection": {"type": "str", "default": "whole"},
+            "since": {"type": "str"},
+            "limit": {"type": "int", "default": 50},
+            "rpo": {"type": "str", "default": "26h"},
+        }
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """What was found: backups of the selection, oldest first, and the manifest of the newest good one of all."""
+
+    listed: tuple[Listed, ...]
+    of_other_selections: int
+    newest: Manifest | None
+    now: datetime
+
+
+class BackupInfo(Operation[Inventory, Plan]):
+    """List backups and judge the age of the newest."""
+
+    noun: ClassVar[str] = "backups"
+    spec: ClassVar[ArgumentSpec] = INFO_SPEC
+
+    def __init__(self, params: Mapping[str, Any], context: Context) -> None:
+        super().__init__(params, context)
+        if params["limit"] < 1:
+            raise RunbookError(
+                code="invalid_parameter",
+                attempted="use limit",
+                object=str(params["limit"]),
+                reason="at least one backup must be shown",
+                remedy="Give limit another value.",
+            )
+        self._selection = selection_hash(params["selection"])
+        self._since = None if params["since"] is None else parse_iso(params["since"], "read the parameter since")
+        self._rpo = parse_duration(params["rpo"], "rpo")
+
+    def observe(self) -> Inventory:
+        """One pass over the index, and one manifest."""
+        backups = Backups(self.store, self.params["environment"], self.params["name"], self.context)
+        everything = list(backups.listed(since=self._since))
+        listed = [each for each in everything if self._selection in (None, each.entry.selection_hash)]
+        newest = backups.first_with_manifest(each for each in reversed(listed) if each.good)
+        if newest is None and self._since is not None:
+            newest = backups.newest(self._selection, until=self._since)
+        return Inventory(
+            listed=tuple(listed),
+            of_other_selections=len(everything) - len(listed),
+            newest=newest,
+            now=self.context.clock.now(),
+        )
+
+    def plan(self, state: Inventory) -> Plan:
+        """The answer; there is nothing to change."""
+        wanted = [each for each in state.listed if self.params["kind"] in (None, each.entry.kind)]
+        shown = wanted[: -self.params["limit"] - 1 : -1]
+        return Plan(
+            changed=False,
+            result={
+                "environment": self.params["environment"],
+                "name": self.params["name"],
+                "store": self.store.url,
+                "total": len(wanted),
+                "of_other_selections": state.of_other_selections,
+                "candidates": [candidate(each, state.now) for each in shown],
+                "latest": None if state.newest is None else describe(state.newest, state.now),
+                "rpo": judge(state.newest, state.now, self._rpo),
+            },
+        )
+
+    def act(self, state: Inventory, plan: Plan) -> Mapping[str, Any]:
+        """Never called: nothing is ever planned."""
+        raise ValueError("an information module has nothing to carry out")
+
+
+def candidate(listed: Listed, now: datetime) -> dict[str, Any]:
+    """A backup as the index knows it."""
+    entry = listed.entry
+    return {
+        "id": entry.backup_id,
+        "snapshot_at": iso(entry.snapshot_at),
+        "age_seconds": age(entry.snapshot_at, now),
+        "kind": entry.kind,
+        "bytes": entry.bytes,
+        "selection": "whole" if entry.selection_hash == Selection().hash else entry.selection_hash,
+        "state": listed.state,
+        "held": listed.held,
+    }
+
+
+def describe(manifest: Manifest, now: datetime) -> dict[str, Any]:
+    """A backup as its manifest knows it."""
+    return {
+        "id": manifest.backup_id,
+        "snapshot_at": iso(manifest.snapshot_at),
+        "age_seconds": age(manifest.snapshot_at, now),
+        "kind": manifest.kind,
+        "bytes": manifest.bytes,
+        "selection": manifest.selection.describe(),
+        "state": manifest.state,
+        "database": manifest.database.name,
+        "server_version": manifest.server.version,
+        "tables": len(manifest.tables),
+        "rows": manifest.rows,
+        "restore_by_hand": list(manifest.restore_by_hand.commands),
+    }
+
+
+def judge(newest: Manifest | None, now: datetime, allowed: timedelta) -> dict[str, Any]:
+    """Whether more could be lost than is allowed: the newest good backup is older, or there is none."""
+    old = None if newest is None else age(newest.snapshot_at, now)
+    seconds = int(allowed.total_seconds())
+    return {"seconds": seconds, "age_seconds": old, "past": old is None or old > seconds}
+
+
+def age(moment: datetime, now: datetime) -> int:
+    """Whole seconds since ``moment``; never negative, since clocks differ."""
+    return max(0, int((now - moment).total_seconds()))

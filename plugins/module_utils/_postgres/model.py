@@ -1,0 +1,389 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What backups are made of, as values (private to ops.runbooks).
+
+Everything here is frozen and knows nothing of connections or stores. :class:`Manifest` is the document that makes a
+backup one; ``to_json`` and ``from_json`` are its only reader and writer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso, parse_iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+
+#: The schema of manifests that this release writes, and the newest that it reads.
+MANIFEST_SCHEMA = 1
+
+#: Why a backup was taken; part of its index key.
+KINDS = ("scheduled", "pre_deploy", "pre_migration", "pre_restore", "manual")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a session went: the server that was reached, as whom, and into which database."""
+
+    host: str
+    port: int
+    user: str
+    database: str
+    socket: str | None = None
+    sslmode: str | None = None
+    ca_cert: str | None = None
+
+    @property
+    def label(self) -> str:
+        """``db.example.com:5432/app``, as people read it in every result and failure."""
+        return f"{self.socket or self.host}:{self.port}/{self.database}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableName:
+    """A table's or sequence's name as the catalog stores it: case and odd characters kept."""
+
+    schema: str
+    name: str
+
+    @property
+    def quoted(self) -> str:
+        """The name for SQL; also a pg_dump pattern that matches exactly it (psql manual, "Patterns")."""
+        return f"{quote_identifier(self.schema)}.{quote_identifier(self.name)}"
+
+    @property
+    def text(self) -> str:
+        """The name for people, and as options take it: quoted only where it could be read otherwise."""
+        return ".".join(quote_identifier(part) if set('."') & set(part) else part for part in (self.schema, self.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which part of a database a backup holds; all four empty is the whole database.
+
+    Table names are texts as :attr:`TableName.text` gives them. Order and repetition mean nothing.
+    """
+
+    schemas: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    exclude_tables: tuple[str, ...] = ()
+    exclude_table_data: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is all of the database."""
+        return not (self.schemas or self.tables or self.exclude_tables or self.exclude_table_data)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits that are equal for equal selections."""
+        canonical = [sorted(set(getattr(self, each.name))) for each in fields(self)]
+        return hashlib.sha256(json.dumps(canonical).encode()).hexdigest()[:12]
+
+    def describe(self) -> str:
+        """For a sentence: ``the whole database`` or what it is limited to."""
+        if self.whole:
+            return "the whole database"
+        named = ((each.name, getattr(self, each.name)) for each in fields(self))
+        return ", ".join(f"{name} {', '.join(sorted(set(values)))}" for name, values in named if values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFact:
+    """The server as it described itself. ``system_identifier`` survives restarts, upgrades of minors and failovers."""
+
+    version: str
+    major: int
+    system_identifier: str
+    host: str
+    port: int
+    in_recovery: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseFact:
+    """What ``pg_database`` and its satellites say; ``bytes`` is ``pg_database_size``.
+
+    ``settings`` are ``name=value`` texts of ``ALTER DATABASE ... SET``; ``privileges`` an aclitem text each, where None
+    means the built-in default; ``locale_provider`` is libc, icu or builtin.
+    """
+
+    name: str
+    oid: int
+    owner: str
+    encoding: str
+    locale_provider: str
+    collate: str
+    ctype: str
+    locale: str | None = None
+    icu_rules: str | None = None
+    bytes: int = 0
+    settings: tuple[str, ...] = ()
+    privileges: tuple[str, ...] | None = None
+    comment: str | None = None
+    connection_limit: int = -1
+    tablespace: str = "pg_default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleFact:
+    """A role that something in the backup names: attributes as ``CREATE ROLE`` spells them, never a password."""
+
+    name: str
+    attributes: tuple[str, ...] = ()
+    member_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtensionFact:
+    """An installed extension."""
+
+    name: str
+    version: str
+    schema: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFact:
+    """A table in the backup.
+
+    ``kind`` is table, partitioned, matview or foreign. ``rows`` are those of the table alone (``FROM ONLY``) in the
+    backup's snapshot; None where they were not counted (``rows_by`` none). ``data`` says whether the backup carries its
+    rows. ``extension`` is the extension that owns the table; its rows are then only those that the extension marks.
+    ``bytes`` is ``pg_table_size``.
+    """
+
+    schema: str
+    name: str
+    kind: str
+    rows: int | None = None
+    rows_by: str = "none"
+    bytes: int = 0
+    data: bool = True
+    extension: str | None = None
+    row_security: bool = False
+    row_security_forced: bool = False
+    policies: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> TableName:
+        """The table's name."""
+        return TableName(schema=self.schema, name=self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceFact:
+    """A sequence, which no snapshot covers: its last value before and after the dump (None: never drawn from).
+
+    The restored value lies between the two, in the direction of ``increment``; after a wrap (``cycle``) anywhere.
+    """
+
+    schema: str
+    name: str
+    before: int | None
+    after: int | None
+    increment: int = 1
+    cycle: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveFact:
+    """One pg_dump archive: where it is, what it must hash to, what part it has in the backup.
+
+    ``role`` is whole where the backup is one archive. ``entries`` is the number of entries in its table of contents.
+    """
+
+    key: str
+    bytes: int
+    sha256: str
+    entries: int
+    format: str = "custom"
+    role: str = "whole"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectFact:
+    """Another object of the backup, such as the roles (``globals.sql``)."""
+
+    key: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LargeObjectsFact:
+    """Large objects in the backup; ``bytes`` is what their table takes on the server."""
+
+    count: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationHead:
+    """The newest migration that a known tool has recorded: ``prisma``, ``supabase``, ``drizzle``, ..."""
+
+    tool: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByHand:
+    """How to restore with stock tools only: shell commands in order, and the least major version of pg_restore."""
+
+    commands: tuple[str, ...]
+    needs_major: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The document whose existence makes a backup complete. Sizes are bytes, durations seconds, times UTC."""
+
+    schema: int = MANIFEST_SCHEMA
+    backup_id: str
+    environment: str
+    name: str
+    kind: str
+    run_token: str
+    run_id: str
+    created_at: datetime
+    snapshot_at: datetime
+    snapshot_lsn: str
+    server: ServerFact
+    tools: dict[str, str]
+    database: DatabaseFact
+    selection: Selection
+    roles: tuple[RoleFact, ...] = ()
+    extensions: tuple[ExtensionFact, ...] = ()
+    archives: tuple[ArchiveFact, ...] = ()
+    globals: ObjectFact | None = None
+    tables: tuple[TableFact, ...] = ()
+    sequences: tuple[SequenceFact, ...] = ()
+    large_objects: LargeObjectsFact = LargeObjectsFact(count=0, bytes=0)
+    migration_head: MigrationHead | None = None
+    encryption: str = "none"
+    compression: str = "zstd:3"
+    durations: dict[str, float] = field(default_factory=dict)
+    restore_by_hand: ByHand
+    state: str = "complete"
+
+    @property
+    def bytes(self) -> int:
+        """What the backup takes in the store."""
+        return sum(each.bytes for each in self.archives) + (self.globals.bytes if self.globals else 0)
+
+    @property
+    def rows(self) -> int | None:
+        """Rows counted in the snapshot; None where no table was counted."""
+        counted = [each.rows for each in self.tables if each.rows is not None]
+        return sum(counted) if counted else None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every object that the backup consists of, the manifest apart."""
+        return tuple(each.key for each in self.archives) + ((self.globals.key,) if self.globals else ())
+
+    def to_json(self) -> dict[str, Any]:
+        """The document, with the selection's hash beside its lists."""
+        document: dict[str, Any] = encode(self)
+        document["selection"]["hash"] = self.selection.hash
+        return document
+
+    @classmethod
+    def from_json(cls, document: Any, where: str) -> Manifest:
+        """Read a manifest; ``where`` names it for failures. Fields that this release does not know are passed over.
+
+        Raises ``document_too_new`` and, where something is missing or of another type, ``object_corrupt``.
+        """
+        schema = document.get("schema") if isinstance(document, dict) else None
+        if isinstance(schema, int) and schema > MANIFEST_SCHEMA:
+            raise RunbookError(
+                code="document_too_new",
+                attempted="read the manifest of a backup",
+                object=where,
+                reason=f"it has schema {schema}, and this release knows schemas up to {MANIFEST_SCHEMA}",
+                remedy="Install the release of ops.runbooks that wrote it, or a later one.",
+            )
+        try:
+            return decode(cls, document)
+        except (KeyError, TypeError, ValueError, RunbookError) as error:
+            detail = error.reason if isinstance(error, RunbookError) else str(error)
+            raise RunbookError(
+                code="object_corrupt",
+                attempted="read the manifest of a backup",
+                object=where,
+                reason=f"it is not a manifest: {detail}",
+                remedy="Use another backup, and find out who changed this object.",
+            ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupEntry:
+    """What an index key says of a backup, so that lists need no manifest; ``mark`` is '', proven, suspect or held."""
+
+    backup_id: str
+    snapshot_at: datetime
+    kind: str
+    bytes: int
+    selection_hash: str
+    mark: str = ""
+
+
+def quote_identifier(name: str) -> str:
+    """``name`` as a delimited SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+ValueT = TypeVar("ValueT")
+
+
+def encode(value: Any) -> Any:
+    """Dataclasses, times and tuples as JSON has them."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: encode(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, (tuple, list)):
+        return [encode(each) for each in value]
+    if isinstance(value, dict):
+        return {key: encode(each) for key, each in value.items()}
+    return value
+
+
+def decode(kind: type[ValueT], document: Any) -> ValueT:
+    """The inverse of :func:`encode` for a dataclass. Raises KeyError, TypeError or ValueError naming the field."""
+    if not isinstance(document, dict):
+        raise TypeError(f"{kind.__name__} is not an object")
+    hints = get_type_hints(kind)
+    values = {name: _decode_as(hint, document[name], name) for name, hint in hints.items() if name in document}
+    return kind(**values)
+
+
+def _decode_as(hint: Any, value: Any, name: str) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        if value is None:
+            return None
+        return _decode_as(next(each for each in arguments if each is not NoneType), value, name)
+    if origin is tuple:
+        return tuple(_decode_as(arguments[0], each, name) for each in _expect(list, value, name))
+    if origin is dict:
+        return {key: _decode_as(arguments[1], each, name) for key, each in _expect(dict, value, name).items()}
+    if hint is datetime:
+        return parse_iso(_expect(str, value, name))
+    if is_dataclass(hint) and isinstance(hint, type):
+        return decode(hint, value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return _expect(hint, value, name)
+
+
+def _expect(kind: type[ValueT], value: Any, name: str) -> ValueT:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"{name} is not of type {kind.__name__}")
+    return value

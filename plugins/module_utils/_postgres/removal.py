@@ -1,0 +1,118 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Deleting one backup (private to ops.runbooks)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human_bytes, iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import describe
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+    from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doomed:
+    """A backup that is to be deleted: its manifest where it has one, and every key that belongs to it."""
+
+    backup_id: str
+    store_url: str
+    label: str
+    now: datetime
+    manifest: Manifest | None
+    index: tuple[str, ...]
+    objects: tuple[str, ...]
+    newest_good: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalPlan(Plan):
+    """``keys`` in the order of their deletion: what makes it count first, what it consists of last."""
+
+    keys: tuple[str, ...] = ()
+
+
+def observe(backups: Backups, backup_id: str, context: Context) -> Doomed:
+    """Read what there is of a backup; no connection to its database is needed."""
+    manifest = backups.manifest(backup_id)
+    newest = backups.newest(manifest.selection.hash) if manifest else None
+    return Doomed(
+        backup_id=backup_id,
+        store_url=backups.store.url,
+        label=backups.label,
+        now=context.clock.now(),
+        manifest=manifest,
+        index=tuple(backups.index_keys(manifest)) if manifest else (),
+        objects=tuple(each.key for each in backups.store.list(backups.prefix(backup_id))),
+        newest_good=manifest is not None and newest is not None and newest.backup_id == backup_id,
+    )
+
+
+def plan_removal(seen: Doomed, *, force: bool) -> RemovalPlan:
+    """The decision; pure. Raises ``backup_protected``."""
+    if seen.manifest is None and not seen.objects:
+        return RemovalPlan(changed=False, result=_absent(seen))
+    _check_allowed(seen, force)
+    manifests = [key for key in seen.objects if key.endswith("/manifest.json")]
+    others = [key for key in seen.objects if key not in manifests]
+    what = f"backup {seen.backup_id}"
+    if seen.manifest is None:
+        what = f"the {len(others)} objects that an unfinished deletion or run left of backup {seen.backup_id}"
+        lost: tuple[str, ...] = ()
+    else:
+        taken, size = iso(seen.manifest.snapshot_at), human_bytes(seen.manifest.bytes)
+        lost = (
+            f"backup {seen.backup_id} of {taken} ({size}) cannot be brought back, unless the bucket keeps versions",
+        )
+    return RemovalPlan(
+        changed=True,
+        result=_absent(seen),
+        steps=(f"delete {what} from {seen.label}: index key, manifest, then {len(others)} objects",),
+        irreversible=lost,
+        before={"backup": {"id": seen.backup_id, "state": seen.manifest.state if seen.manifest else "unfinished"}},
+        after={"backup": None},
+        keys=(*seen.index, *manifests, *others),
+    )
+
+
+def act(backups: Backups, plan: RemovalPlan, context: Context) -> Mapping[str, Any]:
+    """Delete. A run that dies in between leaves objects, never a backup that counts and lacks some."""
+    for key in plan.keys:
+        context.effect(f"delete {key}")
+        backups.store.delete(key)
+    return plan.result
+
+
+def _check_allowed(seen: Doomed, force: bool) -> None:
+    if any(key.endswith(".held") for key in seen.index):
+        raise _protected(seen, "it is held", "Release the hold first; force does not override it.")
+    if seen.newest_good and not force:
+        reason = "it is the newest good backup of its selection"
+        raise _protected(seen, reason, "Take another one first, or set force: true.")
+
+
+def _protected(seen: Doomed, reason: str, remedy: str) -> RunbookError:
+    return RunbookError(
+        code="backup_protected",
+        attempted=f"delete backup {seen.backup_id}",
+        object=seen.label,
+        reason=reason,
+        remedy=remedy,
+    )
+
+
+def _absent(seen: Doomed) -> dict[str, Any]:
+    """What was deleted, as far as it was known, in state absent."""
+    known = describe(seen.manifest, None, store_url=seen.store_url, now=seen.now) if seen.manifest else {}
+    return {**known, "id": seen.backup_id, "state": "absent", "store": seen.store_url}

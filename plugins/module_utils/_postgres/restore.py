@@ -1,0 +1,133 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module postgres_restore (private to ops.runbooks): a backup becomes a new database, or nothing changes.
+
+The database is created under a temporary name, loaded, compared with the manifest, and only then renamed. The store
+remembers how far that came, so what a killed run has left is dropped, or finished, by the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core import binding
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import new_token
+from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation
+from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session, connector
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ServerFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_act import Restoring
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import temporary_name
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import Attempt, Marks
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_observe import Observer
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_options import RESTORE_SPEC, Options
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import (
+    RestorePlan,
+    RestoreState,
+    decide,
+)
+
+
+class Restore(Operation[RestoreState, RestorePlan]):
+    """Restore a backup into a new database."""
+
+    noun: ClassVar[str] = "restore"
+    spec: ClassVar[ArgumentSpec] = RESTORE_SPEC
+
+    def __init__(self, params: Mapping[str, Any], context: Context) -> None:
+        super().__init__(params, context)
+        self.options = Options.of(params)
+        self._token = new_token()
+        self._identity: dict[str, Any] | None = None
+
+    def observe(self) -> RestoreState:
+        """Which backup, how far its restore came already, and whether everything that it needs is there."""
+        server = self._connector.server(self._session)
+        self._identity = self._bound_identity(server)
+        observer = Observer(
+            self.options,
+            source=Backups(self.store, self.options.source_environment, self.options.name, self.context),
+            marks=self._marks,
+            connector=self._connector,
+            session=self._session,
+            context=self.context,
+        )
+        return observer.observe(
+            Attempt(
+                database=temporary_name(self.options.target_database, self._token),
+                token=self._token,
+                system_identifier=server.system_identifier,
+                run_id=self.context.run_id,
+            )
+        )
+
+    def _bound_identity(self, server: ServerFact) -> dict[str, Any] | None:
+        """What the name stands for here; None where it is not bound and the connection names no database either.
+
+        A restore goes beside the database that is bound, so only the servers are compared.
+        """
+        bound = binding.read(self.store, self.options.environment, self.options.name)
+        known = bound.identity.get("database") if bound is not None else None
+        database = known or self._connector.address.keywords.get("dbname")
+        if not database:
+            return None
+        identity = self._connector.identity(server, str(database))
+        if bound is not None and not bound.is_to(identity) and not self.options.adopt:
+            binding.check(self.store, self.options.environment, self.options.name, identity)
+        return identity
+
+    def plan(self, state: RestoreState) -> RestorePlan:
+        """See :func:`decide`."""
+        return decide(state)
+
+    def act(self, state: RestoreState, plan: RestorePlan) -> Mapping[str, Any]:
+        """Restore, or finish what a killed run had almost done."""
+        if self._identity is not None:
+            names = (self.store, self.options.environment, self.options.name)
+            binding.bind(*names, self._identity, self.context, adopt=self.options.adopt)
+        restoring = Restoring(
+            self.options,
+            state,
+            source=self.store,
+            marks=self._marks,
+            connector=self._connector,
+            session=self._session,
+            context=self.context,
+        )
+        if state.work is not None:
+            return restoring.restore(plan, state.work)
+        if state.mark is not None and state.found_as is not None:
+            return restoring.finish(state.mark, state.found_as)
+        raise ValueError("a restore was planned for which nothing was observed")
+
+    def resources(self, plan: RestorePlan) -> tuple[str, ...]:
+        """The database, by the name that runbooks know it by."""
+        return (f"database/{self.options.name}",)
+
+    def context_of_failure(self) -> Mapping[str, Any]:
+        """Where the work went."""
+        reached = self.__dict__.get("_session")
+        known = {"target_database": self.options.target_database}
+        return {**known, "endpoint": reached.endpoint.label} if reached is not None else known
+
+    def close(self) -> None:
+        """End all sessions."""
+        if "_connector" in self.__dict__:
+            self._connector.close()
+
+    @cached_property
+    def _connector(self) -> Connector:
+        return connector(self.params, self.context, need_database=False)
+
+    @cached_property
+    def _session(self) -> Session:
+        return self._connector.open(self.options.maintenance_database)
+
+    @cached_property
+    def _marks(self) -> Marks:
+        return Marks(self.state_store, self.options.environment, self.options.name, self.context)

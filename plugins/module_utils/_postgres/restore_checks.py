@@ -1,0 +1,233 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What must hold before a restore creates anything (private to ops.runbooks). Pure: facts in, a failure out or none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human_bytes
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, quote_identifier
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_facts import TargetFacts, missing_locales
+
+#: PostgreSQL cuts longer names off without asking (manual, section 4.1.1: NAMEDATALEN - 1 bytes).
+LONGEST_NAME = 63
+#: Space for indexes that pack worse than the source's, and for WAL and sort files on the way.
+_HEADROOM = 1.2
+#: A partial backup's tables are known without their indexes, which rarely take more than the tables themselves.
+_INDEXES = 2.0
+#: Debian's package of extensions that do not come with the server or with its contrib package.
+_PACKAGES = {
+    "age": "postgresql-{major}-age",
+    "hll": "postgresql-{major}-hll",
+    "hypopg": "postgresql-{major}-hypopg",
+    "pg_cron": "postgresql-{major}-cron",
+    "pg_partman": "postgresql-{major}-partman",
+    "pg_repack": "postgresql-{major}-repack",
+    "pgaudit": "postgresql-{major}-pgaudit",
+    "pgrouting": "postgresql-{major}-pgrouting",
+    "pgtap": "postgresql-{major}-pgtap",
+    "plperl": "postgresql-plperl-{major}",
+    "plperlu": "postgresql-plperl-{major}",
+    "plpython3u": "postgresql-plpython3-{major}",
+    "pltcl": "postgresql-pltcl-{major}",
+    "postgis": "postgresql-{major}-postgis-3",
+    "timescaledb": "timescaledb-2-postgresql-{major}",
+    "vector": "postgresql-{major}-pgvector",
+    "wal2json": "postgresql-{major}-wal2json",
+}
+_ATTEMPTED = "restore the backup"
+
+
+def bytes_needed(manifest: Manifest) -> int:
+    """Free bytes that the restored database needs on the server, with some headroom; an estimate."""
+    if manifest.selection.whole:
+        return int(manifest.database.bytes * _HEADROOM)
+    return int(sum(table.bytes for table in manifest.tables if table.data) * _INDEXES * _HEADROOM)
+
+
+def check_target_name(name: str) -> None:
+    """A database name that PostgreSQL keeps as it is. Raises ``invalid_parameter``."""
+    size = len(name.encode())
+    if 0 < size <= LONGEST_NAME and "\0" not in name:
+        return
+    raise RunbookError(
+        code="invalid_parameter",
+        attempted="use target_database",
+        object=repr(name),
+        reason=f"a database name has 1 to {LONGEST_NAME} bytes, this one has {size}",
+        remedy="Give target_database another name.",
+    )
+
+
+def check_target_free(name: str, databases: Collection[str], label: str) -> None:
+    """The target must not exist: a restore never touches a database that is there."""
+    if name not in databases:
+        return
+    raise RunbookError(
+        code="target_occupied",
+        attempted=_ATTEMPTED,
+        object=f"database {name} on {label}",
+        reason="a database of that name exists already, and was not made by this restore",
+        remedy="Give target_database a name that is free, or rename the database that is in the way.",
+    )
+
+
+def check_server(manifest: Manifest, target: TargetFacts) -> None:
+    """A primary that is not older than the server that the backup is from, and that offers what the backup needs."""
+    if target.server.in_recovery:
+        raise RunbookError(
+            code="server_failed",
+            attempted=_ATTEMPTED,
+            object=target.label,
+            reason="the server is a standby, which cannot be written to",
+            remedy="Name the primary.",
+        )
+    if target.server.major < max(manifest.server.major, manifest.restore_by_hand.needs_major):
+        raise RunbookError(
+            code="server_too_old",
+            attempted=_ATTEMPTED,
+            object=target.label,
+            reason=f"the server is PostgreSQL {target.server.version}, the backup is from {manifest.server.version}",
+            remedy=f"Restore to a server of major version {manifest.server.major} or later.",
+        )
+    _check_locale(manifest, target)
+
+
+def _check_locale(manifest: Manifest, target: TargetFacts) -> None:
+    if manifest.database.locale_provider == "icu" and not target.has_icu:
+        raise RunbookError(
+            code="locale_missing",
+            attempted=_ATTEMPTED,
+            object=target.label,
+            reason=f"the backup uses ICU locale {manifest.database.locale}, and this server is built without ICU",
+            remedy="Restore to a server that is built with ICU.",
+        )
+
+
+def locale_warnings(manifest: Manifest, target: TargetFacts) -> tuple[str, ...]:
+    """Locales that the server has not shown to have: only creating the database will tell."""
+    wanted = dict.fromkeys((manifest.database.collate, manifest.database.ctype))
+    return tuple(
+        f"No collation or database on {target.label} uses locale {name}; where the operating system there lacks it, "
+        "creating the database fails."
+        for name in missing_locales(wanted, target.locales)
+    )
+
+
+def check_extensions(heads: Collection[Head], target: TargetFacts) -> None:
+    """Every extension that the archives create must be available."""
+    wanted = {entry.tag for head in heads for entry in head.entries if entry.desc == "EXTENSION"}
+    if not (missing := sorted(wanted - target.extensions.keys())):
+        return
+    major = target.server.major
+    packages = dict.fromkeys(_PACKAGES.get(name, "postgresql-contrib").format(major=major) for name in missing)
+    raise RunbookError(
+        code="extension_missing",
+        attempted=_ATTEMPTED,
+        object=target.label,
+        reason=f"the server does not offer extension {', '.join(missing)}",
+        remedy=f"Install it there (on Debian package {', '.join(packages)}, or the one that provides it), "
+        "or restore to a server that has it.",
+        details={"extensions": missing},
+    )
+
+
+def extension_warnings(manifest: Manifest, target: TargetFacts) -> tuple[str, ...]:
+    """Extensions that come back in another version: an archive creates them in the server's default version."""
+    return tuple(
+        f"Extension {each.name} is restored as version {target.extensions[each.name]}; it was {each.version}."
+        for each in manifest.extensions
+        if target.extensions.get(each.name, each.version) not in (each.version, "")
+    )
+
+
+def check_rights(target: TargetFacts, ownership: Ownership, missing: Collection[str]) -> None:
+    """The role that restores may create databases, and roles where it is asked to."""
+    lacks = [] if target.may_create_database else ["CREATEDB"]
+    if missing and ownership.roles == "create_nologin" and not target.may_create_role:
+        lacks.append("CREATEROLE")
+    if lacks:
+        raise RunbookError(
+            code="privilege_missing",
+            attempted=_ATTEMPTED,
+            object=f"role {target.user} on {target.label}",
+            reason=f"the role has not the attribute {' and '.join(lacks)}",
+            remedy=f"ALTER ROLE {quote_identifier(target.user)} {' '.join(lacks)}; or connect as a role that has it.",
+        )
+
+
+def check_owners(owners: Collection[str], target: TargetFacts) -> None:
+    """The role that restores must be a member of each role that it gives objects to."""
+    if target.superuser:
+        return
+    present = {role for role in owners if role in target.roles and not role.startswith("pg_")}
+    if not (foreign := sorted(present - target.roles_acted_for)):
+        return
+    raise RunbookError(
+        code="privilege_missing",
+        attempted=_ATTEMPTED,
+        object=f"role {target.user} on {target.label}",
+        reason=f"objects belong to {', '.join(foreign)}, and the role is neither a superuser nor a member of that",
+        remedy=f"GRANT {', '.join(map(quote_identifier, foreign))} TO {quote_identifier(target.user)}; "
+        "or give all objects to one role with option owner.",
+        details={"roles": foreign},
+    )
+
+
+def check_roles(manifest: Manifest, target: TargetFacts, ownership: Ownership, missing: Collection[str]) -> None:
+    """Every needed role must exist, unless the options say what to do without."""
+    demanded = [ownership.owner] if not ownership.keeps_owners and ownership.roles != "create_nologin" else []
+    wanting = sorted(missing) if ownership.roles == "require" else [role for role in demanded if role in missing]
+    if not wanting:
+        return
+    lines = create_role_lines(manifest, wanting)
+    raise RunbookError(
+        code="role_missing",
+        attempted=_ATTEMPTED,
+        object=target.label,
+        reason=f"the backup names roles that do not exist there: {', '.join(wanting)}",
+        remedy="Create them first, or set roles to create_nologin or skip: " + " ".join(lines),
+        details={"roles": wanting, "statements": lines},
+    )
+
+
+def create_role_lines(manifest: Manifest, names: Collection[str]) -> list[str]:
+    """The statements that create roles as they were, without passwords."""
+    known = {role.name: role for role in manifest.roles}
+    lines = []
+    for name in names:
+        attributes = " ".join(known[name].attributes) if name in known else ""
+        lines.append(f"CREATE ROLE {quote_identifier(name)} {attributes}".rstrip() + ";")
+    return lines
+
+
+def check_disk(manifest: Manifest, target: TargetFacts, stated: int | None, protected: bool) -> int | None:
+    """The free bytes, read or stated, the smaller of both; on a protected server one of them is demanded."""
+    needed = bytes_needed(manifest)
+    free = min((each for each in (target.free_bytes, stated) if each is not None), default=None)
+    if free is None and protected:
+        raise RunbookError(
+            code="disk_free_unknown",
+            attempted=_ATTEMPTED,
+            object=target.label,
+            reason=f"about {human_bytes(needed)} are needed, and this server's free space cannot be read from here",
+            remedy="Look it up at the server or its provider, and state it in bytes with disk_free.",
+            details={"bytes_needed": needed},
+        )
+    if free is not None and free < needed:
+        known = "are free" if free == target.free_bytes else "were stated to be free"
+        raise RunbookError(
+            code="disk_too_small",
+            attempted=_ATTEMPTED,
+            object=target.label,
+            reason=f"about {human_bytes(needed)} are needed and {human_bytes(free)} {known}",
+            remedy="Make room or restore to another server; a full disk would stop the databases in use there.",
+            details={"bytes_needed": needed, "bytes_free": free},
+        )
+    return free

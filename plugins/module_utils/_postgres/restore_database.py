@@ -1,0 +1,190 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The database that a restore makes: created, given its properties, renamed, dropped (private to ops.runbooks).
+
+Everything here runs in the maintenance database, under the lock, and each statement follows ``Context.effect``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import DatabaseFact, quote_identifier
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_checks import LONGEST_NAME
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership, database_grants
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+
+_BESIDE = "__restoring_"
+_TEMPORARY = re.compile(_BESIDE + r"[0-9a-f]+$")
+#: Settings that hold a list of identifiers, stored quoted already (``variable_is_guc_list_quote`` in ``dumputils.c``).
+_LISTS = frozenset(
+    {
+        "local_preload_libraries",
+        "search_path",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "temp_tablespaces",
+        "unix_socket_directories",
+    }
+)
+_LIST_MEMBER = re.compile(r'"(?:[^"]|"")*"|[^,"\s]+')
+_END_SESSIONS = """
+SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()"""
+_OID = "SELECT oid::pg_catalog.int8 FROM pg_catalog.pg_database WHERE datname = %s"
+_RENAME_ATTEMPTS = 3
+
+
+def temporary_name(target: str, token: str) -> str:
+    """``<target>__restoring_<token>``, the target cut so that PostgreSQL keeps the token."""
+    room = LONGEST_NAME - len(_BESIDE) - len(token)
+    return target.encode()[:room].decode("utf-8", "ignore") + _BESIDE + token
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a database's name looks like one of ours; whose it is, only the store knows."""
+    return _TEMPORARY.search(name) is not None
+
+
+def quote_literal(text: str) -> str:
+    """``text`` as an SQL string that means the same whatever ``standard_conforming_strings`` says."""
+    doubled = text.replace("'", "''")
+    return " E'" + doubled.replace("\\", "\\\\") + "'" if "\\" in text else f"'{doubled}'"
+
+
+class NewDatabase:
+    """The database under its temporary name, from its creation until it has its final one."""
+
+    def __init__(self, session: Session, name: str, context: Context) -> None:
+        self._session = session
+        self._context = context
+        self.name = name
+
+    def create(self, like: DatabaseFact, tablespaces: Collection[str]) -> int:
+        """Create it empty, with the encoding and locale of the backup, closed to others; returns its oid."""
+        statement = create_statement(self.name, like, self._session.major, tablespaces)
+        try:
+            self._do(statement, f"create database {self.name}")
+        except RunbookError as error:
+            if error.code != "server_failed" or "locale" not in error.reason.lower():
+                raise
+            raise RunbookError(
+                code="locale_missing",
+                attempted=error.attempted,
+                object=error.object,
+                reason=error.reason,
+                remedy="Install that locale in the server's operating system, restart the server, then run this again.",
+            ) from error
+        self._do(f"REVOKE ALL ON DATABASE {self._quoted} FROM PUBLIC", f"close database {self.name} to others")
+        return int(self._session.value(_OID, (self.name,), attempted="find the new database"))
+
+    def set_properties(self, like: DatabaseFact, ownership: Ownership, missing: Collection[str]) -> tuple[str, ...]:
+        """Settings, comment, connection limit, owner and privileges; returns what could not be taken over."""
+        losses: list[str] = []
+        for setting in like.settings:
+            name, _equals, value = setting.partition("=")
+            try:
+                self._alter(f"SET {quote_identifier(name)} TO {setting_value(name, value)}")
+            except RunbookError as error:
+                if error.code != "privilege_missing":
+                    raise
+                losses.append(f"database setting {name}, which this role may not set")
+        if like.comment is not None:
+            text = quote_literal(like.comment)
+            self._do(f"COMMENT ON DATABASE {self._quoted} IS {text}", f"comment on database {self.name}")
+        if like.connection_limit != -1:
+            self._alter(f"CONNECTION LIMIT {int(like.connection_limit)}")
+        owner = like.owner if ownership.keeps_owners else ownership.owner
+        if owner in missing:
+            losses.append(f"owner {owner} of the database")
+        else:
+            self._alter(f"OWNER TO {quote_identifier(owner)}")
+        for statement in grant_statements(self.name, like, ownership, missing):
+            self._do(statement, f"grant privileges on database {self.name}")
+        if ownership.keeps_privileges:
+            gone = sorted({grant.grantee for grant in database_grants(like)} & set(missing))
+            losses += [f"privileges of {role} (the database)" for role in gone]
+        return tuple(losses)
+
+    def rename(self, target: str) -> None:
+        """Give it its final name. Sessions of monitoring tools in it are ended: nobody else has business there yet."""
+        statement = f"ALTER DATABASE {self._quoted} RENAME TO {quote_identifier(target)}"
+        for attempt in range(1, _RENAME_ATTEMPTS + 1):
+            try:
+                self._do(statement, f"rename database {self.name} to {target}")
+                break
+            except RunbookError as error:
+                if "55006" not in error.reason or attempt == _RENAME_ATTEMPTS:
+                    raise
+                self._session.rows(_END_SESSIONS, (self.name,), attempted=f"end sessions in database {self.name}")
+        self.name = target
+
+    def drop(self) -> None:
+        """Drop it, with whatever sessions hang in it. Harmless where it is gone."""
+        self._do(f"DROP DATABASE IF EXISTS {self._quoted} WITH (FORCE)", f"drop database {self.name}")
+
+    @property
+    def _quoted(self) -> str:
+        return quote_identifier(self.name)
+
+    def _alter(self, what: str) -> None:
+        self._do(f"ALTER DATABASE {self._quoted} {what}", f"set a property of database {self.name}")
+
+    def _do(self, statement: str, what: str) -> None:
+        self._context.effect(what)
+        self._session.execute(statement, attempted=what)
+
+
+def create_statement(name: str, like: DatabaseFact, major: int, tablespaces: Collection[str]) -> str:
+    """``CREATE DATABASE`` for a server of that major; ``template0`` is the only one that takes any locale."""
+    parts = [
+        f"CREATE DATABASE {quote_identifier(name)} WITH TEMPLATE template0 ENCODING {quote_literal(like.encoding)}"
+    ]
+    if major >= 15:
+        parts.append(f"LOCALE_PROVIDER {quote_identifier(like.locale_provider)}")
+    parts.append(f"LC_COLLATE {quote_literal(like.collate)} LC_CTYPE {quote_literal(like.ctype)}")
+    if like.locale_provider == "icu" and like.locale:
+        parts.append(f"ICU_LOCALE {quote_literal(like.locale)}")
+    if like.locale_provider == "icu" and like.icu_rules:
+        parts.append(f"ICU_RULES {quote_literal(like.icu_rules)}")
+    if like.locale_provider == "builtin" and like.locale:
+        parts.append(f"BUILTIN_LOCALE {quote_literal(like.locale)}")
+    if like.tablespace != "pg_default" and like.tablespace in tablespaces:
+        parts.append(f"TABLESPACE {quote_identifier(like.tablespace)}")
+    return " ".join(parts)
+
+
+def setting_value(name: str, value: str) -> str:
+    """The value of a database setting as ``SET ... TO`` takes it; a list of identifiers member by member."""
+    if name.lower() not in _LISTS:
+        return quote_literal(value)
+    return ", ".join(quote_literal(member) for member in _list_members(value)) or "''"
+
+
+def _list_members(value: str) -> Iterator[str]:
+    for found in _LIST_MEMBER.finditer(value):
+        text = found.group()
+        yield text[1:-1].replace('""', '"') if text.startswith('"') else text
+
+
+def grant_statements(name: str, like: DatabaseFact, ownership: Ownership, missing: Collection[str]) -> Iterator[str]:
+    """Statements that give the database the backup's privileges, for those grantees that exist."""
+    database = quote_identifier(name)
+    if not ownership.keeps_privileges:
+        yield f"GRANT CONNECT, TEMPORARY ON DATABASE {database} TO PUBLIC"
+        return
+    for grant in database_grants(like):
+        if grant.grantee in missing or not grant.rights:
+            continue
+        grantee = quote_identifier(grant.grantee) if grant.grantee else "PUBLIC"
+        yield f"GRANT {', '.join(grant.rights)} ON DATABASE {database} TO {grantee}"
+        if grant.with_option:
+            yield f"GRANT {', '.join(grant.with_option)} ON DATABASE {database} TO {grantee} WITH GRANT OPTION"

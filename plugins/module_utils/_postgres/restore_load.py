@@ -1,0 +1,195 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An archive from the store into a database, without a local copy (private to ops.runbooks).
+
+The archive streams through this process into pg_restore. On the way it is hashed, since archives carry no checksum of
+their own and pg_restore loads damaged ones without complaint, and its head is rewritten where roles are missing. The
+verdict of the hash comes last, and nothing is renamed before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core import process
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import (
+    Head,
+    Readable,
+    read_head,
+    rewrite_head,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+
+_CHUNK = 1 << 20
+#: Bytes between two looks at lock, controller and deadline.
+_STRIDE = 16 << 20
+_ERROR = re.compile(r"error:\s+(?P<text>.*)")
+_ENTRY = re.compile(r"from TOC entry \d+; \d+ \d+ (?P<entry>.*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """How to load: the tool, how it connects, what it is told beside that.
+
+    ``on_progress`` gets the bytes read so far every 16 MiB and raises where the work must stop; ``time_left`` is in
+    seconds, None for ever.
+    """
+
+    tool: str
+    dbname: str
+    environment: Mapping[str, str] = field(repr=False)
+    options: tuple[str, ...]
+    label: str
+    on_progress: Callable[[int], None]
+    time_left: Callable[[], float | None]
+
+
+class _Measured:
+    """A reader that counts and hashes everything that passes."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+        self.bytes = 0
+
+    def read(self, size: int) -> bytes:
+        chunk = self._stream.read(size)
+        self._digest.update(chunk)
+        self.bytes += len(chunk)
+        return chunk
+
+    def drain(self) -> None:
+        """Read to the end, for the sake of the hash."""
+        while self.read(_CHUNK):
+            continue
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+def read_archive_head(store: Store, archive: ArchiveFact) -> Head:
+    """The head of an archive in the store, whose size must be the manifest's. Reads no more than it must."""
+    stored = store.head(archive.key)
+    if stored is None:
+        raise _damaged(store, archive, "object_missing", "it is not there")
+    if stored.size != archive.bytes:
+        raise _damaged(
+            store, archive, "object_corrupt", f"it has {stored.size} bytes, and the manifest says {archive.bytes}"
+        )
+    with store.open(archive.key) as stream:
+        head = read_head(stream, f"{archive.key} in {store.url}")
+    if archive.entries and len(head.entries) != archive.entries:
+        reason = f"its table of contents has {len(head.entries)} entries, and the manifest says {archive.entries}"
+        raise _damaged(store, archive, "object_corrupt", reason)
+    return head
+
+
+def load(
+    store: Store,
+    archive: ArchiveFact,
+    head: Head,
+    adaptation: Adaptation,
+    loading: Loading,
+    context: Context,
+) -> int:
+    """Stream one archive into the database and return its bytes; ``head`` and ``adaptation`` are what was planned.
+
+    Raises ``object_corrupt`` where the bytes are not the manifest's, whatever pg_restore said of them, and
+    ``restore_failed`` where pg_restore failed on the right bytes.
+    """
+    argv = _arguments(loading, adaptation.listing(head), Path(context.tmpdir) / "entries.list")
+    with store.open(archive.key) as stream:
+        measured = _Measured(stream)
+        found = read_head(measured, f"{archive.key} in {store.url}")
+        if found.raw != head.raw:
+            raise _damaged(store, archive, "object_corrupt", "it was replaced while the restore ran")
+        context.effect(f"load {archive.key} into {loading.label}")
+        with process.start(
+            argv,
+            context=context,
+            env=loading.environment,
+            stdin=process.PIPE,
+            stdout=process.DEVNULL,
+            name="pg_restore",
+        ) as child:
+            first = rewrite_head(head, adaptation.changes) + found.beyond
+            whole = _feed(child.stdin, first, measured, loading.on_progress)
+            status = child.wait(loading.time_left())
+            said = child.stderr_tail()
+        measured.drain()
+    _verify(store, archive, measured)
+    if status != 0 or not whole:
+        raise _failed(loading, said, status)
+    return measured.bytes
+
+
+def _arguments(loading: Loading, listing: str | None, path: Path) -> list[str]:
+    argv = [loading.tool, f"--dbname={loading.dbname}", "--exit-on-error", "--no-password", *loading.options]
+    if listing is not None:
+        path.write_text(listing, encoding="utf-8")
+        argv.append(f"--use-list={path}")
+    return argv
+
+
+def _feed(pipe: IO[bytes] | None, head: bytes, measured: _Measured, on_progress: Callable[[int], None]) -> bool:
+    """Give pg_restore the archive; False where it stopped listening, which its exit status explains."""
+    looked_at = 0
+    try:
+        with pipe or nullcontext(BytesIO()) as sink:
+            sink.write(head)
+            while chunk := measured.read(_CHUNK):
+                sink.write(chunk)
+                if measured.bytes - looked_at >= _STRIDE:
+                    looked_at = measured.bytes
+                    on_progress(measured.bytes)
+    except BrokenPipeError:
+        return False
+    return True
+
+
+def _verify(store: Store, archive: ArchiveFact, measured: _Measured) -> None:
+    if measured.bytes != archive.bytes:
+        reason = f"it has {measured.bytes} bytes, and the manifest says {archive.bytes}"
+        raise _damaged(store, archive, "object_corrupt", reason)
+    if measured.sha256 != archive.sha256:
+        reason = f"its SHA-256 is {measured.sha256}, and the manifest says {archive.sha256}"
+        raise _damaged(store, archive, "object_corrupt", reason)
+
+
+def _damaged(store: Store, archive: ArchiveFact, code: str, reason: str) -> RunbookError:
+    return RunbookError(
+        code=code,
+        attempted="restore the backup",
+        object=f"{archive.key} in {store.url}",
+        reason=reason,
+        remedy="Use another backup (postgres_backup_info lists them), and find out what happened to this object.",
+    )
+
+
+def _failed(loading: Loading, said: str, status: int) -> RunbookError:
+    """What pg_restore said, without the rows and statements that it quotes."""
+    error, entry = _ERROR.search(said), _ENTRY.search(said)
+    reason = error["text"] if error else f"it ended with status {status}"
+    return RunbookError(
+        code="restore_failed",
+        attempted="restore the backup",
+        object=loading.label,
+        reason=f"pg_restore: {reason}" + (f" (at {entry['entry']})" if entry else ""),
+        remedy="The new database is dropped and nothing else was touched. Remove the cause, then run this again.",
+    )

@@ -1,0 +1,190 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The look before a restore (private to ops.runbooks): which backup, how far it came already, what it needs.
+
+Everything that would make the restore fail later fails here, with nothing created. A restore that is done costs a few
+reads: neither its archives nor the server's catalogs are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import restore_checks as checks
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import tools
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, ServerFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.pooler import require_session
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import (
+    adapt,
+    needed_roles,
+    owners,
+    tablespaces,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import is_temporary
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_facts import (
+    TargetFacts,
+    read_databases,
+    read_target,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import read_archive_head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import (
+    LOADED,
+    STARTED,
+    Attempt,
+    Mark,
+    Marks,
+    SourceBackup,
+    default_restore_id,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_options import Options
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import RestoreState, Work
+
+
+class Observer:
+    """Looks at store and server for one restore. ``session`` is in the maintenance database."""
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        source: Backups,
+        marks: Marks,
+        connector: Connector,
+        session: Session,
+        context: Context,
+    ) -> None:
+        self._options = options
+        self._source = source
+        self._marks = marks
+        self._connector = connector
+        self._session = session
+        self._context = context
+
+    def observe(self, attempt: Attempt) -> RestoreState:
+        """What is there; ``attempt`` is the temporary database that this run would create."""
+        server = self._connector.server(self._session)
+        mark, manifest, backup, restore_id = self._resolve()
+        databases = read_databases(self._session)
+        found_as = _found_as(mark, server, databases)
+        if found_as is None or (mark is not None and mark.phase == LOADED and found_as != mark.target_database):
+            checks.check_target_free(self._options.target_database, databases, self._session.endpoint.label)
+        work = None
+        if found_as is None:
+            work = self._work(manifest or self._source.by_id(backup.id), server)
+        return RestoreState(
+            restore_id=restore_id,
+            endpoint=self._session.endpoint.label,
+            server=server,
+            backup=backup,
+            target_database=self._options.target_database,
+            attempt=attempt,
+            mark=mark,
+            found_as=found_as,
+            work=work,
+            now=self._context.clock.now(),
+        )
+
+    def _resolve(self) -> tuple[Mark | None, Manifest | None, SourceBackup, str]:
+        """The restore that is meant and its backup; the manifest where it was read for that."""
+        options = self._options
+        if options.restore_id is not None and (mark := self._marks.read(options.restore_id)) is not None:
+            _check_same(options, mark)
+            return mark, None, mark.backup, options.restore_id
+        manifest = self._choose()
+        backup = SourceBackup(environment=manifest.environment, id=manifest.backup_id, snapshot_at=manifest.snapshot_at)
+        if options.restore_id is not None:
+            return None, manifest, backup, options.restore_id
+        restore_id = default_restore_id(
+            environment=options.environment,
+            source_environment=options.source_environment,
+            backup_id=manifest.backup_id,
+            target=options.target_database,
+        )
+        return self._marks.read(restore_id), manifest, backup, restore_id
+
+    def _choose(self) -> Manifest:
+        options = self._options
+        if options.backup is not None:
+            return self._source.by_id(options.backup)
+        if options.at is not None:
+            return self._source.at(options.at, options.selection_hash)
+        return self._source.latest(options.selection_hash)
+
+    def _work(self, manifest: Manifest, server: ServerFact) -> Work:
+        """Everything that must hold, in the order in which a user can do something about it."""
+        options, context = self._options, self._context
+        require_session(self._connector, self._session)
+        target = read_target(self._session, server)
+        checks.check_server(manifest, target)
+        heads = tuple(read_archive_head(self._source.store, archive) for archive in manifest.archives)
+        checks.check_extensions(heads, target)
+        missing = self._missing_roles(manifest, heads, target)
+        created = sorted(missing) if options.ownership.roles == "create_nologin" else []
+        free = checks.check_disk(manifest, target, options.disk_free, options.protected)
+        environment = self._connector.tool_environment()
+        tool = tools.find("pg_restore", server.major, bindir=options.bindir, environment=environment, context=context)
+        absent = missing - set(created)
+        wanted_tablespaces = frozenset(name for head in heads for name in tablespaces(head))
+        return Work(
+            manifest=manifest,
+            heads=heads,
+            adaptations=tuple(adapt(head, options.ownership, absent) for head in heads),
+            target=target,
+            missing_roles=absent,
+            roles_to_create=tuple(created),
+            missing_tablespaces=tuple(sorted(wanted_tablespaces - target.tablespaces)),
+            tool_path=tool.path,
+            tool_version=tool.version,
+            bytes_free=free,
+            leftovers=self._leftovers(target),
+            warnings=(*checks.locale_warnings(manifest, target), *checks.extension_warnings(manifest, target)),
+        )
+
+    def _missing_roles(self, manifest: Manifest, heads: tuple[Head, ...], target: TargetFacts) -> frozenset[str]:
+        ownership = self._options.ownership
+        needed = frozenset(role for head in heads for role in needed_roles(head, manifest.database, ownership))
+        missing = needed - target.roles
+        checks.check_rights(target, ownership, missing)
+        checks.check_roles(manifest, target, ownership, missing)
+        for head in heads:
+            checks.check_owners(owners(head, manifest.database, ownership), target)
+        return missing
+
+    def _leftovers(self, target: TargetFacts) -> tuple[Attempt, ...]:
+        """Temporary databases that killed runs have left on this server; none is looked for where none can be."""
+        if not any(is_temporary(name) for name in target.databases):
+            return ()
+        return tuple(
+            attempt
+            for attempt in self._marks.attempts()
+            if attempt.system_identifier == target.server.system_identifier and attempt.database in target.databases
+        )
+
+
+def _found_as(mark: Mark | None, server: ServerFact, databases: Mapping[str, int]) -> str | None:
+    """The name of the database that an earlier run has made and compared, where it is on this server."""
+    if mark is None or mark.phase == STARTED or mark.system_identifier != server.system_identifier:
+        return None
+    return next((name for name, oid in databases.items() if oid == mark.oid), None)
+
+
+def _check_same(options: Options, mark: Mark) -> None:
+    """An explicit ``restore_id`` that is known already must mean the same restore as before."""
+    asked = (options.source_environment, options.backup or mark.backup.id, options.target_database)
+    known = (mark.backup.environment, mark.backup.id, mark.target_database)
+    if asked == known:
+        return
+    raise RunbookError(
+        code="invalid_parameter",
+        attempted="use restore_id",
+        object=mark.restore_id,
+        reason=f"it is the restore of backup {known[1]} of {known[0]} into database {known[2]}",
+        remedy="Give another restore_id, or the parameters that it was first used with.",
+    )

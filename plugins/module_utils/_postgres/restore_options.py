@@ -1,0 +1,112 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a user can ask of postgres_restore, checked and typed (private to ops.runbooks)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration, parse_iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_id, check_name
+from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import selection_hash
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import CONNECTION_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_checks import check_target_name
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
+
+#: The word for the newest good backup; no backup can have it as its id that people would then mean.
+LATEST = "latest"
+
+RESTORE_SPEC = CONNECTION_SPEC.merge(
+    STORE_SPEC,
+    RUN_SPEC,
+    ArgumentSpec(
+        options={
+            "backup": {"type": "str"},
+            "at": {"type": "str"},
+            "source_environment": {"type": "str"},
+            "selection": {"type": "str", "default": "whole"},
+            "target_database": {"type": "str", "required": True},
+            "maintenance_database": {"type": "str", "default": "postgres"},
+            "restore_id": {"type": "str"},
+            "strategy": {"type": "str", "choices": ["new_database"], "default": "new_database"},
+            "roles": {"type": "str", "choices": ["require", "create_nologin", "skip"], "default": "require"},
+            "owner": {"type": "str", "default": "keep"},
+            "privileges": {"type": "str", "choices": ["keep", "skip"], "default": "keep"},
+            "bindir": {"type": "list", "elements": "path", "default": []},
+            "timeout": {"type": "str"},
+            "disk_free": {"type": "int"},
+            "protected": {"type": "bool", "default": False},
+            "adopt": {"type": "bool", "default": False},
+        },
+        required_one_of=(("backup", "at"),),
+        mutually_exclusive=(("backup", "at"),),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The request. ``backup`` is an id, None where ``latest`` or ``at`` choose; ``selection_hash`` None is any."""
+
+    environment: str
+    name: str
+    source_environment: str
+    backup: str | None
+    at: datetime | None
+    selection_hash: str | None
+    target_database: str
+    maintenance_database: str
+    restore_id: str | None
+    ownership: Ownership
+    bindir: tuple[str, ...]
+    timeout: timedelta | None
+    disk_free: int | None
+    protected: bool
+    adopt: bool
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> Options:
+        """From the module's parameters. Raises ``invalid_parameter``."""
+        check_target_name(params["target_database"])
+        if params["target_database"] == params["maintenance_database"]:
+            raise _invalid("target_database", params["target_database"], "it is the maintenance database")
+        if params["disk_free"] is not None and params["disk_free"] < 0:
+            raise _invalid("disk_free", str(params["disk_free"]), "it is a number of bytes")
+        if not params["owner"]:
+            raise _invalid("owner", "''", "it is keep or the name of a role")
+        backup = params["backup"]
+        return cls(
+            environment=params["environment"],
+            name=params["name"],
+            source_environment=check_name(params["source_environment"] or params["environment"], "source_environment"),
+            backup=None if backup in (None, LATEST) else check_id(backup, "backup"),
+            at=parse_iso(params["at"], "read the parameter at") if params["at"] is not None else None,
+            selection_hash=selection_hash(params["selection"]),
+            target_database=params["target_database"],
+            maintenance_database=params["maintenance_database"],
+            restore_id=check_id(params["restore_id"], "restore_id") if params["restore_id"] is not None else None,
+            ownership=Ownership(roles=params["roles"], owner=params["owner"], privileges=params["privileges"]),
+            bindir=tuple(params["bindir"]),
+            timeout=parse_duration(params["timeout"], "timeout") if params["timeout"] is not None else None,
+            disk_free=params["disk_free"],
+            protected=params["protected"],
+            adopt=params["adopt"],
+        )
+
+
+def _invalid(name: str, value: str, reason: str) -> RunbookError:
+    return RunbookError(
+        code="invalid_parameter",
+        attempted=f"use {name}",
+        object=value,
+        reason=reason,
+        remedy=f"Give {name} another value.",
+    )

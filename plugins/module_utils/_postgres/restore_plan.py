@@ -1,0 +1,179 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a restore would do (private to ops.runbooks). Pure: the observed state in, the plan out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, human_bytes, iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compare import counted_tables
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, ServerFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_checks import bytes_needed
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_facts import TargetFacts
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import (
+    FINISHED,
+    LOADED,
+    Attempt,
+    Mark,
+    SourceBackup,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What has to be known to restore: nothing of it is read where a restore is already done."""
+
+    manifest: Manifest
+    heads: tuple[Head, ...]
+    adaptations: tuple[Adaptation, ...]
+    target: TargetFacts
+    missing_roles: frozenset[str]
+    roles_to_create: tuple[str, ...]
+    missing_tablespaces: tuple[str, ...]
+    tool_path: str
+    tool_version: str
+    bytes_free: int | None
+    leftovers: tuple[Attempt, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Everything that does not come back, in words."""
+        lost = [loss for adaptation in self.adaptations for loss in adaptation.losses]
+        return (*lost, *(f"tablespace {name}: its tables go to the default one" for name in self.missing_tablespaces))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreState:
+    """What was found. ``found_as`` is the name under which the database that ``mark`` speaks of exists on this server.
+
+    ``work`` is None where that database is there and complete.
+    """
+
+    restore_id: str
+    endpoint: str
+    server: ServerFact
+    backup: SourceBackup
+    target_database: str
+    attempt: Attempt
+    mark: Mark | None
+    found_as: str | None
+    work: Work | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePlan(Plan):
+    """``action`` is nothing, to finish what a killed run had already loaded and compared, or to restore."""
+
+    action: Literal["nothing", "finish", "restore"] = "nothing"
+    skipped: tuple[str, ...] = field(default=())
+
+
+def decide(state: RestoreState) -> RestorePlan:
+    """The plan for a state."""
+    if state.mark is not None and state.found_as is not None:
+        if state.mark.phase == FINISHED:
+            return RestorePlan(changed=False, result={**state.mark.result, "database": state.found_as})
+        if state.mark.phase == LOADED:
+            return _finish(state, state.mark, state.found_as)
+    if state.work is None:
+        raise ValueError("a restore that is not done was observed without what it needs")
+    return _restore(state, state.work)
+
+
+def _finish(state: RestoreState, mark: Mark, found_as: str) -> RestorePlan:
+    steps = [f"Rename database {found_as}, which an earlier run has loaded and compared, to {state.target_database}."]
+    if found_as == state.target_database:
+        steps = [f"Open database {found_as}, which an earlier run has restored, and record that it is finished."]
+    return RestorePlan(
+        changed=True,
+        action="finish",
+        result={**mark.result, "database": state.target_database},
+        steps=tuple(steps),
+        before=_diff(state, found_as),
+        after=_diff(state, state.target_database),
+    )
+
+
+def _restore(state: RestoreState, work: Work) -> RestorePlan:
+    return RestorePlan(
+        changed=True,
+        action="restore",
+        result=_predicted(state, work),
+        steps=tuple(_steps(state, work)),
+        before=_diff(state, None),
+        after=_diff(state, state.target_database),
+        warnings=work.warnings,
+        skipped=work.losses,
+    )
+
+
+def backup_facts(state: RestoreState) -> dict[str, Any]:
+    """The backup, as results name it."""
+    return {
+        "id": state.backup.id,
+        "environment": state.backup.environment,
+        "snapshot_at": iso(state.backup.snapshot_at),
+        "age_seconds": age_seconds(state),
+    }
+
+
+def age_seconds(state: RestoreState) -> int:
+    """How old the data is that is restored: what is lost of what was written since."""
+    return max(0, int((state.now - state.backup.snapshot_at).total_seconds()))
+
+
+def _predicted(state: RestoreState, work: Work) -> dict[str, Any]:
+    return {
+        "id": state.restore_id,
+        "backup": backup_facts(state),
+        "database": state.target_database,
+        "target_database": state.target_database,
+        "temporary_database": state.attempt.database,
+        "endpoint": state.endpoint,
+        "server": {"version": state.server.version, "system_identifier": state.server.system_identifier},
+        "bytes": sum(archive.bytes for archive in work.manifest.archives),
+        "bytes_needed": bytes_needed(work.manifest),
+        "bytes_free": work.bytes_free,
+        "rpo_seconds": age_seconds(state),
+        "roles_to_create": list(work.roles_to_create),
+        "skipped": list(work.losses),
+    }
+
+
+def _steps(state: RestoreState, work: Work) -> list[str]:
+    manifest, name = work.manifest, state.attempt.database
+    steps = []
+    if state.mark is not None and state.mark.phase == FINISHED:
+        steps.append(f"Restore again: the database that restore {state.restore_id} made is no longer on this server.")
+    steps += [f"Drop database {left.database}, which run {left.run_id} has left behind." for left in work.leftovers]
+    steps += [f"Create role {role} without login." for role in work.roles_to_create]
+    free = "unknown" if work.bytes_free is None else human_bytes(work.bytes_free)
+    needed = human_bytes(bytes_needed(manifest))
+    steps.append(f"Create database {name} on {state.endpoint} (about {needed} needed, free: {free}).")
+    size = human_bytes(sum(archive.bytes for archive in manifest.archives))
+    taken = f"taken {human(age_seconds(state))} ago at {iso(manifest.snapshot_at)}"
+    steps.append(
+        f"Load backup {manifest.backup_id} of {manifest.environment}/{manifest.name} ({size}, {taken}) "
+        f"with pg_restore {work.tool_version}, checking its SHA-256."
+    )
+    if work.losses:
+        steps.append(f"Leave out {len(work.losses)} things, listed in skipped.")
+    steps.append(f"Compare the rows of {len(counted_tables(manifest))} tables with the backup, and gather statistics.")
+    steps.append(f"Rename database {name} to {state.target_database}.")
+    return steps
+
+
+def _diff(state: RestoreState, name: str | None) -> dict[str, Any]:
+    if name is None:
+        return {"database": None}
+    return {"database": name, "backup": state.backup.id, "snapshot_at": iso(state.backup.snapshot_at)}

@@ -1,0 +1,143 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What runs that died have left in the store, and its removal (private to ops.runbooks).
+
+A run writes an empty key ``attempts/<UTC>.<backup id>.<token>`` before its first object and deletes it after its last.
+What such a key still names after a day belongs to nobody: nothing of it counts as a backup, since a manifest names
+another token or does not exist. Removal is a courtesy: credentials that cannot delete are no failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import compact, parse_compact
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
+
+#: A run that is older than this is not working any more; one that is much older was seen often enough.
+STALE = timedelta(days=1)
+_FORGOTTEN = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """An attempt that has not ended in order."""
+
+    key: str
+    backup_id: str
+    token: str
+
+
+class Attempt:
+    """One run's own objects; a context manager that removes them where the run fails before they count.
+
+    ``keep`` is called when the manifest is about to be written: from then on the objects may belong to a backup, and
+    whether they do is the sweep's to find out.
+    """
+
+    def __init__(self, backups: Backups, backup_id: str, token: str, started: datetime, context: Context) -> None:
+        self.prefix = f"{backups.prefix(backup_id)}{token}/"
+        self._marker = f"{_root(backups)}{compact(started)}.{backup_id}.{token}"
+        self._store = backups.store
+        self._context = context
+        self._kept = False
+
+    def __enter__(self) -> Self:
+        self._context.effect("begin the backup")
+        self._store.put(self._marker, b"")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            _quietly(self._store, [self._marker], self._context)
+        elif not self._kept:
+            self.discard()
+
+    def keep(self) -> None:
+        """Remove nothing from now on, whatever fails."""
+        self._kept = True
+
+    def discard(self) -> None:
+        """Remove the run's own objects, and then what says that there are any; at best effort."""
+        try:
+            keys = [each.key for each in self._store.list(self.prefix)]
+        except RunbookError:
+            return  # the reason why the run failed, most likely; the marker stays for a later run
+        _quietly(self._store, [*keys, self._marker], self._context)
+
+
+def sweep(backups: Backups, context: Context) -> int:
+    """Remove leftovers of runs that died more than a day ago; how many there were. Call it under the lock."""
+    removed = 0
+    try:
+        before = backups.store.now(may_write=True) - STALE
+        for leftover in _leftovers(backups, before):
+            removed += _settle(backups, leftover, context)
+        for item in backups.store.unfinished(backups.prefix("").rstrip("/") + "/"):
+            if item.started < before:
+                context.effect(f"drop the unfinished upload {item.key}")
+                backups.store.abandon(item)
+                removed += 1
+    except RunbookError as error:
+        if error.code != "store_denied":
+            raise
+        context.warn(f"Leftovers of earlier runs could not be removed: {error.reason}. This harms no backup.")
+    return removed
+
+
+def _leftovers(backups: Backups, before: datetime) -> Iterator[Leftover]:
+    root = _root(backups)
+    for stored in backups.store.list(root, after=f"{root}{compact(before - _FORGOTTEN)}"):
+        fields = stored.key.removeprefix(root).split(".")
+        if len(fields) != 3:
+            continue
+        try:
+            started = parse_compact(fields[0])
+        except ValueError:
+            continue
+        if max(started, stored.modified) < before:
+            yield Leftover(key=stored.key, backup_id=fields[1], token=fields[2])
+
+
+def _settle(backups: Backups, leftover: Leftover, context: Context) -> int:
+    """Remove what an attempt left, or complete what it had all but done: its manifest then names its token."""
+    manifest = backups.manifest(leftover.backup_id)
+    if manifest is not None and manifest.run_token == leftover.token:
+        if not backups.indexed(manifest):
+            backups.write_index(manifest)
+    else:
+        for stored in list(backups.store.list(f"{backups.prefix(leftover.backup_id)}{leftover.token}/")):
+            context.effect(f"remove the leftover {stored.key}")
+            backups.store.delete(stored.key)
+    context.effect(f"remove {leftover.key}")
+    backups.store.delete(leftover.key)
+    return 1
+
+
+def _quietly(store: Store, keys: list[str], context: Context) -> None:
+    """Delete without insisting, in order; the first refusal ends it, so that the marker outlives what it names.
+
+    Not preceded by ``effect``: these objects are this run's own, and a run that has lost its lock cleans up too.
+    """
+    try:
+        for key in keys:
+            store.delete(key)
+    except RunbookError as error:
+        context.warn(f"{key} could not be removed: {error.reason}. This harms no backup; a later run tries again.")
+
+
+def _root(backups: Backups) -> str:
+    return f"{backups.environment}/databases/{backups.name}/attempts/"

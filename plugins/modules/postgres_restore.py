@@ -1,0 +1,255 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: postgres_restore
+short_description: Restore a backup into a new PostgreSQL database
+version_added: 0.1.0
+description:
+  - Restores a backup that M(ops.runbooks.postgres_backup) has made into a database that does not exist yet.
+  - The backup streams from the store through C(pg_restore) without a local copy, into a database with a temporary name.
+    Checksums are verified, and rows, sequences, policies, extensions and large objects are compared with what the
+    backup's manifest says. Only then does the database get its name.
+  - Whatever fails, that database is dropped and nothing else is touched. What a killed run has left is dropped, or
+    finished, by the next run.
+  - A restore that is finished is no change, whatever was written to the database since, as long as that database
+    exists on that server under any name.
+author:
+  - ops.runbooks contributors (@ops-runbooks)
+extends_documentation_fragment:
+  - ops.runbooks._attributes
+  - ops.runbooks._store
+  - ops.runbooks._store.run
+  - ops.runbooks._postgres
+options:
+  backup:
+    description:
+      - The identity of the backup, or V(latest) for the newest good one.
+      - Exactly one of O(backup) and O(at) is needed.
+    type: str
+  at:
+    description:
+      - An ISO 8601 time with a zone. The newest good backup whose snapshot is not later is restored.
+    type: str
+  source_environment:
+    description:
+      - The environment whose backups of O(name) are read, if not O(environment). For restoring production into staging.
+    type: str
+  selection:
+    description:
+      - Which part of the database V(latest) and O(at) look for, V(whole), V(any), or the digits that
+        M(ops.runbooks.postgres_backup_info) lists a partial backup with.
+    type: str
+    default: whole
+  target_database:
+    description:
+      - The database to make. It must not exist, unless this restore has made it.
+    type: str
+    required: true
+  maintenance_database:
+    description:
+      - The database to connect to on the server, while the target does not exist.
+      - The database that the connection options name is not connected to.
+    type: str
+    default: postgres
+  restore_id:
+    description:
+      - The identity of this restore. With one, V(latest) and O(at) are resolved once, and mean the same backup when the
+        task is run again.
+      - Without one, the identity is the resolved backup and O(target_database), resolved on every run.
+    type: str
+  strategy:
+    description:
+      - How to restore. V(new_database) makes a new database beside everything that exists.
+    type: str
+    choices: [new_database]
+    default: new_database
+  roles:
+    description:
+      - What to do where roles do not exist that the backup names as owners, in grants, in policies or otherwise.
+      - V(require) fails, listing them with the statements that create them.
+      - V(create_nologin) creates them without login and without rights of their own.
+      - V(skip) leaves out exactly what names them. Objects of such owners belong to the role that restores.
+        RV(restore.skipped) lists each loss.
+    type: str
+    choices: [require, create_nologin, skip]
+    default: require
+  owner:
+    description:
+      - V(keep) gives every object to the owner that it had. Anything else is the role that gets all of them.
+    type: str
+    default: keep
+  privileges:
+    description:
+      - Whether grants are restored (V(keep)) or left out (V(skip)).
+    type: str
+    choices: [keep, skip]
+    default: keep
+  bindir:
+    description:
+      - Directories in which C(pg_restore) is looked for before the usual places. It must be of the major version of the
+        server that is restored to.
+    type: list
+    elements: path
+    default: []
+  timeout:
+    description:
+      - How long the restore may take, as a duration such as V(4h). Without it there is no limit.
+    type: str
+  disk_free:
+    description:
+      - The free space of the server in bytes, where it cannot be read from here. Where it can, the smaller number
+        counts.
+    type: int
+  protected:
+    description:
+      - Whether the server is one that people depend on. There, a restore is refused while its free space is unknown.
+    type: bool
+    default: false
+  adopt:
+    description:
+      - Accept that O(name) now stands for another server than before, because the server was replaced.
+    type: bool
+    default: false
+requirements:
+  - psycopg >= 3.1
+  - pg_restore of the server's major version
+seealso:
+  - module: ops.runbooks.postgres_backup
+  - module: ops.runbooks.postgres_backup_info
+"""
+
+EXAMPLES = r"""
+- name: Restore the newest backup beside the live database
+  ops.runbooks.postgres_restore:
+    store: s3://acme-runbooks-production
+    environment: production
+    name: main
+    database_url: "{{ lookup('ansible.builtin.env', 'DIRECT_URL') }}"
+    backup: latest
+    target_database: app_check
+
+- name: Restore what production was on Friday evening into staging
+  ops.runbooks.postgres_restore:
+    store: s3://acme-runbooks-production
+    environment: staging
+    source_environment: production
+    name: main
+    login_host: staging-db.example.com
+    login_user: postgres
+    login_password: "{{ lookup('ansible.builtin.env', 'STAGING_PASSWORD') }}"
+    at: "2026-11-20T18:00:00+01:00"
+    target_database: app_friday
+    roles: skip
+    owner: app
+"""
+
+RETURN = r"""
+restore:
+  description: The restore. In check mode what it would be, with the estimates instead of the measurements.
+  returned: always
+  type: dict
+  contains:
+    id:
+      description: The identity of the restore.
+      type: str
+      sample: daily-2026-11-20-app_check
+    backup:
+      description: The backup that was restored, with its age at that time.
+      type: dict
+      sample:
+        id: daily-2026-11-20
+        environment: production
+        snapshot_at: "2026-11-20T02:00:01.250000Z"
+        age_seconds: 43200
+    database:
+      description: The name that the restored database has now.
+      type: str
+      sample: app_check
+    target_database:
+      description: The name that it was given.
+      type: str
+      sample: app_check
+    oid:
+      description: The database's oid, by which it is known again.
+      type: int
+      returned: once it exists
+      sample: 16484
+    endpoint:
+      description: The server that was reached.
+      type: str
+      sample: db.example.com:5432/postgres
+    server:
+      description: That server's version and system identifier.
+      type: dict
+      sample: {version: "18.6", system_identifier: "7310962114235687043"}
+    bytes:
+      description: What was read from the store.
+      type: int
+      sample: 73400320
+    bytes_needed:
+      description: What the database will take on the server, estimated.
+      type: int
+      returned: when planned
+      sample: 1288490188
+    bytes_free:
+      description: What is free on the server. V(null) where that is unknown.
+      type: int
+      returned: when planned
+      sample: 53687091200
+    temporary_database:
+      description: The name while it is restored.
+      type: str
+      returned: when planned
+      sample: app_check__restoring_5f2c9d0e8a41
+    roles_to_create:
+      description: Roles that would be created.
+      type: list
+      elements: str
+      returned: when planned
+    roles_created:
+      description: Roles that were created.
+      type: list
+      elements: str
+      returned: when restored
+    tables_compared:
+      description: Tables whose rows were counted and equal the backup's.
+      type: int
+      returned: when restored
+      sample: 21
+    rows_compared:
+      description: Rows in them.
+      type: int
+      returned: when restored
+      sample: 1048576
+    skipped:
+      description: Each thing that did not come back, and why.
+      type: list
+      elements: str
+      sample: ["privileges of reporting (public.TABLE orders)"]
+    durations:
+      description: Seconds for loading, comparing, gathering statistics (within comparing) and all, which is the measured recovery time.
+      type: dict
+      returned: when restored
+      sample: {load: 61.2, compare: 9.5, analyze: 8.1, total: 71.4}
+    rpo_seconds:
+      description: The age of the restored data when it was restored; what was written since is not in it.
+      type: int
+      sample: 43200
+"""
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.runner import run
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore import Restore
+
+
+def main() -> None:
+    """Run the module."""
+    run(Restore)
+
+
+if __name__ == "__main__":
+    main()
