@@ -12,7 +12,6 @@ TYPED := -p ansible_collections.ops.runbooks.plugins -p sandbox -p harness $(if 
 
 # Tools are called by their names.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export PYTHONPATH := $(CURDIR):$(CURDIR)/.venv/collections
 
 .PHONY: help
 help: ## Show this list
@@ -67,7 +66,7 @@ types: venv
 	mypy $(TYPED)
 
 unit: venv
-	pytest tests/unit
+	python -m pytest tests/unit --quiet
 
 ansible-lint: venv
 	ansible-lint --offline --strict --profile production
@@ -88,4 +87,4 @@ requirements: venv ## Resolve requirements/*.in anew (needs uv)
 .PHONY: clean
 clean: ## Stop the sandbox and remove everything that make made
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m sandbox down; fi
-	rm -rf .venv .venv-* .sandbox* .mypy_cache .pytest_cache .ruff_cache .hypothesis build tests/output
+	rm -rf .venv* .sandbox* .mypy_cache .pytest_cache .ruff_cache .hypothesis build tests/output

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -85,13 +86,14 @@ def env(sandbox: Sandbox, _options: argparse.Namespace) -> int:
 
 def run(sandbox: Sandbox, options: argparse.Namespace) -> int:
     """The exit status is the command's."""
+    path = os.pathsep.join([str(sandbox.postgres.bindir), os.environ.get("PATH", os.defpath)])
+    program = shutil.which(options.argv[0], path=path)
+    if program is None:
+        raise SandboxError(f"{options.argv[0]} was not found: check its name.")
     started = sandbox.up()
     try:
-        path = os.pathsep.join([str(sandbox.postgres.bindir), os.environ.get("PATH", os.defpath)])
         environment = {**os.environ, **sandbox.variables(), "PATH": path}
-        return subprocess.run(options.argv, env=environment, check=False).returncode
-    except FileNotFoundError as error:
-        raise SandboxError(f"{options.argv[0]} was not found: check its name.") from error
+        return subprocess.run([program, *options.argv[1:]], env=environment, check=False).returncode
     finally:
         if started:
             sandbox.down()

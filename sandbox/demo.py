@@ -37,13 +37,13 @@ DROP TABLE payment CASCADE;
 DELETE FROM rental WHERE rental_date >= '2022-07-01';
 UPDATE customer SET email = NULL;
 """
-#: Makes one query per table, materialised views included: its name, rows, and MD5 over all of them.
+#: Makes one query per table, filled materialised views included: its name, rows, and MD5 over all of them.
 _FINGERPRINTS = """
 SELECT format('SELECT %L, count(*), md5(coalesce(string_agg(t::text, chr(10) ORDER BY t::text COLLATE "C"), %L)) '
               'FROM %I.%I AS t',
               n.nspname || '.' || c.relname, '', n.nspname, c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^(pg_|information_schema)' ORDER BY 1
+WHERE c.relkind IN ('r', 'm') AND c.relispopulated AND n.nspname !~ '^(pg_|information_schema)' ORDER BY 1
 """
 
 

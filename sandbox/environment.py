@@ -139,7 +139,8 @@ class Sandbox:
         What another process has chosen meanwhile is taken over.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.directory.chmod(0o700)
+        # A server that runs under another account must get through; nobody else has anything to list here.
+        self.directory.chmod(0o711)
         with (self.directory / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._recall()

@@ -21,7 +21,7 @@ import psycopg
 
 from sandbox import processes
 from sandbox.errors import SandboxError
-from sandbox.service import CHECKOUT, Facts, Service, flag
+from sandbox.service import ANSWER_TIMEOUT, CHECKOUT, Facts, Service, flag
 
 #: The environments of the checkout that hold PostgreSQL, by major version.
 INSTALLED = {"18": ".venv", "15": ".venv-postgres15"}
@@ -124,7 +124,7 @@ class PostgresServer(Service):
     def answers(self) -> bool:
         try:
             # Only our server knows the password, so that nobody else's on this port is taken for it.
-            with psycopg.connect(self.dsn, connect_timeout=5):
+            with psycopg.connect(self.dsn, connect_timeout=ANSWER_TIMEOUT):
                 return True
         except psycopg.Error:
             return False

@@ -25,7 +25,7 @@ from botocore.config import Config
 
 from sandbox import processes
 from sandbox.errors import SandboxError
-from sandbox.service import CHECKOUT, Facts, Service
+from sandbox.service import ANSWER_TIMEOUT, CHECKOUT, Facts, Service
 
 #: The interpreter of the environment that holds LocalStack.
 PYTHON = CHECKOUT / ".venv-s3" / "bin" / "python"
@@ -97,7 +97,7 @@ class S3Server(Service):
 
     def answers(self) -> bool:
         try:
-            with urlopen(f"{self.endpoint_url}/_localstack/health", timeout=5) as reply:
+            with urlopen(f"{self.endpoint_url}/_localstack/health", timeout=ANSWER_TIMEOUT) as reply:
                 services = json.load(reply)["services"]
         except (OSError, HTTPException, ValueError, KeyError):
             return False
@@ -118,6 +118,7 @@ class S3Server(Service):
             "OVERRIDE_IN_DOCKER": "0",
             "FILESYSTEM_ROOT": str(self.directory / "files"),
             "TMPDIR": str(self.directory / "tmp"),
+            "XDG_CACHE_HOME": str(self.directory / "cache"),
         }
 
     def _launch(self) -> subprocess.Popen[bytes]:

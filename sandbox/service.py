@@ -27,6 +27,11 @@ Facts = Mapping[str, str | int]
 #: How long a server may take until it answers, in seconds; much longer than it needs, for machines under load.
 START_TIMEOUT = 90
 
+#: How long a server that runs is asked again when it does not answer, in seconds, and how long an answer may take: a
+#: busy server is not to be taken for one that hangs and restarted under its clients.
+PATIENCE = 1
+ANSWER_TIMEOUT = 30
+
 #: How long an orderly end may take, in seconds.
 STOP_TIMEOUT = 30
 
@@ -104,14 +109,13 @@ class Service(ABC):
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o700)
-        if self.processes() and processes.wait_until(self.answers, seconds=5):
+        if self.processes() and processes.wait_until(self.answers, seconds=PATIENCE):
             self._prepare()
             return False
         # What is left is the rest of a killed server, or one that hangs.
         self.stop()
         for _attempt in range(START_ATTEMPTS):
-            if not processes.is_free(self.port):
-                self.port = processes.free_port()
+            self._settle_port()
             self._child = self._launch()
             if self._wait():
                 self._prepare()
@@ -120,6 +124,11 @@ class Service(ABC):
                 break
         self.stop()
         raise SandboxError(f"{self.name} did not start; {self.log} ends with:\n{processes.last_lines(self.log)}")
+
+    def _settle_port(self) -> None:
+        """Keep the port unless somebody else has it; a server that was just killed needs a moment to give it back."""
+        if not processes.wait_until(lambda: processes.is_free(self.port), seconds=2):
+            self.port = processes.free_port()
 
     def _wait(self) -> bool:
         """Wait until the launched server answers; False when it ended or took too long."""

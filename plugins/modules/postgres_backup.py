@@ -195,14 +195,14 @@ backup:
     - The backup. In check mode what the real run would return, with null for what only that run can know.
     - V(id), V(kind), V(environment), V(name), and V(state), which is V(complete), or V(absent) where there is none.
     - V(snapshot_at), the moment of the database that it holds by the server's clock, and V(age_seconds).
-    - V(bytes) in the store, V(rows) over all counted tables, number of V(tables), V(selection) with V(hash) and V(whole).
+    - V(bytes) in the store, V(rows) over all counted tables, the number of V(tables), and the V(selection).
     - V(database) and its server as they described themselves, V(host) and V(endpoint) that were reached, and
       V(connection_source), the option or variable that named them.
     - V(store), V(manifest) (its key), V(archives) and V(globals) with V(key), V(bytes) and V(sha256), V(compression),
       V(encryption), V(durations) of the steps in seconds, V(run_id) of the run that made it.
     - V(restore_by_hand), shell commands that restore it with stock tools only.
-    - Where one is made, V(part_size) of the upload and V(memory_budget), the bound on parts in memory and whether it was
-      V(raised) for parts that large.
+    - Where one is made, V(part_size) of the upload and V(memory_budget), the bound on parts in memory and whether it
+      was V(raised) for parts that large.
     - On failure what was known by then.
   returned: always
   type: dict

@@ -95,7 +95,7 @@ def human(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     if seconds < 172800:
-        return f"{seconds / 3600:.1f} h"
+        return f"{round(seconds / 3600, 1):g} h"
     return f"{seconds / 86400:.0f} d"
 
 

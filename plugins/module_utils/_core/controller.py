@@ -117,10 +117,10 @@ def process_table() -> ProcessTable:
     return ProcTable() if _LINUX else PsTable()
 
 
-def find_controller(table: ProcessTable, pid: int) -> Process | None:
+def find_controller(table: ProcessTable, *, pid: int, session: int) -> Process | None:
     """The process that the module ``pid`` works for; None where there is none to be seen.
 
-    Raises ``controller_gone`` where the module's own worker is an orphan already.
+    ``session`` is the pid of its session's leader. Raises ``controller_gone`` where its worker is an orphan already.
     """
     ancestors = list(_ancestors(table, pid))
     for worker in ancestors:
@@ -129,7 +129,7 @@ def find_controller(table: ProcessTable, pid: int) -> Process | None:
             if parent is None or not parent.is_ansible:
                 raise controller_gone("start")
             return parent
-    leader = table.look(os.getsid(pid))
+    leader = table.look(session)
     if leader is None:
         return ancestors[-1] if ancestors else None
     return table.look(leader.parent) or (leader if leader.pid != pid else None)
@@ -177,7 +177,7 @@ class Controller:
     def find(cls, clock: Clock) -> Self:
         """The controller of the calling process. Raises ``controller_gone``."""
         table = process_table()
-        return cls(find_controller(table, os.getpid()), clock=clock, table=table)
+        return cls(find_controller(table, pid=os.getpid(), session=os.getsid(0)), clock=clock, table=table)
 
     def __enter__(self) -> Self:
         self.check("start")

@@ -98,6 +98,8 @@ class Operation(ABC, Generic[StateT, PlanT]):
     noun: ClassVar[str]
     spec: ClassVar[ArgumentSpec]
     supports_check_mode: ClassVar[bool] = True
+    #: Whether a change is evidence of its own; modules that only serve a run (locks, alerts) have no record.
+    recorded: ClassVar[bool] = True
 
     def __init__(self, params: Mapping[str, Any], context: Context) -> None:
         self.params = params

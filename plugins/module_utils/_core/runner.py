@@ -39,14 +39,15 @@ def run(operation_type: type[Operation[Any, Any]]) -> NoReturn:
     _keep_quiet()
     module = _Module(operation_type)
     redactor = Redactor(on_protect=module.no_log_values.add)
-    for secret in sorted(module.no_log_values):
+    secrets = sorted(module.no_log_values)
+    for secret in secrets:
         redactor.protect(secret)
         redactor.protect_within(secret)
     for value in module.params.values():
         if isinstance(value, str):
             redactor.protect_within(value)
     redactor.protect_environment(os.environ)
-    outcome, warnings = _Run(operation_type, module, redactor).outcome()
+    outcome, warnings = _Run(operation_type, module, redactor, has_secrets=bool(secrets)).outcome()
     for warning in warnings:
         module.warn(redactor.text(warning))
     outcome = redactor.value(outcome)
@@ -84,9 +85,12 @@ class _Module(AnsibleModule):  # type: ignore[misc,unused-ignore] # ansible-core
 class _Run:
     """One run of one operation, and what is known about it when it fails."""
 
-    def __init__(self, operation_type: type[Operation[Any, Any]], module: AnsibleModule, redactor: Redactor) -> None:
+    def __init__(
+        self, operation_type: type[Operation[Any, Any]], module: AnsibleModule, redactor: Redactor, *, has_secrets: bool
+    ) -> None:
         self._type = operation_type
         self._module = module
+        self._has_secrets = has_secrets
         self._redactor = redactor
         self._context: Context | None = None
         self._operation: Operation[Any, Any] | None = None
@@ -153,7 +157,7 @@ class _Run:
 
     def _refuse_leaks(self) -> None:
         """Two settings make ansible itself keep or print what modules are given, ``no_log`` or not."""
-        if not self._module.no_log_values:
+        if not self._has_secrets:
             return
         for setting, on in (
             ("ANSIBLE_KEEP_REMOTE_FILES", getattr(self._module, "_keep_remote_files", False)),
@@ -216,7 +220,7 @@ class _Run:
 
     def _act(self, operation: Operation[Any, Any], state: Any, plan: Plan, context: Context) -> Mapping[str, Any]:
         """Act with a run record around it: created before the first change, completed whatever happens."""
-        if not operation.params.get("store"):
+        if not operation.recorded or not operation.params.get("store"):
             self._acted = True
             return operation.act(state, plan)
         from ansible_collections.ops.runbooks.plugins.module_utils._core.record import RunRecord

@@ -60,8 +60,8 @@ class Bucket:
 
     def call(
         self, method: str, attempted: str, key: str = "", *, accept: Collection[str] = (), **arguments: Any
-    ) -> dict[str, Any] | None:
-        """Call ``method`` of the client on this bucket. None where the store answers one of the codes in ``accept``.
+    ) -> dict[str, Any]:
+        """Call ``method`` of the client on this bucket. Empty where the store answers one of the codes in ``accept``.
 
         ``key`` is full, with the store's prefix; an empty one is not sent. Raises ``store_*``, ``object_missing``.
         """
@@ -73,14 +73,15 @@ class Bucket:
         try:
             answer: dict[str, Any] = getattr(client, method)(Bucket=self.name, **arguments)
         except (BotoCoreError, ClientError) as error:
-            self._note_clock(getattr(error, "response", {}))
+            # An error without an answer has None there.
+            self._note_clock(getattr(error, "response", None) or {})
             if error_code(error) in accept:
-                return None
+                return {}
             raise self.failure(error, method, attempted, key) from error
         self._note_clock(answer)
         return answer
 
-    def change(self, method: str, attempted: str, key: str, **arguments: Any) -> dict[str, Any] | None:
+    def change(self, method: str, attempted: str, key: str, **arguments: Any) -> dict[str, Any]:
         """:meth:`call` for what writes or deletes; never in check mode."""
         forbid_in_check_mode(self.context, f"{attempted} ({key})")
         return self.call(method, attempted, key, **arguments)

@@ -129,8 +129,13 @@ class Attempt:
 
 def error_code(error: Exception) -> str:
     """The S3 error code, or the HTTP status where the answer has no body (HEAD); empty for other exceptions."""
+    return str(_response(error).get("Error", {}).get("Code", ""))
+
+
+def _response(error: Exception) -> dict[str, Any]:
+    """The answer that an exception carries; exceptions for requests without an answer have None there, or nothing."""
     response = getattr(error, "response", None)
-    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+    return response if isinstance(response, dict) else {}
 
 
 def translate(error: Exception, attempt: Attempt) -> RunbookError:
@@ -182,7 +187,7 @@ def _denied(said: str, error: Exception, attempt: Attempt) -> RunbookError:
 
 
 def _region_remedy(error: Exception) -> str:
-    response: dict[str, Any] = getattr(error, "response", {})
+    response = _response(error)
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = headers.get("x-amz-bucket-region") or response.get("Error", {}).get("Region")
     return f"Set region to {region}." if region else "Set region to the bucket's own region."
@@ -190,7 +195,7 @@ def _region_remedy(error: Exception) -> str:
 
 def _message(error: Exception) -> str:
     """The store's own sentence, in parentheses and one line; empty where it gave none."""
-    message = str(getattr(error, "response", {}).get("Error", {}).get("Message") or "").strip()
+    message = str(_response(error).get("Error", {}).get("Message") or "").strip()
     return f" ({' '.join(message.split())})" if message else ""
 
 
@@ -227,4 +232,3 @@ def _unanswered(error: Exception, attempt: Attempt) -> RunbookError:
         f"the S3 client refused the request ({kind})",
         "Check the parameters of the store and the AWS_* variables and files that they fall back to.",
     )
-

@@ -16,8 +16,9 @@ if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.s3_client import Bucket
 
 _ATTEMPTED = "read from the store"
-#: Reconnections in a row that may bring not one byte; each is itself tried several times by the client.
+#: Reconnections in a row that may bring less than this many bytes; each is itself tried several times by the client.
 _FRUITLESS = 5
+_FRUIT = 64 * 1024
 #: Failures of a reconnection after which another one may succeed.
 _PASSING = {"store_unreachable", "store_failed"}
 
@@ -38,6 +39,8 @@ class Reader(io.RawIOBase):
         self._key = key
         self._position = 0
         self._fruitless = 0
+        #: Since the last reconnection.
+        self._received = 0
         answer = self._get()
         self._etag: str = answer["ETag"]
         self._size: int = answer["ContentLength"]
@@ -59,8 +62,10 @@ class Reader(io.RawIOBase):
                     self._reconnect(error)
                     continue
                 if count:
-                    self._fruitless = 0
                     self._position += count
+                    self._received += count
+                    if self._received >= _FRUIT:
+                        self._fruitless = 0
                     return count
                 self._reconnect(None)
         return 0
@@ -85,13 +90,14 @@ class Reader(io.RawIOBase):
                     raise
                 continue
             self._body = answer["Body"]
+            self._received = 0
             if not str(answer.get("ContentRange", "")).startswith(f"bytes {self._position}-"):
                 raise self._given_up()
             return
 
     def _get(self, **arguments: Any) -> dict[str, Any]:
         answer = self._bucket.call("get_object", _ATTEMPTED, self._key, accept=PRECONDITION, **arguments)
-        if answer is None or arguments.get("IfMatch", answer["ETag"]) != answer["ETag"]:
+        if not answer or arguments.get("IfMatch", answer["ETag"]) != answer["ETag"]:
             raise RunbookError(
                 code="object_corrupt",
                 attempted=_ATTEMPTED,

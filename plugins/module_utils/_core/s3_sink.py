@@ -25,6 +25,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.store import (
     ObjectMissing,
     Source,
     StoredDigest,
+    forbid_in_check_mode,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import Budget, Pump
 
@@ -55,6 +56,7 @@ class S3Sink:
         self._committed = False
 
     def __enter__(self) -> Self:
+        forbid_in_check_mode(self._bucket.context, f"write {self._full_key}")
         return self
 
     def __exit__(
@@ -111,7 +113,7 @@ class S3Sink:
                 Body=body,
                 ContentMD5=base64.b64encode(digest.digest()).decode(),
             )
-            if answer is not None:
+            if answer:
                 self._parts.add(number, str(answer["ETag"]), digest.digest())
                 return
         raise self._failed(
@@ -150,7 +152,7 @@ class S3Sink:
 
     def _head(self) -> dict[str, Any]:
         try:
-            return self._bucket.call("head_object", "read back what was stored", self._full_key) or {}
+            return self._bucket.call("head_object", "read back what was stored", self._full_key)
         except ObjectMissing as failure:
             raise self._failed(
                 "store_failed",
@@ -170,7 +172,7 @@ class S3Sink:
         raise self._failed("object_corrupt", difference, "Run the same command again: it writes a new object.")
 
     def _change(self, method: str, **arguments: Any) -> dict[str, Any]:
-        return self._bucket.change(method, _ATTEMPTED, self._full_key, **arguments) or {}
+        return self._bucket.change(method, _ATTEMPTED, self._full_key, **arguments)
 
     def _failed(self, code: str, reason: str, remedy: str) -> RunbookError:
         where = f"s3://{self._bucket.name}/{self._full_key}"

@@ -196,9 +196,7 @@ class FileStore:
         with suppress(ObjectMissing), self._directory(directory, "list the store") as descriptor:
             yield from self._descend(descriptor, f"{directory}/" if directory else "", prefix, after)
 
-    def _descend(
-        self, directory: int, at: str, prefix: str, after: str
-    ) -> Iterator[tuple[str, str, os.stat_result]]:
+    def _descend(self, directory: int, at: str, prefix: str, after: str) -> Iterator[tuple[str, str, os.stat_result]]:
         with self.translated("list the store", at):
             names = _names(directory)
         for name in names:

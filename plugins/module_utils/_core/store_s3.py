@@ -81,7 +81,7 @@ class S3Store:
     def head(self, key: str) -> StoredObject | None:
         """See ``store.Store``."""
         try:
-            answer = self._bucket.call("head_object", "look into the store", self._full(key)) or {}
+            answer = self._bucket.call("head_object", "look into the store", self._full(key))
         except ObjectMissing:
             return None
         return StoredObject(key=key, size=answer["ContentLength"], modified=_utc(answer["LastModified"]))
@@ -90,9 +90,7 @@ class S3Store:
         """See ``store.Store``."""
         position = {"StartAfter": self._prefix + after} if after else {}
         while True:
-            answer = self._bucket.call(
-                "list_objects_v2", "list the store", Prefix=self._prefix + prefix, **position
-            ) or {}
+            answer = self._bucket.call("list_objects_v2", "list the store", Prefix=self._prefix + prefix, **position)
             for item in answer.get("Contents", ()):
                 key = item["Key"].removeprefix(self._prefix)
                 yield StoredObject(key=key, size=item["Size"], modified=_utc(item["LastModified"]))
@@ -103,8 +101,7 @@ class S3Store:
     def create(self, key: str, body: bytes) -> bool:
         """See ``store.Store``."""
         for attempt in range(_CONFLICT_ATTEMPTS):
-            answer = self._put(key, body, accept=CONFLICTS, IfNoneMatch="*")
-            if answer is not None:
+            if self._put(key, body, accept=CONFLICTS, IfNoneMatch="*"):
                 return True
             stored = self.get(key)
             if stored is not None:
@@ -153,7 +150,7 @@ class S3Store:
         while True:
             answer = self._bucket.call(
                 "list_multipart_uploads", "list unfinished uploads", Prefix=self._prefix + prefix, **position
-            ) or {}
+            )
             for item in answer.get("Uploads", ()):
                 key = item["Key"].removeprefix(self._prefix)
                 yield Unfinished(key=key, handle=item["UploadId"], started=_utc(item["Initiated"]))
@@ -171,7 +168,7 @@ class S3Store:
             UploadId=item.handle,
         )
 
-    def _put(self, key: str, body: bytes, **arguments: Any) -> dict[str, Any] | None:
+    def _put(self, key: str, body: bytes, **arguments: Any) -> dict[str, Any]:
         # Object Lock demands Content-MD5 or a checksum, and every server knows the former (API reference of PutObject).
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         return self._bucket.change(

@@ -31,7 +31,7 @@ LARGEST_PART = 5 * 1024 * MIB
 MOST_PARTS = 10_000
 #: Parts of the planned size; the rest of the 10,000 is the safety net of :func:`size_of_part`.
 PLANNED_PARTS = 9_000
-#: In the safety net the size doubles after this many parts: 1, 2, 4 ... 32 times, together 21,400 planned sizes.
+#: In the safety net the size doubles after this many parts: 2, 4, 8, 16, 32 times the planned one.
 DOUBLING = 200
 #: Parts of one stream on their way at once; four saturate what one core can hash and send.
 LANES = 4
@@ -57,7 +57,8 @@ def size_of_part(number: int, part_size: int) -> int:
     """The size of part ``number`` (from 1): ``part_size``, and growing in the last 1,000 parts.
 
     A stream's length is known only at its end. Without this net a dump that outgrew its estimate would fail at part
-    10,000, after hours; with it, sizes double every 200 parts from part 9,001 on, which more than doubles what fits.
+    10,000, after hours; with it, sizes double every 200 parts from part 9,001 on, up to S3's 5 GiB. That doubles
+    what fits, for parts of up to 160 MiB; the budget grows with them.
     """
     beyond = number - PLANNED_PARTS - 1
     if beyond < 0:

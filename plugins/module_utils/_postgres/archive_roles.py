@@ -215,9 +215,9 @@ def _policy_roles(sql: str) -> Iterator[Token]:
 
 
 def _mapped_role(entry: Entry) -> list[str]:
-    """``CREATE USER MAPPING FOR role SERVER ...``; PUBLIC is no role."""
+    """``CREATE USER MAPPING FOR role SERVER ...``; public, which pg_dump writes in lower case here, is no role."""
     words = [token.text for token in _tokens(entry.defn or "")]
-    return [_name(words[4])] if words[:4] == ["CREATE", "USER", "MAPPING", "FOR"] and words[4] != "PUBLIC" else []
+    return [_name(words[4])] if words[:4] == ["CREATE", "USER", "MAPPING", "FOR"] and words[4] != "public" else []
 
 
 def _tokens(sql: str) -> Iterator[Token]:

@@ -296,7 +296,10 @@ class Backups:
             return "the store lists no backup" + (" that old" if until else "")
         others = [listed for listed in everything if selection_hash not in (None, listed.entry.selection_hash)]
         suspect = [listed for listed in everything if not listed.good]
-        return f"of {len(everything)} listed, {len(others)} are of another selection and {len(suspect)} are suspect"
+        lost = [x for x in everything if x.good and x not in others]
+        counted = ((len(others), "of another selection"), (len(suspect), "suspect"), (len(lost), "without a manifest"))
+        named = ", ".join(f"{count} {what}" for count, what in counted if count)
+        return f"of the backups that the store lists, {named} are all"
 
     def _not_found(self, attempted: str, reason: str) -> RunbookError:
         return RunbookError(

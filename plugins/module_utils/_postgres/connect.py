@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
 
 if TYPE_CHECKING:  # pragma: no cover
     import psycopg
-
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 
 CONNECTION_SPEC = ArgumentSpec(
@@ -222,8 +221,11 @@ class Session:
         self.execute("; ".join(statements), attempted="prepare a session")
 
     def cancel(self) -> None:
-        """Cancel the statement that another thread waits for; nothing happens where there is none."""
-        self.connection.cancel_safe(timeout=5)
+        """Cancel the statement that another thread waits for, at best effort; closing the session follows anyway."""
+        import psycopg
+
+        with suppress(psycopg.Error):
+            self.connection.cancel_safe(timeout=5)
 
     def close(self) -> None:
         """End the session, and with it its transaction."""
@@ -278,7 +280,7 @@ def _described(keywords: Mapping[str, str]) -> Endpoint:
     host = keywords.get("host", "")
     ports = keywords.get("port", "") or "5432"
     return Endpoint(
-        host="localhost" if host.startswith("/") else host or f"service {keywords.get('service', '')}".strip(),
+        host="localhost" if host.startswith("/") else host or keywords.get("service") or "localhost",
         port=int(ports) if ports.isdigit() else int(ports.split(",")[0] or "5432"),
         user=keywords.get("user", ""),
         database=keywords.get("dbname", ""),

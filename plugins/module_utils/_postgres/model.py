@@ -279,9 +279,10 @@ class Manifest:
 
     @property
     def rows(self) -> int | None:
-        """Rows counted in the snapshot; None where no table was counted."""
+        """Rows counted in the snapshot; None where there are tables with rows and none of them was counted."""
         counted = [each.rows for each in self.tables if each.rows is not None]
-        return sum(counted) if counted else None
+        countable = any(each.data and each.kind == "table" for each in self.tables)
+        return sum(counted) if counted or not countable else None
 
     @property
     def keys(self) -> tuple[str, ...]:

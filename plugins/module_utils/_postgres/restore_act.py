@@ -86,7 +86,13 @@ class Restoring:
         with self._undone_on_failure(database, created):
             self._create_roles(work, created)
             like, ownership = work.manifest.database, self._options.ownership
-            oid = database.create(like, work.target.tablespaces)
+            owner = like.owner if ownership.keeps_owners else ownership.owner
+            oid = database.create(
+                like,
+                tablespaces=work.target.tablespaces,
+                owner=None if owner in work.missing_roles else owner,
+                builders=[] if work.target.superuser else sorted(work.owners - work.missing_roles - {owner}),
+            )
             size = self._load(database, work)
             comparison = self._compare(database, work)
             losses = database.set_properties(like, ownership, work.missing_roles)

@@ -66,11 +66,18 @@ class NewDatabase:
     def __init__(self, session: Session, name: str, context: Context) -> None:
         self._session = session
         self._context = context
+        self._builders: list[str] = []
         self.name = name
 
-    def create(self, like: DatabaseFact, tablespaces: Collection[str]) -> int:
-        """Create it empty, with the encoding and locale of the backup, closed to others; returns its oid."""
-        statement = create_statement(self.name, like, self._session.major, tablespaces)
+    def create(
+        self, like: DatabaseFact, *, tablespaces: Collection[str], owner: str | None, builders: Collection[str]
+    ) -> int:
+        """Create it empty, with the encoding and locale of the backup, closed to others; returns its oid.
+
+        Whoever is no superuser can give an object only to a role that could have made it. So the database gets its
+        owner now, and ``builders``, the other owners, may create schemas until :meth:`set_properties`.
+        """
+        statement = create_statement(self.name, like, self._session.major, tablespaces, owner)
         try:
             self._do(statement, f"create database {self.name}")
         except RunbookError as error:
@@ -84,10 +91,14 @@ class NewDatabase:
                 remedy="Install that locale in the server's operating system, restart the server, then run this again.",
             ) from error
         self._do(f"REVOKE ALL ON DATABASE {self._quoted} FROM PUBLIC", f"close database {self.name} to others")
+        for builder in builders:
+            grant = f"GRANT CREATE ON DATABASE {self._quoted} TO {quote_identifier(builder)}"
+            self._do(grant, f"let role {builder} own schemas in database {self.name}")
+            self._builders.append(builder)
         return int(self._session.value(_OID, (self.name,), attempted="find the new database"))
 
     def set_properties(self, like: DatabaseFact, ownership: Ownership, missing: Collection[str]) -> tuple[str, ...]:
-        """Settings, comment, connection limit, owner and privileges; returns what could not be taken over."""
+        """Settings, comment, connection limit and privileges; returns what could not be taken over."""
         losses: list[str] = []
         for setting in like.settings:
             name, _equals, value = setting.partition("=")
@@ -102,11 +113,11 @@ class NewDatabase:
             self._do(f"COMMENT ON DATABASE {self._quoted} IS {text}", f"comment on database {self.name}")
         if like.connection_limit != -1:
             self._alter(f"CONNECTION LIMIT {int(like.connection_limit)}")
-        owner = like.owner if ownership.keeps_owners else ownership.owner
-        if owner in missing:
-            losses.append(f"owner {owner} of the database")
-        else:
-            self._alter(f"OWNER TO {quote_identifier(owner)}")
+        if ownership.keeps_owners and like.owner in missing:
+            losses.append(f"owner {like.owner} of the database")
+        for builder in self._builders:
+            revoke = f"REVOKE CREATE ON DATABASE {self._quoted} FROM {quote_identifier(builder)}"
+            self._do(revoke, f"set the privileges of database {self.name}")
         for statement in grant_statements(self.name, like, ownership, missing):
             self._do(statement, f"grant privileges on database {self.name}")
         if ownership.keeps_privileges:
@@ -143,7 +154,9 @@ class NewDatabase:
         self._session.execute(statement, attempted=what)
 
 
-def create_statement(name: str, like: DatabaseFact, major: int, tablespaces: Collection[str]) -> str:
+def create_statement(
+    name: str, like: DatabaseFact, major: int, tablespaces: Collection[str], owner: str | None = None
+) -> str:
     """``CREATE DATABASE`` for a server of that major; ``template0`` is the only one that takes any locale."""
     parts = [
         f"CREATE DATABASE {quote_identifier(name)} WITH TEMPLATE template0 ENCODING {quote_literal(like.encoding)}"
@@ -157,6 +170,8 @@ def create_statement(name: str, like: DatabaseFact, major: int, tablespaces: Col
         parts.append(f"ICU_RULES {quote_literal(like.icu_rules)}")
     if like.locale_provider == "builtin" and like.locale:
         parts.append(f"BUILTIN_LOCALE {quote_literal(like.locale)}")
+    if owner is not None:
+        parts.append(f"OWNER {quote_identifier(owner)}")
     if like.tablespace != "pg_default" and like.tablespace in tablespaces:
         parts.append(f"TABLESPACE {quote_identifier(like.tablespace)}")
     return " ".join(parts)

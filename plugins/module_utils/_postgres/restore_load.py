@@ -186,10 +186,13 @@ def _failed(loading: Loading, said: str, status: int) -> RunbookError:
     """What pg_restore said, without the rows and statements that it quotes."""
     error, entry = _ERROR.search(said), _ENTRY.search(said)
     reason = error["text"] if error else f"it ended with status {status}"
+    remedy = "The new database is dropped and nothing else was touched. Remove the cause, then run this again."
+    if "permission denied" in reason or "must be" in reason:
+        remedy += " Restoring as a superuser avoids this, and so may giving all objects to one role with option owner."
     return RunbookError(
         code="restore_failed",
         attempted="restore the backup",
         object=loading.label,
         reason=f"pg_restore: {reason}" + (f" (at {entry['entry']})" if entry else ""),
-        remedy="The new database is dropped and nothing else was touched. Remove the cause, then run this again.",
+        remedy=remedy,
     )

@@ -125,7 +125,9 @@ class Observer:
         checks.check_server(manifest, target)
         heads = tuple(read_archive_head(self._source.store, archive) for archive in manifest.archives)
         checks.check_extensions(heads, target)
+        owning = frozenset(role for head in heads for role in owners(head, manifest.database, options.ownership))
         missing = self._missing_roles(manifest, heads, target)
+        checks.check_owners(owning, target)
         created = sorted(missing) if options.ownership.roles == "create_nologin" else []
         free = checks.check_disk(manifest, target, options.disk_free, options.protected)
         environment = self._connector.tool_environment()
@@ -137,6 +139,7 @@ class Observer:
             heads=heads,
             adaptations=tuple(adapt(head, options.ownership, absent) for head in heads),
             target=target,
+            owners=frozenset(role for role in owning if not role.startswith("pg_")),
             missing_roles=absent,
             roles_to_create=tuple(created),
             missing_tablespaces=tuple(sorted(wanted_tablespaces - target.tablespaces)),
@@ -153,8 +156,6 @@ class Observer:
         missing = needed - target.roles
         checks.check_rights(target, ownership, missing)
         checks.check_roles(manifest, target, ownership, missing)
-        for head in heads:
-            checks.check_owners(owners(head, manifest.database, ownership), target)
         return missing
 
     def _leftovers(self, target: TargetFacts) -> tuple[Attempt, ...]:

@@ -35,6 +35,7 @@ class Work:
     heads: tuple[Head, ...]
     adaptations: tuple[Adaptation, ...]
     target: TargetFacts
+    owners: frozenset[str]
     missing_roles: frozenset[str]
     roles_to_create: tuple[str, ...]
     missing_tablespaces: tuple[str, ...]
@@ -93,7 +94,7 @@ def decide(state: RestoreState) -> RestorePlan:
 def _finish(state: RestoreState, mark: Mark, found_as: str) -> RestorePlan:
     steps = [f"Rename database {found_as}, which an earlier run has loaded and compared, to {state.target_database}."]
     if found_as == state.target_database:
-        steps = [f"Open database {found_as}, which an earlier run has restored, and record that it is finished."]
+        steps = [f"Record that database {found_as}, which an earlier run has restored, is finished."]
     return RestorePlan(
         changed=True,
         action="finish",

@@ -146,12 +146,13 @@ def choose(relations: Sequence[Relation], wanted: Selection, *, standby: bool) -
     if missing:
         raise _missing(missing)
     partial = bool(wanted.tables or wanted.schemas)
-    oids = {each.oid for each in included}
-    gone = {each.oid for each in excluded}
+    chosen, gone = {each.oid for each in included}, {each.oid for each in excluded}
+    # pg_dump by itself would keep the sequences of a table that is left out.
+    gone |= {each.oid for each in relations if each.owner in gone}
     tables = tuple(
         each
         for each in by_name.values()
-        if (not wanted.tables or each.oid in oids)
+        if (not wanted.tables or each.oid in chosen)
         and (not wanted.schemas or each.name.schema in wanted.schemas)
         and each.oid not in gone
         and (each.extension is None or (each.extension_config and not partial))
@@ -161,18 +162,22 @@ def choose(relations: Sequence[Relation], wanted: Selection, *, standby: bool) -
     return Scope(
         tables=tables,
         data=frozenset(oid for oid in data if oid not in without_rows),
-        sequences=_sequences(relations, {each.oid for each in tables}, wanted, excluded),
+        sequences=_sequences(relations, {each.oid for each in tables}, wanted, gone),
         large_objects=not partial,
-        arguments=_arguments(wanted, tables, excluded, dataless),
+        arguments=_arguments(
+            wanted,
+            tables,
+            [each for each in relations if each.oid in gone],
+            [each for each in dataless if each.oid not in gone],
+        ),
         absent=absent + absent_too,
     )
 
 
 def _sequences(
-    relations: Sequence[Relation], tables: set[int], wanted: Selection, excluded: Sequence[Relation]
+    relations: Sequence[Relation], tables: set[int], wanted: Selection, gone: set[int]
 ) -> tuple[Relation, ...]:
     """A sequence is dumped with the table that owns it, or for itself where its schema is; an identity's only so."""
-    without = {each.name for each in excluded}
 
     def dumped(each: Relation) -> bool:
         if each.kind != _SEQUENCE or (each.extension is not None and not each.extension_config):
@@ -180,7 +185,7 @@ def _sequences(
         if each.owner is not None and (each.owner in tables or each.identity):
             return each.owner in tables
         in_schema = not wanted.tables and (not wanted.schemas or each.name.schema in wanted.schemas)
-        return in_schema and each.name not in without
+        return in_schema and each.oid not in gone
 
     return tuple(each for each in relations if dumped(each))
 
@@ -215,10 +220,9 @@ def _arguments(
     else:
         chosen = [f"--schema={quote_identifier(name)}" for name in wanted.schemas]
         chosen += [f"--exclude-table={each.name.quoted}" for each in excluded]
-    if chosen:
+    if wanted.tables or wanted.schemas:
         chosen.append("--strict-names")
-    gone = {each.oid for each in excluded}
-    return (*chosen, *(f"--exclude-table-data={each.name.quoted}" for each in dataless if each.oid not in gone))
+    return (*chosen, *(f"--exclude-table-data={each.name.quoted}" for each in dataless))
 
 
 def _missing(names: Sequence[str]) -> RunbookError:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def test_a_server_is_recognised_by_its_program_and_its_directory(tmp_path: Path)
     try:
         assert elsewhere.processes() == []
         assert here.stop() is True
-        assert not psutil.pid_exists(child.pid)
+        assert child.wait(timeout=10) == -signal.SIGKILL
     finally:
         child.kill()
         child.wait()

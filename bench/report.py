@@ -1,0 +1,99 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Figures as ratios, beside what they are to be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.rounds import Measured
+
+README = Path(__file__).parent / "README.md"
+_FIGURES = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- end of figures -->)", re.DOTALL)
+
+#: Peak memory of the module and its children, in bytes.
+MEMORY_TARGET = 200 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One promise and how it stands."""
+
+    what: str
+    value: str
+    target: str
+    met: bool
+
+
+def figures(
+    speed: Mapping[str, Measured] | None,
+    unchanged: Mapping[str, Measured] | None,
+    streams: Mapping[int, Measured],
+) -> list[Figure]:
+    """Every figure that the measurements allow."""
+    return [*_speed(speed or {}), *_unchanged(unchanged or {}), *_memory(speed or {}, streams)]
+
+
+def _speed(measured: Mapping[str, Measured]) -> Iterator[Figure]:
+    if "runbooks" not in measured:
+        return
+    floor = measured["ping"].median
+    ours = measured["runbooks"].median - floor
+    yield _at_most("backup / `pg_dump -Fc --compress=zstd:3 >/dev/null`", ours / measured["pg_dump"].median, 1.35)
+    if "pipe" in measured:
+        yield _at_least("`pg_dump \\| gzip \\| aws s3 cp -` / backup", measured["pipe"].median / ours, 3.5)
+    if "modules" in measured:
+        theirs = measured["modules"].median - floor
+        yield _at_least("`postgresql_db` + `s3_object` / backup", theirs / ours, 3.0)
+
+
+def _unchanged(measured: Mapping[str, Measured]) -> Iterator[Figure]:
+    if "unchanged" in measured:
+        ratio = measured["unchanged"].median / measured["ping"].median
+        yield _at_most("play with an unchanged backup / play with a ping", ratio, 2.0)
+
+
+def _memory(speed: Mapping[str, Measured], streams: Mapping[int, Measured]) -> Iterator[Figure]:
+    peaks = {f"a stream of {mib} MiB": measured.peak for mib, measured in streams.items()}
+    if "runbooks" in speed:
+        peaks = {"the backup above": speed["runbooks"].peak} | peaks
+    for what, peak in peaks.items():
+        yield Figure(
+            what=f"memory (PSS) of module and children during {what}",
+            value=f"{peak / 2**20:.0f} MiB",
+            target=f"<= {MEMORY_TARGET // 2**20} MiB",
+            met=0 < peak <= MEMORY_TARGET,
+        )
+
+
+def _at_most(what: str, ratio: float, bound: float) -> Figure:
+    return Figure(what=what, value=f"{ratio:.2f}", target=f"<= {bound:g}", met=ratio <= bound)
+
+
+def _at_least(what: str, ratio: float, bound: float) -> Figure:
+    return Figure(what=what, value=f"{ratio:.2f}", target=f">= {bound:g}", met=ratio >= bound)
+
+
+def markdown(
+    found: list[Figure], measured: Mapping[str, Measured], facts: Mapping[str, Any], command: str, day: str
+) -> str:
+    """The figures with everything that they depend on."""
+    lines = [f"Made on {day} by `{command}`.", "", "| what | figure | target | |", "| --- | --- | --- | --- |"]
+    lines += [f"| {one.what} | {one.value} | {one.target} | {'met' if one.met else '**missed**'} |" for one in found]
+    lines += ["", "| contender | median, s | each round, s |", "| --- | --- | --- |"]
+    for name, one in measured.items():
+        lines.append(f"| {name} | {one.median:.2f} | {' '.join(f'{seconds:.2f}' for seconds in one.seconds)} |")
+    lines += ["", "; ".join(f"{name}: {value}" for name, value in facts.items()) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def write(text: str) -> None:
+    """Put the figures into the README, in the place of the last ones."""
+    readme = README.read_text(encoding="utf-8")
+    README.write_text(_FIGURES.sub(lambda _old: text, readme), encoding="utf-8")

@@ -1,0 +1,128 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is known of a database beside its backups themselves (private to ops.runbooks): values for status and lines.
+
+Whatever could not be found out is an :class:`Unknown` with its reason: a status is asked for when things are broken,
+and has to say what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.lease import LockState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """Why something is not known, as a clause."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"unknown: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newest:
+    """The newest good backup."""
+
+    id: str
+    snapshot_at: datetime
+    state: str
+    bytes: int
+
+    def describe(self, now: datetime) -> dict[str, Any]:
+        """For results."""
+        return {
+            "id": self.id,
+            "snapshot_at": iso(self.snapshot_at),
+            "age_seconds": age(self.snapshot_at, now),
+            "state": self.state,
+            "bytes": self.bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastRun:
+    """The run record that was written last. ``status`` is running, done, failed or interrupted."""
+
+    run_id: str
+    key: str
+    module: str
+    identity: str
+    status: str
+    started: str
+    ended: str | None = None
+    code: str | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """For results."""
+        return {
+            "run_id": self.run_id,
+            "record": self.key,
+            "module": self.module,
+            "identity": self.identity,
+            "status": self.status,
+            "started": self.started or None,
+            "ended": self.ended,
+            "code": self.code,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewestRestore:
+    """The restore that was recorded last. ``phase`` is started, loaded or finished."""
+
+    id: str
+    phase: str
+    backup: str
+    target_database: str
+    recorded_at: datetime
+
+    def describe(self) -> dict[str, Any]:
+        """For results."""
+        return {
+            "id": self.id,
+            "phase": self.phase,
+            "backup": self.backup,
+            "target_database": self.target_database,
+            "recorded_at": iso(self.recorded_at),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """The status of one database at ``now``. None is none; :class:`Unknown` is not known."""
+
+    environment: str
+    name: str
+    now: datetime
+    rpo: timedelta
+    newest: Newest | Unknown | None
+    lock: LockState | Unknown
+    last_run: LastRun | Unknown | None
+    restore: NewestRestore | Unknown | None
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The reasons for what is not known, each once."""
+        facts = (self.newest, self.lock, self.last_run, self.restore)
+        return tuple(dict.fromkeys(fact.reason for fact in facts if isinstance(fact, Unknown)))
+
+    @property
+    def past_rpo(self) -> bool | None:
+        """Whether more could be lost than is allowed; None where that is not known."""
+        if isinstance(self.newest, Unknown):
+            return None
+        return self.newest is None or self.now - self.newest.snapshot_at > self.rpo
+
+
+def age(moment: datetime, now: datetime) -> int:
+    """Whole seconds since ``moment``; never negative, since clocks differ."""
+    return max(0, int((now - moment).total_seconds()))

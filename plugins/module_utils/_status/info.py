@@ -1,0 +1,144 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module runbook_status_info (private to ops.runbooks): how a database stands, and the six closing lines.
+
+Asked for at the end of every run and at three in the morning, so it says what it can: what cannot be found out becomes
+a clause in its line, and never a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, TypeVar
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.lease import LockState
+from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
+from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups, selection_hash
+from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import (
+    Facts,
+    LastRun,
+    Newest,
+    NewestRestore,
+    Unknown,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._status.lines import closing_lines
+from ansible_collections.ops.runbooks.plugins.module_utils._status.outcome import Outcome
+from ansible_collections.ops.runbooks.plugins.module_utils._status.restores import newest_restore
+from ansible_collections.ops.runbooks.plugins.module_utils._status.runs import abandoned, newest_run
+
+STATUS_SPEC = STORE_SPEC.merge(
+    RUN_SPEC,
+    ArgumentSpec(
+        options={
+            "rpo": {"type": "str", "default": "26h"},
+            "selection": {"type": "str", "default": "whole"},
+            "outcome": {"type": "dict"},
+            "command_options": {"type": "str", "default": ""},
+        }
+    ),
+)
+
+#: Failures after which nothing else is asked of the same store: each would take as long, and say the same.
+_HOPELESS = {"library_missing", "store_credentials", "store_missing", "store_unreachable"}
+
+T = TypeVar("T")
+
+
+class StatusInfo(Operation[Facts, Plan]):
+    """Gather what the store knows of one database, and put it into words."""
+
+    noun: ClassVar[str] = "status"
+    spec: ClassVar[ArgumentSpec] = STATUS_SPEC
+
+    def __init__(self, params: Mapping[str, Any], context: Context) -> None:
+        super().__init__(params, context)
+        self._rpo = parse_duration(params["rpo"], "rpo")
+        self._selection = selection_hash(params["selection"])
+        self._hopeless: Unknown | None = None
+
+    def observe(self) -> Facts:
+        """Ask the stores; nothing that goes wrong there is raised."""
+        environment, name = self.params["environment"], self.params["name"]
+        now = self.context.clock.now()
+        newest = self._ask(self._newest)
+        lock = self._ask(self._lock)
+        last_run = self._ask(lambda: newest_run(self.state_store, environment, name, now))
+        if isinstance(last_run, LastRun) and last_run.status == "running" and isinstance(lock, LockState):
+            last_run = replace(last_run, status="interrupted") if abandoned(last_run.run_id, lock) else last_run
+        return Facts(
+            environment=environment,
+            name=name,
+            now=now,
+            rpo=self._rpo,
+            newest=newest,
+            lock=lock,
+            last_run=last_run,
+            restore=self._ask(self._restore),
+        )
+
+    def plan(self, state: Facts) -> Plan:
+        """The answer; there is nothing to change."""
+        given = self.params["outcome"]
+        outcome = Outcome.read(given) if given else None
+        return Plan(
+            changed=False,
+            result={
+                "environment": state.environment,
+                "name": state.name,
+                "complete": not state.unknown,
+                "unknown": list(state.unknown),
+                "newest_backup": _described(state.newest, lambda newest: newest.describe(state.now)),
+                "rpo_seconds": int(state.rpo.total_seconds()),
+                "past_rpo": state.past_rpo,
+                "lock": _described(state.lock, LockState.describe),
+                "last_run": _described(state.last_run, LastRun.describe),
+                "newest_restore": _described(state.restore, NewestRestore.describe),
+                "lines": list(closing_lines(outcome, state, self.params["command_options"])),
+            },
+        )
+
+    def act(self, state: Facts, plan: Plan) -> Mapping[str, Any]:
+        """Never called: nothing is ever planned."""
+        raise ValueError("an information module has nothing to carry out")
+
+    def _ask(self, question: Callable[[], T]) -> T | Unknown:
+        """An answer, or why there is none."""
+        if self._hopeless is not None:
+            return self._hopeless
+        try:
+            return question()
+        except RunbookError as error:
+            unknown = Unknown(reason=f"{error.object}: {error.reason}")
+            if error.code in _HOPELESS:
+                self._hopeless = unknown
+            return unknown
+        except Exception as error:  # noqa: BLE001 - a status that fails is none
+            return Unknown(reason=f"an unexpected {type(error).__name__} was raised")
+
+    def _newest(self) -> Newest | None:
+        backups = Backups(self.store, self.params["environment"], self.params["name"], self.context)
+        manifest = backups.newest(self._selection)
+        if manifest is None:
+            return None
+        return Newest(
+            id=manifest.backup_id, snapshot_at=manifest.snapshot_at, state=manifest.state, bytes=manifest.bytes
+        )
+
+    def _lock(self) -> LockState:
+        from ansible_collections.ops.runbooks.plugins.module_utils._core.lock import read_lock
+
+        return read_lock(self.state_store, self.params["environment"], f"database/{self.params['name']}")
+
+    def _restore(self) -> NewestRestore | None:
+        return newest_restore(self.store, self.params["environment"], self.params["name"], self.context)
+
+
+def _described(fact: T | Unknown | None, describe: Callable[[T], dict[str, Any]]) -> dict[str, Any] | None:
+    return None if fact is None or isinstance(fact, Unknown) else describe(fact)

@@ -1,0 +1,128 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The six lines with which every run ends, red or green (private to ops.runbooks)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.lease import LockState
+from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import Facts, LastRun, Unknown, age
+from ansible_collections.ops.runbooks.plugins.module_utils._status.outcome import Outcome
+
+
+def closing_lines(outcome: Outcome | None, facts: Facts, options: str) -> tuple[str, str, str, str, str, str]:
+    """Result and code, what was changed, whether production is affected, newest good backup, lock, next command.
+
+    Without an ``outcome`` the last recorded run takes its place. ``options`` are the options of ansible-playbook that
+    select this environment and host, such as ``-i inventories/production --limit main``.
+    """
+    return (
+        f"Result: {_result(outcome, facts)}",
+        f"Changed: {_changed(outcome, facts)}",
+        f"Production affected: {_affected(outcome, facts)}",
+        f"Newest good backup: {_backup(facts)}",
+        f"Lock: {_lock(facts.lock)}",
+        f"Next: {_next(outcome, facts, options)}",
+    )
+
+
+def _result(outcome: Outcome | None, facts: Facts) -> str:
+    if outcome is None:
+        return _last_run(facts.last_run)
+    if outcome.failed:
+        code = outcome.code or "no failure code"
+        return f"failed ({code}): {outcome.message}" if outcome.message else f"failed ({code})"
+    if outcome.check:
+        return "check mode: would change something" if outcome.changed else "check mode: nothing to do"
+    return "done" if outcome.changed else "nothing to do"
+
+
+def _last_run(last: LastRun | Unknown | None) -> str:
+    if isinstance(last, Unknown):
+        return f"{last}"
+    if last is None:
+        return "no run is recorded"
+    said = {"done": "done", "failed": f"failed ({last.code})", "running": "still running"}
+    status = said.get(last.status, "interrupted (killed before its end)")
+    when = f", ended {last.ended}" if last.ended else f", started {last.started}"
+    return f"last run {last.run_id} ({last.module} {last.identity}{when}): {status}"
+
+
+def _changed(outcome: Outcome | None, facts: Facts) -> str:
+    if outcome is None:
+        return _recorded(facts.last_run)
+    if not outcome.changed:
+        return "nothing"
+    if outcome.failed:
+        return f"possibly a part of this: {outcome.summary}" if outcome.summary else "possibly something; see Result"
+    return ("nothing yet; would " if outcome.check else "") + (outcome.summary or "see the tasks above")
+
+
+def _recorded(last: LastRun | Unknown | None) -> str:
+    if isinstance(last, Unknown):
+        return f"{last}"
+    return "nothing that is recorded" if last is None else f"see its record, {last.key}"
+
+
+def _affected(outcome: Outcome | None, facts: Facts) -> str:
+    if outcome is not None and outcome.affected:
+        return outcome.affected
+    if outcome is not None and (outcome.check or not outcome.changed):
+        return "no"
+    if outcome is None and not isinstance(facts.last_run, Unknown) and facts.last_run is None:
+        return "no"
+    return f"not known for {outcome.runbook}" if outcome is not None and outcome.runbook else "not known"
+
+
+def _backup(facts: Facts) -> str:
+    newest = facts.newest
+    if isinstance(newest, Unknown):
+        return f"{newest}"
+    allowed = human(facts.rpo.total_seconds())
+    if newest is None:
+        return f"NONE (there should be one younger than {allowed})"
+    verdict = f"OLDER than the {allowed} that are allowed" if facts.past_rpo else f"allowed are {allowed}"
+    return f"{newest.id}, {human(age(newest.snapshot_at, facts.now))} old, {newest.state} ({verdict})"
+
+
+def _lock(lock: LockState | Unknown) -> str:
+    if isinstance(lock, Unknown):
+        return f"{lock}"
+    if lock.state == "free":
+        return "free"
+    since = f" since {_second(lock.since)}" if lock.since else ""
+    until = _second(lock.until) if lock.until else "unknown"
+    if lock.state == "held":
+        return f"held by {lock.holder}, run {lock.run_id}{since}, until {until} unless renewed"
+    return f"left behind by {lock.holder}, run {lock.run_id}{since}; anyone may take it since {until}"
+
+
+def _second(moment: datetime) -> str:
+    return iso(moment.replace(microsecond=0))
+
+
+def _next(outcome: Outcome | None, facts: Facts, options: str) -> str:
+    """One command to paste."""
+    if outcome is not None and outcome.next:
+        return outcome.next
+    if outcome is not None and outcome.failed and outcome.runbook:
+        return outcome.command or _command(outcome.runbook, options)
+    if facts.past_rpo or (outcome is None and _to_repeat(facts.last_run)):
+        return _command("backup", options)
+    return _command("status", options)
+
+
+def _to_repeat(last: LastRun | Unknown | None) -> bool:
+    """Whether the last run was a backup that did not come to its end; what else to repeat only its caller knows."""
+    return isinstance(last, LastRun) and last.module.endswith("postgres_backup") and last.status in _UNFINISHED
+
+
+def _command(runbook: str, options: str) -> str:
+    return " ".join(filter(None, ["ansible-playbook", f"ops.runbooks.{runbook}", options]))
+
+
+_UNFINISHED = ("failed", "interrupted")

@@ -1,0 +1,19 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What every test needs to find the code under test: the checkout, the harness and the collection's import path."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent
+sys.path.insert(0, str(TESTS))
+
+from harness.paths import CHECKOUT, COLLECTIONS  # noqa: E402
+
+for path in (CHECKOUT, COLLECTIONS):
+    if str(path) not in sys.path:
+        sys.path.insert(1, str(path))

@@ -1,0 +1,67 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The integration targets against a private sandbox, on both supported ends of ansible-core."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from harness.ansible_test import ToolChain, ansible_test, staged, toolchains
+from harness.paths import CHECKOUT
+from harness.servers import s3_client
+
+if TYPE_CHECKING:
+    from sandbox import Sandbox
+
+
+def variables(sandbox: Sandbox, bucket: str, file_store: Path) -> dict[str, Any]:
+    """What the targets know about the servers."""
+    return {
+        "sandbox_pg_host": sandbox.postgres.host,
+        "sandbox_pg_port": sandbox.postgres.port,
+        "sandbox_pg_user": sandbox.postgres.user,
+        "sandbox_pg_password": sandbox.postgres.password,
+        "sandbox_pg_bindir": str(sandbox.postgres.bindir),
+        "sandbox_s3_endpoint": sandbox.s3.endpoint_url,
+        "sandbox_s3_access_key": sandbox.s3.access_key,
+        "sandbox_s3_secret_key": sandbox.s3.secret_key,
+        "sandbox_s3_bucket": bucket,
+        "sandbox_file_store": str(file_store),
+    }
+
+
+def run_targets(chain: ToolChain, sandbox: Sandbox, directory: Path) -> int:
+    """Run them with one ansible-core, in stores of its own: the next would find everything done."""
+    bucket = f"integration-{chain.core.replace('.', '-')}"
+    s3_client(sandbox.s3).create_bucket(Bucket=bucket)
+    file_store = directory / bucket
+    file_store.mkdir()
+    with staged() as root:
+        config = root / "tests" / "integration" / "integration_config.yml"
+        config.write_text(yaml.safe_dump(variables(sandbox, bucket, file_store)), encoding="utf-8")
+        arguments = ["integration", "--local", "--allow-root", "--python", chain.version, "--color", "no"]
+        return ansible_test(chain, root, [*arguments, *sys.argv[1:]])
+
+
+def main() -> int:
+    """Run the targets; further arguments go to ansible-test, such as the name of one target."""
+    sys.path.insert(0, str(CHECKOUT))
+    from sandbox import Sandbox
+
+    with (
+        tempfile.TemporaryDirectory(prefix="runbooks-integration-") as directory,
+        Sandbox(Path(directory) / "sandbox", postgres="18") as sandbox,
+    ):
+        statuses = [run_targets(chain, sandbox, Path(directory)) for chain in toolchains()]
+    return int(any(statuses))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

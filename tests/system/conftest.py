@@ -1,0 +1,140 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fixtures of the tests that run against real servers.
+
+Servers live as long as the session (one set per worker of pytest-xdist) and are started when first asked for;
+databases, prefixes and directories are fresh for each test. Nothing here replaces a part of the collection: modules and
+playbooks run as children, as a user runs them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.children import left_behind
+from harness.modules import ModuleRunner
+from harness.playbooks import PlaybookRunner
+from harness.servers import (
+    Database,
+    FileStoreAt,
+    S3StoreAt,
+    StoreAt,
+    fresh_database,
+    fresh_file_store,
+    fresh_s3_store,
+    s3_client,
+)
+
+if TYPE_CHECKING:
+    from sandbox import PostgresServer, S3Server, Sandbox
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_running() -> Iterator[None]:
+    """No child of a test outlives it, however that was killed."""
+    yield
+    assert not left_behind()
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """PostgreSQL 18 and S3 on loopback."""
+    from sandbox import Sandbox
+
+    with Sandbox(tmp_path_factory.mktemp("sandbox"), postgres="18") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def sandbox15(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """PostgreSQL 15 beside it, for differences of version."""
+    from sandbox import Sandbox
+
+    with Sandbox(tmp_path_factory.mktemp("sandbox15"), postgres="15", s3=False) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def postgres(sandbox: Sandbox) -> PostgresServer:
+    """The PostgreSQL 18 server: host, port, user, password, bindir, dsn."""
+    return sandbox.postgres
+
+
+@pytest.fixture(scope="session")
+def postgres15(sandbox15: Sandbox) -> PostgresServer:
+    """The PostgreSQL 15 server."""
+    return sandbox15.postgres
+
+
+@pytest.fixture(scope="session")
+def s3(sandbox: Sandbox) -> S3Server:
+    """The S3 server: endpoint_url, access_key, secret_key, bucket."""
+    return sandbox.s3
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[Database]:
+    """A fresh, empty database on PostgreSQL 18; what a test restores beside it under ``<name>...`` goes with it."""
+    with fresh_database(postgres) as made:
+        yield made
+
+
+@pytest.fixture
+def database15(postgres15: PostgresServer) -> Iterator[Database]:
+    """A fresh, empty database on PostgreSQL 15."""
+    with fresh_database(postgres15) as made:
+        yield made
+
+
+@pytest.fixture
+def make_database(postgres: PostgresServer) -> Iterator[Callable[[], Database]]:
+    """As many fresh databases on PostgreSQL 18 as a test needs."""
+    with ExitStack() as made:
+        yield lambda: made.enter_context(fresh_database(postgres))
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    """A fresh bucket's name."""
+    name = f"t-{secrets.token_hex(6)}"
+    s3_client(s3).create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def s3_store(s3: S3Server) -> S3StoreAt:
+    """A store below a fresh prefix of the sandbox's bucket."""
+    return fresh_s3_store(s3, s3.bucket)
+
+
+@pytest.fixture
+def file_store(tmp_path: Path) -> FileStoreAt:
+    """A store in a fresh directory."""
+    return fresh_file_store(tmp_path / "store")
+
+
+@pytest.fixture(params=["s3", "file"])
+def store(request: pytest.FixtureRequest) -> StoreAt:
+    """Both kinds of store, one after the other: a test that takes this runs twice."""
+    made: StoreAt = request.getfixturevalue(f"{request.param}_store")
+    return made
+
+
+@pytest.fixture
+def run_module(tmp_path: Path) -> ModuleRunner:
+    """``run_module(name, args, check=, diff=, env=, through="file"|"ansible")``; see ``harness.modules``."""
+    return ModuleRunner(tmp_path / "home")
+
+
+@pytest.fixture
+def run_playbook(tmp_path: Path) -> PlaybookRunner:
+    """``run_playbook(name, inventory=, extra_vars=, check=, limit=, env=)``; see ``harness.playbooks``."""
+    return PlaybookRunner(tmp_path / "home")

@@ -1,0 +1,68 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The benchmark runs; its figures are made on a machine that does nothing else. Peers are not installed here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import report
+from bench.rounds import Measured
+from harness.children import Child, clean_environment
+from harness.paths import CHECKOUT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PSS is read from /proc")
+def test_it_measures_what_is_ours(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "bench", "--size", "8", "--stream", "40", "--rounds", "1", "--no-peers"]
+    child = Child(
+        [*argv, "--directory", str(tmp_path / "sandbox")],
+        env=clean_environment(tmp_path / "home", {"PYTHONPATH": str(CHECKOUT)}),
+        cwd=CHECKOUT,
+    )
+    finished = child.wait(300)
+    # One round of a tiny database says nothing about speed, so a figure may miss; yet all must be there.
+    assert finished.status in (0, 1), finished.output
+    for expected in (
+        "zstd:3",
+        "unchanged backup",
+        "during the backup above",
+        "during a stream of 40 MiB",
+        "processor:",
+    ):
+        assert expected in finished.stdout, finished.output
+
+
+def test_ratios_are_of_medians_with_the_floor_taken_off() -> None:
+    measured = {
+        "ping": Measured(seconds=(1.0, 1.0, 9.0), peak=0),
+        "pg_dump": Measured(seconds=(10.0,), peak=0),
+        "runbooks": Measured(seconds=(13.0, 99.0, 12.0), peak=100 * 2**20),
+        "pipe": Measured(seconds=(48.0,), peak=0),
+        "modules": Measured(seconds=(25.0,), peak=0),
+    }
+    unchanged = {"ping": Measured(seconds=(1.0,), peak=0), "unchanged": Measured(seconds=(2.5,), peak=0)}
+    streams = {8192: Measured(seconds=(60.0,), peak=201 * 2**20)}
+    found = [(one.value, one.met) for one in report.figures(measured, unchanged, streams)]
+    assert found == [
+        ("1.20", True),
+        ("4.00", True),
+        ("2.00", False),
+        ("2.50", False),
+        ("100 MiB", True),
+        ("201 MiB", False),
+    ]
+
+
+def test_figures_take_the_place_of_the_last_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- figures -->\nold\n<!-- end of figures -->\nafter\n")
+    monkeypatch.setattr(report, "README", readme)
+    report.write("new \\1\n")
+    assert readme.read_text() == "before\n<!-- figures -->\nnew \\1\n<!-- end of figures -->\nafter\n"
+    assert "<!-- figures -->\n" in (CHECKOUT / "bench" / "README.md").read_text()

@@ -1,0 +1,82 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Failure codes: registered, used, documented, provoked."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from harness.failure_codes import PAGE, TABLE, codes, render
+from harness.source import Source, plugins, suite
+
+REGISTERED = sorted(codes())
+
+
+def used() -> set[str]:
+    """Every word that stands in our code as a string and is a registered code, the table itself left out."""
+    return {
+        node.value
+        for source in plugins()
+        if source.path != TABLE
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    } & codes()
+
+
+def raised() -> set[str]:
+    """Every literal ``code=`` of a RunbookError."""
+    found = set()
+    for source in plugins():
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("RunbookError"):
+                for keyword in node.keywords:
+                    if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
+                        found.add(keyword.value.value)
+    return found
+
+
+def test_every_raised_code_is_registered() -> None:
+    assert raised() <= codes()
+
+
+@pytest.mark.parametrize("code", REGISTERED)
+def test_code_is_used(code: str) -> None:
+    assert code in used()
+
+
+@pytest.mark.parametrize("code", REGISTERED)
+def test_code_is_provoked_by_a_test(code: str) -> None:
+    """A test names it as what came out: a word of its own in a string."""
+    word = re.compile(rf"\b{code}\b")
+    assert any(word.search(text) for source in suite() for text in _strings(source))
+
+
+def _strings(source: Source) -> list[str]:
+    if source.path.parent.name == "project":
+        return []
+    return [
+        node.value for node in ast.walk(source.tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+def test_the_page_is_current() -> None:
+    assert PAGE.read_text(encoding="utf-8") == render(), "run: PYTHONPATH=tests python -m harness.failure_codes"
+
+
+@pytest.mark.parametrize("code", REGISTERED)
+def test_code_reads_well(code: str) -> None:
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", code)
+
+
+def test_meanings_are_sentences() -> None:
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import FAILURE_CODES
+
+    assert set(FAILURE_CODES) == codes()
+    tools = ("pg_dump ", "pg_restore ")
+    begun = {text for text in FAILURE_CODES.values() if text[0].isupper() or text.startswith(tools)}
+    assert not [text for text in FAILURE_CODES.values() if text not in begun or not text.endswith(".")]

@@ -1,0 +1,112 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Roles say what they take; playbooks are found by ansible and by AWX."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.paths import CHECKOUT, PLAYBOOKS, ROLES
+
+#: AWX lists a file as a playbook only where a line matches this (awx/main/utils/ansible.py), or it is vault-encrypted.
+AWX_LISTS = re.compile(r"^\s*?-?\s*?(?:ansible\.builtin\.)?(?:hosts|include|import_playbook):\s*?.*?$")
+
+each_role = pytest.mark.parametrize(
+    "role", sorted(path for path in ROLES.glob("*") if path.is_dir()), ids=lambda p: p.name
+)
+each_playbook = pytest.mark.parametrize("playbook", sorted(PLAYBOOKS.glob("*.yml")), ids=lambda p: p.stem)
+
+
+def load(path: Path) -> Any:
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader) if path.exists() else {}
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads ``!unsafe`` and ``!vault`` as the text after them."""
+
+
+for _tag in ("!unsafe", "!vault"):
+    _Loader.add_constructor(_tag, lambda loader, node: loader.construct_scalar(node))
+
+
+@each_role
+def test_argument_specs_are_the_defaults(role: Path) -> None:
+    """Each default is in the specs with the same value, and each specified default is a default."""
+    defaults = load(role / "defaults" / "main.yml") or {}
+    specs = load(role / "meta" / "argument_specs.yml")["argument_specs"]
+    options: dict[str, Any] = {}
+    for entry in specs.values():
+        options.update(entry.get("options") or {})
+    assert set(defaults) <= set(options), "a default that no spec declares"
+    specified = {name: option["default"] for name, option in options.items() if "default" in option}
+    assert specified == defaults
+
+
+@each_role
+def test_every_entry_point_is_specified(role: Path) -> None:
+    specs = load(role / "meta" / "argument_specs.yml")["argument_specs"]
+    assert set(specs) <= {path.stem for path in (role / "tasks").glob("*.yml")}
+    assert "main" in specs
+    for name, entry in specs.items():
+        assert entry.get("short_description"), f"{role.name}:{name}"
+        for option in (entry.get("options") or {}).values():
+            assert option.get("description")
+            assert option.get("type")
+
+
+@each_role
+def test_options_carry_the_roles_name(role: Path) -> None:
+    specs = load(role / "meta" / "argument_specs.yml")["argument_specs"]
+    names = {name for entry in specs.values() for name in (entry.get("options") or {})}
+    # The role that describes the environment also reads what the inventory says of each host.
+    prefixes = (f"{role.name}_", *(("database_", "app_") if role.name == "runbooks" else ()))
+    assert not [name for name in names if not name.startswith(prefixes)]
+
+
+@each_role
+def test_a_role_says_what_it_is(role: Path) -> None:
+    """Galaxy shows both."""
+    assert (role / "README.md").read_text(encoding="utf-8").startswith("# ")
+    assert load(role / "meta" / "main.yml")["galaxy_info"]["description"]
+
+
+@each_playbook
+def test_a_playbook_begins_with_hosts(playbook: Path) -> None:
+    for play in load(playbook):
+        assert "hosts" in play or "ansible.builtin.import_playbook" in play
+        assert play.get("name", "").strip()
+
+
+@each_playbook
+def test_awx_lists_the_playbook(playbook: Path) -> None:
+    assert any(AWX_LISTS.match(line) for line in playbook.read_text(encoding="utf-8").splitlines())
+
+
+@each_playbook
+def test_a_playbook_needs_nothing_that_does_not_ship(playbook: Path) -> None:
+    text = playbook.read_text(encoding="utf-8")
+    assert not re.search(r"\b(inventories|sandbox|tests|bench)/", re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE))
+
+
+@each_playbook
+def test_a_playbook_is_named_in_the_readme(playbook: Path) -> None:
+    assert f"ops.runbooks.{playbook.stem}" in (CHECKOUT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for top in ("roles", "playbooks") for path in (CHECKOUT / top).rglob("*.yml")),
+    ids=lambda p: p.relative_to(CHECKOUT).as_posix(),
+)
+def test_names_are_full_and_errors_are_not_ignored(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert "ignore_errors" not in text
+    assert "ignore_unreachable" not in text
+    assert not re.search(r"^\s*(name|role): (backup|guard|notify|record|restore|runbooks)\s*$", text, re.MULTILINE)
