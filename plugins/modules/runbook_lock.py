@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
+
 DOCUMENTATION = r"""
 module: runbook_lock
 short_description: Hold a lock over several tasks of a run
@@ -107,7 +108,8 @@ lock:
       description: The key of the run record of what is done under it, where there is one.
       type: str
 plan:
-  description: What is done, or would be in check mode, as V(steps), and what of it cannot be taken back, as V(irreversible).
+  description:
+    - What is done, or would be in check mode, as V(steps), and what of it cannot be taken back, as V(irreversible).
   returned: where it was decided
   type: dict
 run_id:

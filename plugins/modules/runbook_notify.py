@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
+
 DOCUMENTATION = r"""
 module: runbook_notify
 short_description: Tell people of a failure, of the recovery after it, and a monitor of each backup
@@ -34,8 +35,8 @@ options:
   outcome:
     description:
       - How the run ended, in any of these keys, of which only V(runbook) is needed.
-      - V(runbook) is its name, V(failed) whether it failed, V(code) and V(message) why, V(next) or V(command) what to do.
-        The result of a failed task (V(msg), V(failure)) is understood too.
+      - V(runbook) is its name, V(failed) whether it failed, V(code) and V(message) why, V(next) or V(command) what to
+        do. The result of a failed task (V(msg), V(failure)) is understood too.
     type: dict
     required: true
   webhook_url:
@@ -91,7 +92,8 @@ notification:
       type: bool
       sample: false
 plan:
-  description: What is done, or would be in check mode, as V(steps), and what of it cannot be taken back, as V(irreversible).
+  description:
+    - What is done, or would be in check mode, as V(steps), and what of it cannot be taken back, as V(irreversible).
   returned: where it was decided
   type: dict
 run_id:

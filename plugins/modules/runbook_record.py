@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
+
 DOCUMENTATION = r"""
 module: runbook_record
 short_description: Write down evidence of a step that was done by other means
@@ -139,7 +140,8 @@ record:
       type: list
       elements: str
 plan:
-  description: What is done, or would be in check mode, as V(steps), and what of it cannot be taken back, as V(irreversible).
+  description:
+    - What is done, or would be in check mode, as V(steps), and what of it cannot be taken back, as V(irreversible).
   returned: where it was decided
   type: dict
 run_id:

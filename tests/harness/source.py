@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from harness.paths import CHECKOUT, MODULE_UTILS, MODULES
@@ -88,8 +88,9 @@ def _imports(node: ast.AST, *, lazy: bool, typing: bool) -> Iterator[Import]:
             yield from _imports(child, lazy=lazy or inside, typing=typing or guarded)
 
 
+@cache
 def sources(directory: Path) -> list[Source]:
-    """The Python files below a directory."""
+    """The Python files below a directory, read and parsed once."""
     return [Source(path) for path in sorted(directory.rglob("*.py"))]
 
 

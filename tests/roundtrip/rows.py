@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 #: so a restore spreads the same rows in another way.
 _TABLES = """
 WITH RECURSIVE by_enum AS (
-    SELECT partrelid AS oid FROM pg_partitioned_table AS p
-    WHERE partstrat = 'h' AND EXISTS (
-        SELECT FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
-        WHERE a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs) AND t.typtype = 'e'
-    )
+    SELECT partrelid AS oid FROM pg_partitioned_table WHERE (
+        SELECT o.oid FROM pg_opclass AS o JOIN pg_am AS a ON a.oid = o.opcmethod
+        WHERE o.opcname = 'enum_ops' AND o.opcnamespace = 'pg_catalog'::regnamespace AND a.amname = 'hash'
+    ) = ANY (partclass)
 ), below AS (
     SELECT inhrelid AS oid FROM pg_inherits WHERE inhparent IN (SELECT oid FROM by_enum)
     UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN below ON i.inhparent = below.oid

@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -147,6 +148,29 @@ def test_a_lock_that_somebody_holds(
     assert "lock_wait_timeout" in outcome.message
     assert complete(store) == own_objects(store) == []
     assert run_module("postgres_backup", args).ok().changed
+
+
+def test_a_session_that_comes_between_the_locks(
+    bulky: Database, file_store: FileStoreAt, run_module: ModuleRunner, tmp_path: Path
+) -> None:
+    """An ALTER that queues after our lock and before pg_dump's gets its turn; the backup then begins anew."""
+    slow = tmp_path / "pg_dump"
+    real, first = bulky.server.bindir / "pg_dump", tmp_path / "first"
+    slow.write_text(
+        f"#!/bin/sh\ncase $1 in --version) exec {real} --version;; esac\n"
+        f'test -e {first} || {{ touch {first}; sleep 3; }}\nexec {real} "$@"\n',
+        encoding="utf-8",
+    )
+    slow.chmod(0o755)
+    options = arguments(bulky, file_store, compression="gzip", lock_wait_timeout="1s")
+    child = run_module.start("postgres_backup", {**options, "bindir": [str(tmp_path), *options["bindir"]]})
+    wait_for(first.exists, "pg_dump")
+    with psycopg.connect(bulky.url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE noise ADD COLUMN added int")
+    outcome = read_outcome(child.wait()).ok()
+    manifest = json.loads(file_store.read(outcome["backup"]["manifest"]))
+    assert manifest["database"]["name"] == bulky.name
+    assert len(own_objects(file_store)) == 1
 
 
 def test_two_runs_at_once_make_one_backup(
@@ -284,7 +308,7 @@ def test_a_manifest_whose_answer_was_lost_keeps_its_archive(
     assert s3_store.read(again["backup"]["archives"][0]["key"])
 
 
-def test_a_full_disk(bulky: Database, file_store: FileStoreAt, run_module: ModuleRunner, tmp_path: Any) -> None:
+def test_a_full_disk(bulky: Database, file_store: FileStoreAt, run_module: ModuleRunner, tmp_path: Path) -> None:
     """A file size limit stands for the disk: the system refuses the write in the middle of the dump all the same."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4 * MIB, limits[1]))

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
-from ansible_collections.ops.runbooks.plugins.module_utils._core.store_s3 import S3Store
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import open_store
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups, encode_entry, entry_of
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Selection
 
@@ -23,6 +22,7 @@ from harness.manifests import NOON, make_context, make_manifest
 from harness.modules import ModuleRunner
 from harness.restores import ENVIRONMENT, NAME, ROOT
 from harness.servers import FileStoreAt, S3StoreAt, StoreAt
+from sandbox.faults import FaultProxy
 
 PART = Selection(tables=("public.t",))
 
@@ -128,18 +128,19 @@ def test_a_hundred_thousand_backups_in_a_directory(run_module: ModuleRunner, fil
     assert [each["id"] for each in answer["candidates"]] == ["newest", "hourly-1", "hourly-2"]
 
 
-def test_a_thousand_backups_cost_one_request(s3_store: S3StoreAt, tmp_path: Path) -> None:
+def test_a_thousand_backups_cost_one_request(run_module: ModuleRunner, s3_store: S3StoreAt, tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: s3_store.write(index_key(number), b""), range(1, 2501)))
     put(s3_store, "newest", NOON)
-    context: Context = make_context(tmp_path)
-    store = S3Store.at(s3_store.url.removeprefix("s3://"), s3_store.args, context)
-    requests: list[str] = []
-    store.client.meta.events.register("before-send.s3", lambda request, **_rest: requests.append(request.method))
-    backups = Backups(store, ENVIRONMENT, NAME, context)
-    listed = list(backups.listed())
-    assert len(listed) == 2501
-    assert len(requests) == 3
-    assert backups.latest(Selection().hash).backup_id == "newest"
-    # The last five weeks are one page, and a manifest is one object.
-    assert len(requests) == 5
+    with FaultProxy(s3_store.server.endpoint_url) as proxy:
+        args = {**s3_store.args, "environment": ENVIRONMENT, "name": NAME, "endpoint_url": proxy.endpoint_url}
+        answer = run_module("postgres_backup_info", args).ok()["backups"]
+        assert (answer["total"], len(answer["candidates"]), answer["latest"]["id"]) == (2501, 50, "newest")
+        # Three pages of the index, and one manifest.
+        assert [request.action for request in proxy.requests] == ["s3:ListObjectsV2"] * 3 + ["s3:GetObject"]
+        proxy.requests.clear()
+        context = make_context(tmp_path)
+        backups = Backups(open_store(args, s3_store.url, context), ENVIRONMENT, NAME, context)
+        assert backups.newest(Selection().hash, until=NOON + timedelta(hours=1)) is not None
+    # Whoever wants only the latest reads the last weeks, which is one page.
+    assert [request.action for request in proxy.requests] == ["s3:ListObjectsV2", "s3:GetObject"]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from harness.modules import ModuleRunner, Outcome
+from harness.paths import COLLECTIONS
 from harness.pooler import Pooler
 from harness.servers import Database, FileStoreAt
 from sandbox import PostgresServer
@@ -227,3 +229,9 @@ def test_connections_that_lead_nowhere(database: Database, backup: Backup, file_
 def test_bad_input(options: dict[str, Any], expected: str, backup: Backup) -> None:
     for check in (True, False):
         backup(check=check, **options).refused(expected)
+
+
+def test_an_interpreter_without_psycopg(backup: Backup, tmp_path: Path) -> None:
+    (tmp_path / "psycopg.py").write_text("raise ImportError('not installed')\n", encoding="utf-8")
+    outcome = backup(env={"PYTHONPATH": f"{tmp_path}:{COLLECTIONS}"}).refused("library_missing")
+    assert "psycopg[binary]" in outcome.message

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from harness.paths import PLAYBOOKS
-from harness.playbooks import Played, PlaybookRunner
+from harness.playbooks import PlaybookRunner, Played
 
 ALL_PLAYBOOKS = sorted(PLAYBOOKS.glob("*.yml"))
 

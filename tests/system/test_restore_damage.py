@@ -9,7 +9,9 @@ pg_restore itself would load most of these without a word: its archives carry no
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +19,12 @@ import pytest
 
 from harness.modules import ModuleRunner
 from harness.restores import ROOT, Shop, copied, nothing_new
-from harness.servers import fresh_database, fresh_file_store
+from harness.servers import S3StoreAt, fresh_database, fresh_file_store, fresh_s3_store
 from sandbox import pagila
+from sandbox.faults import Fault, FaultProxy, deny
 
 if TYPE_CHECKING:
-    from sandbox import PostgresServer
+    from sandbox import PostgresServer, S3Server
 
 COMPRESSIONS = ("gzip", "none", "zstd")
 
@@ -180,3 +183,54 @@ def test_a_database_that_is_not_what_the_manifest_says_is_dropped(
         refused = shop.restore().refused("restore_mismatch")
     assert said in refused.message
     assert any(said in difference for difference in refused["failure"]["differences"])
+
+
+@pytest.fixture(scope="module")
+def in_s3(backed_up: Shop, s3: S3Server) -> Shop:
+    """A backup of the same database in S3."""
+    store = fresh_s3_store(s3, s3.bucket)
+    shop = replace(backed_up, store=store)
+    shop.backup(compression="none")
+    return shop
+
+
+FAULTS: dict[str, Fault] = {
+    "dropped once": Fault(action="s3:GetObject", path="dump", skip=1, times=1, cut_response=200_000),
+    "dropped again and again": Fault(action="s3:GetObject", path="dump", skip=1, times=3, cut_response=500_000),
+    "ended early": Fault(action="s3:GetObject", path="dump", skip=1, times=1, truncate=300_000),
+    "refused once": Fault(action="s3:GetObject", path="dump", times=1, status=503),
+    "an error once": Fault(action="s3:ListObjectsV2", times=1, status=500),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_store_that_stumbles_is_read_to_the_end(in_s3: Shop, run_module: ModuleRunner, fault: Fault) -> None:
+    shop = replace(in_s3, run=run_module, suffix=secrets.token_hex(3))
+    with FaultProxy(in_s3_server(shop).endpoint_url) as proxy:
+        proxy.rules.append(replace(fault))
+        done = shop.restore(endpoint_url=proxy.endpoint_url).ok()["restore"]
+    assert done["rows_compared"] == pagila.ROWS
+
+
+@pytest.mark.parametrize("action", ["GetObject", "ListObjectsV2"])
+def test_a_store_that_denies_is_named(in_s3: Shop, run_module: ModuleRunner, action: str) -> None:
+    shop = replace(in_s3, run=run_module, suffix=secrets.token_hex(3))
+    with FaultProxy(in_s3_server(shop).endpoint_url) as proxy, nothing_new(shop):
+        proxy.rules.append(deny(f"s3:{action}"))
+        refused = shop.restore(endpoint_url=proxy.endpoint_url).refused("store_denied")
+    assert "s3:" in refused.message
+
+
+def test_a_store_that_goes_away_in_the_middle_is_a_failure(in_s3: Shop, run_module: ModuleRunner) -> None:
+    shop = replace(in_s3, run=run_module, suffix=secrets.token_hex(3))
+    with FaultProxy(in_s3_server(shop).endpoint_url) as proxy, nothing_new(shop):
+        proxy.rules.append(Fault(action="s3:GetObject", path="dump", skip=1, times=1, cut_response=200_000))
+        proxy.rules.append(Fault(action="s3:GetObject", path="dump", skip=1, cut_response=0))
+        refused = shop.restore(endpoint_url=proxy.endpoint_url)
+    assert refused.code in ("store_unreachable", "store_failed"), refused.message
+
+
+def in_s3_server(shop: Shop) -> S3Server:
+    """The server that a shop's store is on."""
+    assert isinstance(shop.store, S3StoreAt)
+    return shop.store.server

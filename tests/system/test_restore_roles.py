@@ -140,9 +140,9 @@ def test_missing_roles_are_made_without_login(stage: Stage) -> None:
     shop, cast = stage.shop, stage.cast
     with nothing_new(shop):
         planned = shop.restore(check=True, roles="create_nologin").ok()["restore"]
-    assert planned["roles_to_create"] == sorted([cast.owner, cast.reader])
+    assert planned["roles_created"] == sorted([cast.owner, cast.reader])
     done = shop.restore(roles="create_nologin").ok()["restore"]
-    assert done["roles_created"] == planned["roles_to_create"]
+    assert done["roles_created"] == planned["roles_created"]
     assert done["skipped"] == []
     query = "SELECT rolcanlogin, rolsuper, rolcreatedb FROM pg_roles WHERE rolname = ANY(%s)"
     assert shop.restored.rows(query, done["roles_created"]) == [(False, False, False)] * 2

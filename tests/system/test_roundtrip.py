@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from psycopg import sql
 
 from harness.modules import ModuleRunner, Outcome
 from harness.servers import Database, StoreAt, fresh_database
@@ -128,6 +132,35 @@ def test_a_backup_by_url_reaches_a_database_of_any_name(
         args["database_url"] = postgres.url(source.name)
         outcome = run_module("postgres_backup", {**args, "backup_id": "by-url"}).ok()
         assert outcome["backup"]["database"]["name"] == source.name
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_the_commands_in_the_manifest_restore_it_with_stock_tools(
+    run_module: ModuleRunner, postgres: PostgresServer, file_store: StoreAt, tmp_path: Path, content: str
+) -> None:
+    """After the loss of the database, on a machine where there is nothing of ours."""
+    with loaded(postgres, CONTENTS[content]) as source:
+        backup = _backup(run_module, source, file_store, backup_id="one", include_globals=True).ok()
+        lost = source.sibling(f"{source.name} lost")
+        _rename(source, lost)
+        environment = {
+            "PATH": os.pathsep.join([str(postgres.bindir), os.defpath]),
+            "LC_ALL": "C.UTF-8",
+            "PGHOST": postgres.host,
+            "PGPORT": str(postgres.port),
+            "PGUSER": postgres.user,
+            "PGPASSWORD": postgres.password,
+        }
+        for command in backup["backup"]["restore_by_hand"]:
+            done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        assert _differences(lost, source) == []
+
+
+def _rename(database: Database, to: Database) -> None:
+    statement = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(database.name), sql.Identifier(to.name))
+    with database.sibling("postgres").connect() as connection:
+        connection.execute(statement)
 
 
 def _backup(run_module: ModuleRunner, database: Database, store: StoreAt, **args: Any) -> Outcome:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import Clock
 from ansible_collections.ops.runbooks.plugins.module_utils._core.documents import Series, require_conditional
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Encryption, Store, Unfinished, open_store
 from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import MIB, Budget
@@ -262,6 +265,48 @@ def test_an_upload_that_somebody_dropped(spoilt: Store, s3_store: S3StoreAt) -> 
             sink.commit()
     assert "was dropped" in failure().message
     assert s3_store.keys() == []
+
+
+def test_parts_of_an_upload_that_somebody_dropped(s3_store: S3StoreAt) -> None:
+    store = open_at(s3_store)
+
+    class Source(io.BytesIO):
+        """The upload is dropped after its first part."""
+
+        def readinto(self, buffer: Any, /) -> int:
+            for left in store.unfinished("") if self.tell() == 10 * MIB else ():
+                store.abandon(left)
+            return super().readinto(buffer)
+
+    with (
+        failing("store_failed") as failure,
+        store.sink("s/x", part_size=5 * MIB, budget=Budget(), encryption=Encryption()) as sink,
+    ):
+        sink.pump(Source(LARGE))
+    assert "lifecycle rule" in failure().message
+
+
+@pytest.mark.parametrize("action", ["s3:PutObject", "s3:GetObject", "s3:ListObjectsV2"])
+def test_a_signal_is_not_taken_for_a_failing_network(spoilt: Store, proxy: FaultProxy, action: str) -> None:
+    """The client would try again, succeed, and the run that was told to stop would go on."""
+
+    def stop(_number: int, _frame: object) -> None:
+        raise RunbookError(code="run_aborted", attempted="go on", object="SIGUSR1", reason="told to", remedy="Again.")
+
+    spoilt.put("a/b", b"1")
+    proxy.rules.append(Fault(action=action, delay=2))
+    previous = signal.signal(signal.SIGUSR1, stop)
+    try:
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        started = time.monotonic()
+        with failing("run_aborted"):
+            for _attempt in range(3):
+                spoilt.put("a/b", b"2")
+                spoilt.get("a/b")
+                list(spoilt.list(""))
+        assert time.monotonic() - started < 2
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
 
 
 @pytest.mark.parametrize("other", [b"short", bytes(len(LARGE))], ids=["size", "content"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
@@ -23,7 +23,7 @@ class Clock:
 
     def now(self) -> datetime:
         """The wall clock in UTC."""
-        return datetime.now(timezone.utc)
+        return datetime.now(UTC)
 
     def monotonic(self) -> float:
         """Seconds that never go back and go on while a process is stopped, for deadlines.
@@ -41,13 +41,13 @@ class Clock:
 
 def iso(moment: datetime) -> str:
     """``2026-11-20T02:00:00Z``, with microseconds only where there are any."""
-    moment = moment.astimezone(timezone.utc)
+    moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="auto" if moment.microsecond else "seconds").replace("+00:00", "Z")
 
 
 def compact(moment: datetime) -> str:
     """``20261120T020000Z``: the form inside keys and ids; sorts by time."""
-    return moment.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def parse_iso(text: str, attempted: str = "read a time") -> datetime:
@@ -64,12 +64,12 @@ def parse_iso(text: str, attempted: str = "read a time") -> datetime:
             reason="it is not an ISO 8601 time with a zone",
             remedy="Write it like 2026-11-20T02:00:00Z or 2026-11-20T03:00:00+01:00.",
         )
-    return moment.astimezone(timezone.utc)
+    return moment.astimezone(UTC)
 
 
 def parse_compact(text: str) -> datetime:
     """The inverse of :func:`compact`. Raises ``ValueError``."""
-    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def parse_duration(text: str, name: str) -> timedelta:

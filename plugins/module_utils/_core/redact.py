@@ -108,8 +108,11 @@ def _texts(value: str) -> Iterator[str]:
     yield quote(value, safe="")
     yield quote(value)
     yield quote_plus(value)
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    for ascii_only in (True, False):
+        once = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+        yield once
+        # An answer of a service, quoted in a message that is itself JSON.
+        yield json.dumps(once, ensure_ascii=ascii_only)[1:-1]
     yield repr(value)[1:-1]
     yield value.replace("'", "''")
     yield value.replace("\\", "\\\\").replace("'", "\\'")

@@ -274,6 +274,14 @@ class _Run:
 
 def _unforeseen(error: Exception) -> RunbookError:
     """An exception nobody foresaw: its class and place in our code, never its text, which may hold anything."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return RunbookError(
+            code="library_missing",
+            attempted="load a Python library",
+            object=error.name,
+            reason=f"it is not installed for {sys.executable}",
+            remedy="Install it there (README, requirements), or set runbooks_python to a Python that has it.",
+        )
     ours = [frame for frame in traceback.extract_tb(error.__traceback__) if "runbooks" in frame.filename]
     place = f"{ours[-1].filename.rsplit('/', 1)[-1]}:{ours[-1].lineno} in {ours[-1].name}" if ours else "unknown place"
     return RunbookError(

@@ -171,9 +171,19 @@ class Bucket:
             user_agent_extra=f"ops.runbooks/{VERSION}",
             s3={"addressing_style": params.get("addressing_style") or "auto"},
         )
-        return session.create_client(
+        client = session.create_client(
             "s3",
             region_name=params.get("region") or None,
             endpoint_url=params.get("endpoint_url") or None,
             config=config,
         )
+        client.meta.events.register_first("needs-retry.s3", _let_through)
+        return client
+
+
+def _let_through(caught_exception: Exception | None = None, **_event: Any) -> None:
+    """Raise what a signal's handler raised in the middle of a request: botocore takes it for a failing network,
+    and would try again and succeed where the module was told to stop."""
+    inner = getattr(caught_exception, "kwargs", {}).get("error")
+    if isinstance(inner, RunbookError):
+        raise inner

@@ -34,7 +34,7 @@ ACTIONS: Mapping[str, str] = {
 #: Actions that are granted on the bucket, not on the objects in it.
 _ON_BUCKET = {"s3:ListBucket", "s3:ListBucketMultipartUploads"}
 
-_ABSENT = {"NoSuchKey", "NoSuchUpload", "404", "NotFound"}
+_ABSENT = {"NoSuchKey", "404", "NotFound"}
 _DENIED = {"AccessDenied", "403", "Forbidden", "AllAccessDisabled", "AccountProblem", "NotSignedUp", "MethodNotAllowed"}
 _CREDENTIALS = {
     "ExpiredToken": "the session token has expired",
@@ -67,6 +67,11 @@ _ANSWERS: tuple[tuple[frozenset[str], str, str], ...] = (
         frozenset({"InvalidObjectState"}),
         "store_failed",
         "The object is archived: bring it back from its storage class first (aws s3api restore-object).",
+    ),
+    (
+        frozenset({"NoSuchUpload"}),
+        "store_failed",
+        "Another run or a lifecycle rule has dropped the upload: let the rule spare uploads younger than a day.",
     ),
     (
         frozenset({"NotImplemented", "501"}),

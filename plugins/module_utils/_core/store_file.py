@@ -207,7 +207,7 @@ class FileStore:
                         yield key, name, os.stat(name, dir_fd=directory, follow_symlinks=False)
             elif _may_hold(key, prefix, after):
                 with self.translated("list the store", key):
-                    inner = os.open(name[:-1], _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+                    inner = _open_directory(name[:-1], directory)
                 try:
                     yield from self._descend(inner, key, prefix, after)
                 finally:
@@ -227,9 +227,7 @@ class FileStore:
         try:
             for name in check_key(path).split("/") if path else ():
                 with self.translated(attempted, path):
-                    if make:
-                        _make_directory(name, current)
-                    inner = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+                    inner = _make_directory(name, current) if make else _open_directory(name, current)
                 os.close(current)
                 current = inner
             yield current
@@ -339,10 +337,22 @@ def _may_hold(directory: str, prefix: str, after: str) -> bool:
     return directory > after or after.startswith(directory)
 
 
-def _make_directory(name: str, parent: int) -> None:
+def _open_directory(name: str, parent: int) -> int:
+    """A directory in a directory. Where a file lies instead, no object can be below: ``FileNotFoundError``."""
+    try:
+        return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    except NotADirectoryError:
+        if stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
+        raise
+
+
+def _make_directory(name: str, parent: int) -> int:
+    """A directory in a directory, made where there is none."""
     with suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=parent)
         os.fsync(parent)
+    return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
 
 
 def _unlink(name: str, parent: int) -> None:

@@ -59,8 +59,10 @@ class S3Store:
         if not _BUCKET.match(name):
             raise bad_url(f"s3://{address}", f"{name!r} is not the name of a bucket")
         prefix = prefix.strip("/")
-        if prefix:
-            check_key(prefix)
+        try:
+            check_key(prefix or name)
+        except RunbookError as error:
+            raise bad_url(f"s3://{address}", error.reason) from error
         url = f"s3://{name}/{prefix}" if prefix else f"s3://{name}"
         return cls(Bucket(name, url, params, context), prefix)
 

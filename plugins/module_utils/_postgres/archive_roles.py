@@ -72,7 +72,7 @@ def roles_named(entries: Iterable[Entry], *, owners: bool = True, privileges: bo
             if privileges:
                 named.update(*(statement.roles for statement in _statements(entry.defn or "")))
         elif entry.desc == "POLICY":
-            named.update(_name(token.text) for token in _policy_roles(entry.defn or ""))
+            named.update(unquote_identifier(token.text) for token in _policy_roles(entry.defn or ""))
         elif entry.desc == "USER MAPPING":
             named.update(_mapped_role(entry))
     return frozenset(named)
@@ -131,16 +131,16 @@ def _statements(sql: str) -> Iterator[_Statement]:
 
 def _statement(text: str, words: list[str]) -> _Statement:
     if words[:3] == ["SET", "SESSION", "AUTHORIZATION"]:
-        role = _name(words[3])
+        role = unquote_identifier(words[3])
         return _Statement(text=text, roles=frozenset({role}), session=role)
     if words[:3] == ["RESET", "SESSION", "AUTHORIZATION"]:
         return _Statement(text=text, roles=frozenset(), session="")
     roles: set[str] = set()
     if words[:5] == ["ALTER", "DEFAULT", "PRIVILEGES", "FOR", "ROLE"]:
-        roles.add(_name(words[5]))
+        roles.add(unquote_identifier(words[5]))
     grantee = words[-4] if words[-3:] == ["WITH", "GRANT", "OPTION"] else words[-1]
     if grantee != "PUBLIC":
-        roles.add(_name(grantee))
+        roles.add(unquote_identifier(grantee))
     return _Statement(text=text, roles=frozenset(roles))
 
 
@@ -184,11 +184,11 @@ def _reduced_policy(entry: Entry, missing: Collection[str]) -> Reduced:
     """
     sql = entry.defn or ""
     roles = list(_policy_roles(sql))
-    gone = [_name(token.text) for token in roles if _name(token.text) in missing]
+    gone = [unquote_identifier(token.text) for token in roles if unquote_identifier(token.text) in missing]
     if not gone:
         return Reduced(change=None, left_out=False, losses=())
     losses = tuple(f"role {role} of {_called(entry)}" for role in gone)
-    kept = [token.text for token in roles if _name(token.text) not in missing]
+    kept = [token.text for token in roles if unquote_identifier(token.text) not in missing]
     if not kept:
         return Reduced(change=None, left_out=True, losses=losses)
     defn = sql[: roles[0].start] + ", ".join(kept) + sql[roles[-1].end :]
@@ -197,7 +197,7 @@ def _reduced_policy(entry: Entry, missing: Collection[str]) -> Reduced:
 
 def policy_name(entry: Entry) -> str:
     """The name of a policy, which the tag runs together with its table's."""
-    return _name([token.text for token in _tokens(entry.defn or "")][2])
+    return unquote_identifier([token.text for token in _tokens(entry.defn or "")][2])
 
 
 def _policy_roles(sql: str) -> Iterator[Token]:
@@ -217,7 +217,33 @@ def _policy_roles(sql: str) -> Iterator[Token]:
 def _mapped_role(entry: Entry) -> list[str]:
     """``CREATE USER MAPPING FOR role SERVER ...``; public, which pg_dump writes in lower case here, is no role."""
     words = [token.text for token in _tokens(entry.defn or "")]
-    return [_name(words[4])] if words[:4] == ["CREATE", "USER", "MAPPING", "FOR"] and words[4] != "public" else []
+    mapped = words[:4] == ["CREATE", "USER", "MAPPING", "FOR"] and words[4] != "public"
+    return [unquote_identifier(words[4])] if mapped else []
+
+
+# settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSetting:
+    """What a role is set to in this database only; ``clause`` is ``SET name TO value`` as pg_dump wrote it."""
+
+    role: str
+    clause: str
+
+
+def role_settings(entries: Iterable[Entry]) -> Iterator[RoleSetting]:
+    """``ALTER ROLE role IN DATABASE database SET ...;`` of the entry that pg_restore uses only with ``--create``."""
+    for entry in entries:
+        if entry.desc != "DATABASE PROPERTIES":
+            continue
+        for statement in _statements(entry.defn or ""):
+            tokens = list(_tokens(statement.text))
+            words = [token.text for token in tokens]
+            if words[:2] == ["ALTER", "ROLE"] and words[3:5] == ["IN", "DATABASE"] and words[6:7] == ["SET"]:
+                yield RoleSetting(
+                    role=unquote_identifier(words[2]), clause=statement.text[tokens[6].start :].rstrip(";")
+                )
 
 
 def _tokens(sql: str) -> Iterator[Token]:
@@ -225,5 +251,6 @@ def _tokens(sql: str) -> Iterator[Token]:
         yield Token(found.group(), found.start(), found.end())
 
 
-def _name(token: str) -> str:
+def unquote_identifier(token: str) -> str:
+    """The name that a piece of SQL stands for, quoted or not; pg_dump quotes whatever would be folded."""
     return token[1:-1].replace('""', '"') if token.startswith('"') else token

@@ -22,6 +22,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.by_hand imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.coordinator import Coordinator, Examined, Held
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.dump import (
     Dumper,
+    LockQueued,
     Stored,
     check_contents,
     restored_sequences,
@@ -41,6 +42,11 @@ if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import Reached
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session
+
+#: Seconds that pg_dump waits for a lock, and how often the dump is begun anew where that was too long. Everybody who
+#: wants the table waits behind the session that came between, so this is short.
+_LOCK_WAIT = 5.0
+_RETRIES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,15 @@ class BackupRun:
         return winner
 
     def _dump(self, attempt: Attempt) -> Dumped:
+        """Dump, and begin anew where a session came between our lock and pg_dump's: it gets its turn first."""
+        for _retry in range(_RETRIES):
+            try:
+                return self._dump_once(attempt)
+            except LockQueued as queued:
+                self._context.progress(retried=queued.reason)
+        return self._dump_once(attempt)
+
+    def _dump_once(self, attempt: Attempt) -> Dumped:
         work, wanted = self._work, self._wanted
         dumper = self._dumper()
         timer = _Laps(self._context)
@@ -136,12 +151,12 @@ class BackupRun:
         )
 
     def _arguments(self, held: Held) -> list[str]:
-        """pg_dump's own wait for locks is bounded too: a session may queue for one between our lock and its."""
-        milliseconds = int(self._wanted.lock_wait_timeout.total_seconds() * 1000)
+        """pg_dump locks what is locked already, which needs no wait, unless a session came in between."""
+        wait = min(self._wanted.lock_wait_timeout.total_seconds(), _LOCK_WAIT)
         return [
             self._work.compression.argument(self._work.pg_dump.major),
             f"--snapshot={held.snapshot}",
-            f"--lock-wait-timeout={milliseconds}",
+            f"--lock-wait-timeout={int(wait * 1000)}",
             *held.scope.arguments,
         ]
 

@@ -22,10 +22,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     MigrationHead,
     RoleFact,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Relation, batches
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
-    from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Relation
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 
@@ -86,6 +86,8 @@ SELECT c.oid::int8, pg_relation_size(c.oid), pg_table_size(c.oid),
        ARRAY(SELECT p.polname::text FROM pg_policy p WHERE p.polrelid = c.oid ORDER BY 1)
 FROM pg_class c WHERE c.oid = ANY (%s::oid[])"""
 
+#: Reading a sequence locks it until the statement ends; the server's lock table is not made for thousands at once.
+_SEQUENCES_AT_ONCE = 200
 _SEQUENCES = """
 SELECT s.seqrelid::int8, pg_sequence_last_value(s.seqrelid), s.seqincrement, s.seqcycle
 FROM pg_sequence s WHERE s.seqrelid = ANY (%s::oid[])"""
@@ -213,8 +215,11 @@ def table_sizes(session: Session, tables: Sequence[Relation]) -> dict[int, Table
 
 def sequences(session: Session, wanted: Sequence[Relation]) -> dict[int, SequenceState]:
     """The state of sequences by oid, now: no snapshot holds it."""
-    found = session.rows(_SEQUENCES, ([each.oid for each in wanted],), attempted="read the sequences")
-    return {oid: SequenceState(last=last, increment=increment, cycle=cycle) for oid, last, increment, cycle in found}
+    states: dict[int, SequenceState] = {}
+    for batch in batches(wanted, _SEQUENCES_AT_ONCE):
+        found = session.rows(_SEQUENCES, ([each.oid for each in batch],), attempted="read the sequences")
+        states |= {oid: SequenceState(last=last, increment=step, cycle=cycle) for oid, last, step, cycle in found}
+    return states
 
 
 def migration_head(session: Session, tables: Sequence[Relation]) -> MigrationHead | None:

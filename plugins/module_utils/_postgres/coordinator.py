@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -29,6 +29,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import (
     Relation,
     Scope,
+    batches,
     choose,
     read_relations,
 )
@@ -141,7 +142,7 @@ class Coordinator:
 
     def _lock(self, tables: Sequence[Relation]) -> bool:
         """Lock all, without the children of each: those are in the list themselves. False where one has vanished."""
-        for batch in _batches(tables, _LOCKED_AT_ONCE):
+        for batch in batches(tables, _LOCKED_AT_ONCE):
             names = ", ".join(f"ONLY {each.name.quoted}" for each in batch)
             try:
                 self.session.execute(f"LOCK TABLE {names} IN ACCESS SHARE MODE", attempted="lock the tables")
@@ -227,20 +228,23 @@ class _Examination:
 
     def _count(self, sizes: Mapping[int, catalog.TableSize]) -> dict[int, int]:
         counts: dict[int, int] = {}
-        for batch in _batches([each for each in self._scope.tables if self._counted(each, sizes)], _COUNTED_AT_ONCE):
+        for batch in batches([each for each in self._scope.tables if self._counted(each, sizes)], _COUNTED_AT_ONCE):
             if self._stopped.is_set():
                 break
-            parts = (f"SELECT {each.oid}::int8, count(*) FROM ONLY {each.name.quoted}" for each in batch)
-            counts.update(self._session.rows(" UNION ALL ".join(parts), attempted="count the rows"))
+            counts.update(self._count_batch(batch))
         return counts
+
+    def _count_batch(self, batch: Sequence[Relation]) -> list[tuple[int, int]]:
+        """Rows of a few tables. The locks on their indexes are let go of with the savepoint: for thousands of tables
+        the server's lock table would not hold them all."""
+        parts = (f"SELECT {each.oid}::int8, count(*) FROM ONLY {each.name.quoted}" for each in batch)
+        self._session.execute("SAVEPOINT counting", attempted="count the rows")
+        counted = self._session.rows(" UNION ALL ".join(parts), attempted="count the rows")
+        self._session.execute("ROLLBACK TO SAVEPOINT counting", attempted="count the rows")
+        return [(oid, rows) for oid, rows in counted]
 
     def _counted(self, table: Relation, sizes: Mapping[int, catalog.TableSize]) -> bool:
         """Rows of an extension's table are dumped by a condition of the extension, so that no count says anything."""
         if table.oid not in self._scope.data or table.extension is not None:
             return False
         return self._row_counts == "exact" or (self._row_counts == "auto" and sizes[table.oid].heap <= self._max_bytes)
-
-
-def _batches(tables: Sequence[Relation], size: int) -> Iterator[Sequence[Relation]]:
-    for start in range(0, len(tables), size):
-        yield tables[start : start + size]

@@ -36,13 +36,12 @@ if TYPE_CHECKING:  # pragma: no cover
 _PATIENCE = 120.0
 #: At most so many of pg_dump's own warnings become warnings of the task.
 _WARNINGS = 5
+#: A session asked for an exclusive lock between our lock and pg_dump's: it waits for us, and pg_dump waits for it.
+#: pg_dump's --lock-wait-timeout is a statement_timeout around its LOCK.
+_QUEUED = r"statement timeout[\s\S]*LOCK TABLE|lock timeout|could not obtain lock"
 #: What pg_dump's last words mean; the first that fits is taken.
 _MEANINGS = (
-    (
-        r"lock timeout|could not obtain lock",
-        "timed_out",
-        "A session queued for an exclusive lock between our lock and pg_dump's: run this again when it has ended.",
-    ),
+    (_QUEUED, "timed_out", "Run this again when the session that wants an exclusive lock has ended."),
     (r"row-level security", "row_security", "Let a role with BYPASSRLS, or the owner of the tables, take the backup."),
     (r"permission denied|must be owner|must be superuser", "privilege_missing", "Grant the role what it lacks."),
     (
@@ -62,6 +61,12 @@ _MEANINGS = (
         "Check the server and the network between, then run this again.",
     ),
 )
+
+
+class LockQueued(RunbookError):
+    """The ``timed_out`` that goes away when the coordinator lets go of its locks for a moment."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +207,8 @@ class Dumper:
                 code, remedy = meaning, advice
                 break
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-        return RunbookError(
+        kind = LockQueued if re.search(_QUEUED, said, re.IGNORECASE) else RunbookError
+        return kind(
             code=code,
             attempted="back up the database",
             object=self._connector.endpoint.label,

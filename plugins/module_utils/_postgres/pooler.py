@@ -59,8 +59,7 @@ def _ask(session: Session, statement: str, where: str, patience: float) -> str |
     value: str | None = None
     while True:
         while connection.is_busy():
-            ready, _, _ = select.select([connection.socket], [], [], max(deadline - time.monotonic(), 0))
-            if not ready:
+            if not select.select([connection.socket], [], [], max(deadline - time.monotonic(), 0))[0]:
                 session.close()
                 raise _refused(where, f"beside a first session a second one got no answer within {patience:.0f} s")
             connection.consume_input()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import role_settings
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compare import (
     Comparison,
     Counting,
@@ -41,8 +42,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_pla
     RestorePlan,
     RestoreState,
     Work,
-    age_seconds,
-    backup_facts,
 )
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -95,8 +94,18 @@ class Restoring:
             )
             size = self._load(database, work)
             comparison = self._compare(database, work)
-            losses = database.set_properties(like, ownership, work.missing_roles)
-            result = self._result(oid, size, comparison, (*plan.skipped, *losses), created)
+            of_roles = [setting for head in work.heads for setting in role_settings(head.entries)]
+            losses = database.set_properties(like, of_roles, ownership, work.missing_roles)
+            result = {
+                **plan.result,
+                "oid": oid,
+                "bytes": size,
+                "tables_compared": comparison.tables,
+                "rows_compared": comparison.rows,
+                "roles_created": list(created),
+                "skipped": [*plan.skipped, *losses],
+                "durations": {**self._durations, "total": self._elapsed()},
+            }
             mark = replace(self._mark(LOADED, work), oid=oid, result=result)
             self._marks.write(mark)
             return self.finish(mark, database.name)
@@ -166,27 +175,6 @@ class Restoring:
         require_equal(comparison, f"{database.name} on {self._state.endpoint}")
         return comparison
 
-    def _result(
-        self, oid: int, size: int, comparison: Comparison, skipped: tuple[str, ...], created: list[str]
-    ) -> dict[str, Any]:
-        state = self._state
-        total = round(self._context.clock.monotonic() - self._began, 3)
-        return {
-            "id": state.restore_id,
-            "backup": backup_facts(state),
-            "target_database": state.target_database,
-            "oid": oid,
-            "endpoint": state.endpoint,
-            "server": {"version": state.server.version, "system_identifier": state.server.system_identifier},
-            "bytes": size,
-            "tables_compared": comparison.tables,
-            "rows_compared": comparison.rows,
-            "roles_created": list(created),
-            "skipped": list(skipped),
-            "durations": {**self._durations, "total": total},
-            "rpo_seconds": age_seconds(state),
-        }
-
     # while it runs
 
     @contextmanager
@@ -196,12 +184,15 @@ class Restoring:
         yield
         self._durations[what] = round(self._context.clock.monotonic() - began, 3)
 
+    def _elapsed(self) -> float:
+        return round(self._context.clock.monotonic() - self._began, 3)
+
     def _time_left(self) -> float | None:
         """Seconds until the time limit, at least a moment; None without one. Raises ``timed_out`` behind it."""
         limit = self._options.timeout
         if limit is None:
             return None
-        left = limit.total_seconds() - (self._context.clock.monotonic() - self._began)
+        left = limit.total_seconds() - self._elapsed()
         if left <= 0:
             raise RunbookError(
                 code="timed_out",

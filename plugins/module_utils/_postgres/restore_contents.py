@@ -15,6 +15,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_rol
     OWNED,
     is_about_database,
     policy_name,
+    role_settings,
     roles_named,
     without_roles,
 )
@@ -96,6 +97,7 @@ def _role(text: str) -> str:
 def needed_roles(head: Head, database: DatabaseFact, ownership: Ownership) -> frozenset[str]:
     """Every role that must exist for all of the archive, and the database's own properties, to come back."""
     needed = set(roles_named(head.entries, owners=ownership.keeps_owners, privileges=ownership.keeps_privileges))
+    needed.update(setting.role for setting in role_settings(head.entries))
     needed.add(database.owner if ownership.keeps_owners else ownership.owner)
     if ownership.keeps_privileges:
         needed.update(grant.grantee for grant in database_grants(database) if grant.grantee)

@@ -10,10 +10,11 @@ Everything here runs in the maintenance database, under the lock, and each state
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import RoleSetting
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import DatabaseFact, quote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_checks import LONGEST_NAME
@@ -97,17 +98,11 @@ class NewDatabase:
             self._builders.append(builder)
         return int(self._session.value(_OID, (self.name,), attempted="find the new database"))
 
-    def set_properties(self, like: DatabaseFact, ownership: Ownership, missing: Collection[str]) -> tuple[str, ...]:
+    def set_properties(
+        self, like: DatabaseFact, of_roles: Iterable[RoleSetting], ownership: Ownership, missing: Collection[str]
+    ) -> tuple[str, ...]:
         """Settings, comment, connection limit and privileges; returns what could not be taken over."""
-        losses: list[str] = []
-        for setting in like.settings:
-            name, _equals, value = setting.partition("=")
-            try:
-                self._alter(f"SET {quote_identifier(name)} TO {setting_value(name, value)}")
-            except RunbookError as error:
-                if error.code != "privilege_missing":
-                    raise
-                losses.append(f"database setting {name}, which this role may not set")
+        losses = [*self._set_settings(like), *self._set_role_settings(of_roles, missing)]
         if like.comment is not None:
             text = quote_literal(like.comment)
             self._do(f"COMMENT ON DATABASE {self._quoted} IS {text}", f"comment on database {self.name}")
@@ -124,6 +119,29 @@ class NewDatabase:
             gone = sorted({grant.grantee for grant in database_grants(like)} & set(missing))
             losses += [f"privileges of {role} (the database)" for role in gone]
         return tuple(losses)
+
+    def _set_settings(self, like: DatabaseFact) -> Iterator[str]:
+        for setting in like.settings:
+            name, _equals, value = setting.partition("=")
+            try:
+                self._alter(f"SET {quote_identifier(name)} TO {setting_value(name, value)}")
+            except RunbookError as error:
+                if error.code != "privilege_missing":
+                    raise
+                yield f"database setting {name}, which this role may not set"
+
+    def _set_role_settings(self, settings: Iterable[RoleSetting], missing: Collection[str]) -> Iterator[str]:
+        for setting in settings:
+            if setting.role in missing:
+                yield f"settings of role {setting.role} in the database"
+                continue
+            statement = f"ALTER ROLE {quote_identifier(setting.role)} IN DATABASE {self._quoted} {setting.clause}"
+            try:
+                self._do(statement, f"set what role {setting.role} is set to in database {self.name}")
+            except RunbookError as error:
+                if error.code != "privilege_missing":
+                    raise
+                yield f"settings of role {setting.role} in the database, which this role may not set"
 
     def rename(self, target: str) -> None:
         """Give it its final name. Sessions of monitoring tools in it are ended: nobody else has business there yet."""

@@ -118,36 +118,41 @@ def _restore(state: RestoreState, work: Work) -> RestorePlan:
     )
 
 
-def backup_facts(state: RestoreState) -> dict[str, Any]:
+def _backup_facts(state: RestoreState) -> dict[str, Any]:
     """The backup, as results name it."""
     return {
         "id": state.backup.id,
         "environment": state.backup.environment,
         "snapshot_at": iso(state.backup.snapshot_at),
-        "age_seconds": age_seconds(state),
+        "age_seconds": _age_seconds(state),
     }
 
 
-def age_seconds(state: RestoreState) -> int:
+def _age_seconds(state: RestoreState) -> int:
     """How old the data is that is restored: what is lost of what was written since."""
     return max(0, int((state.now - state.backup.snapshot_at).total_seconds()))
 
 
 def _predicted(state: RestoreState, work: Work) -> dict[str, Any]:
+    """The result with null for what only the real run knows; it fills in the same keys."""
     return {
         "id": state.restore_id,
-        "backup": backup_facts(state),
+        "backup": _backup_facts(state),
         "database": state.target_database,
         "target_database": state.target_database,
         "temporary_database": state.attempt.database,
+        "oid": None,
         "endpoint": state.endpoint,
         "server": {"version": state.server.version, "system_identifier": state.server.system_identifier},
         "bytes": sum(archive.bytes for archive in work.manifest.archives),
         "bytes_needed": bytes_needed(work.manifest),
         "bytes_free": work.bytes_free,
-        "rpo_seconds": age_seconds(state),
-        "roles_to_create": list(work.roles_to_create),
+        "tables_compared": None,
+        "rows_compared": None,
+        "roles_created": list(work.roles_to_create),
         "skipped": list(work.losses),
+        "durations": None,
+        "rpo_seconds": _age_seconds(state),
     }
 
 
@@ -162,7 +167,7 @@ def _steps(state: RestoreState, work: Work) -> list[str]:
     needed = human_bytes(bytes_needed(manifest))
     steps.append(f"Create database {name} on {state.endpoint} (about {needed} needed, free: {free}).")
     size = human_bytes(sum(archive.bytes for archive in manifest.archives))
-    taken = f"taken {human(age_seconds(state))} ago at {iso(manifest.snapshot_at)}"
+    taken = f"taken {human(_age_seconds(state))} ago at {iso(manifest.snapshot_at)}"
     steps.append(
         f"Load backup {manifest.backup_id} of {manifest.environment}/{manifest.name} ({size}, {taken}) "
         f"with pg_restore {work.tool_version}, checking its SHA-256."

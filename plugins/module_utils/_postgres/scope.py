@@ -11,7 +11,7 @@ so that what is locked, counted and checked is what is dumped. A partitioned tab
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -172,6 +172,12 @@ def choose(relations: Sequence[Relation], wanted: Selection, *, standby: bool) -
         ),
         absent=absent + absent_too,
     )
+
+
+def batches(relations: Sequence[Relation], size: int) -> Iterator[Sequence[Relation]]:
+    """``relations`` in pieces of ``size``."""
+    for start in range(0, len(relations), size):
+        yield relations[start : start + size]
 
 
 def _sequences(

@@ -34,8 +34,10 @@ def _result(outcome: Outcome | None, facts: Facts) -> str:
     if outcome is None:
         return _last_run(facts.last_run)
     if outcome.failed:
-        code = outcome.code or "no failure code"
-        return f"failed ({code}): {outcome.message}" if outcome.message else f"failed ({code})"
+        if not outcome.message:
+            return f"failed ({outcome.code or 'no failure code'})"
+        # What a play refuses by itself has a sentence and no code.
+        return f"failed ({outcome.code}): {outcome.message}" if outcome.code else f"failed: {outcome.message}"
     if outcome.check:
         return "check mode: would change something" if outcome.changed else "check mode: nothing to do"
     return "done" if outcome.changed else "nothing to do"

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core import lease as lease_module
+from ansible_collections.ops.runbooks.plugins.module_utils._core import lock as lock_module
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.lock import (
     Lease,
@@ -31,6 +33,14 @@ from harness.stores import WrongClock, failing, run_context
 #: Seconds. Short, so that tests end; long enough for a busy machine.
 LEASE = 1.5
 DATABASE = "database/main"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files have finer times than objects in S3, for which these waits are made."""
+    monkeypatch.setattr(lease_module, "GRACE", 0.7)
+    monkeypatch.setattr(lock_module, "GRACE", 0.7)
+    monkeypatch.setattr(lock_module, "_POLL", 0.1)
 
 
 @pytest.fixture
@@ -254,8 +264,8 @@ def test_a_lapsed_lock_is_taken_over_and_its_record_closed(root: Path, held: Exi
         (lease,) = take(root, killed, "run-1", lease_seconds=0.6)
         lease.name_record(record)
         lease.leave()  # stands for a kill: nobody renews it any more
-    (mine,) = take(root, held, "run-2")
-    mine.check("go on")
+    (lease,) = take(root, held, "run-2")
+    lease.check("go on")
     assert look(root).run_id == "run-2"
     closed = json.loads(store.get(record) or b"")
     assert (closed["status"], closed["interrupted_by"]) == ("interrupted", "run-2")

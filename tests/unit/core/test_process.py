@@ -112,6 +112,12 @@ def test_a_tool_that_cannot_be_started(context: Context, tmp_path: Path) -> None
     assert done.stderr == f"{broken}: No such file or directory"
 
 
+def test_a_system_that_refuses_to_start_anything(context: Context) -> None:
+    with failing("tool_failed") as failure:
+        process.start(["true"], context=context, env={"TOO_LONG": "x" * 3_000_000}, name="pg_dump")
+    assert failure().attempted == "start pg_dump"
+
+
 def test_of_a_talkative_child_the_end_is_kept(context: Context) -> None:
     script = """
         import sys

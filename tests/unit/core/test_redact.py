@@ -37,12 +37,13 @@ def redactor(*secrets: str) -> Redactor:
         quote_plus,
         lambda secret: json.dumps(secret)[1:-1],
         lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
+        lambda secret: json.dumps(json.dumps(secret)[1:-1])[1:-1],
         lambda secret: repr(secret)[1:-1],
         lambda secret: secret.replace("'", "''"),
         lambda secret: base64.b64encode(secret.encode()).decode(),
         lambda secret: base64.urlsafe_b64encode(secret.encode()).decode(),
     ],
-    ids=["raw", "quoted", "path", "form", "json", "json-utf8", "repr", "sql", "base64", "base64url"],
+    ids=["raw", "quoted", "path", "form", "json", "json-utf8", "json-in-json", "repr", "sql", "base64", "base64url"],
 )
 @given(secret=SECRETS)
 def test_every_form_goes(form: object, secret: str) -> None:

@@ -186,6 +186,18 @@ def test_an_unforeseen_exception_shows_its_place_and_not_its_text(module: Module
     assert "another" not in json.dumps(result)
 
 
+def test_a_library_that_is_not_installed(module: Module) -> None:
+    script = """
+        class Importing(Thing):
+            def observe(self):
+                import library_that_is_not_there.part
+    """
+    result = module(script, "Importing")
+    assert result["failure"]["code"] == "library_missing"
+    assert result["failure"]["object"] == "library_that_is_not_there"
+    assert sys.executable in result["msg"]
+
+
 @pytest.mark.parametrize("method", ["context_of_failure", "close"])
 def test_a_second_failure_does_not_hide_the_first(module: Module, method: str) -> None:
     script = f"""

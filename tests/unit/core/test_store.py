@@ -30,7 +30,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.store import (
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store_file import FileStore
 from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import DEFAULT_PART, Budget
 from ansible_collections.ops.runbooks.plugins.module_utils._core.version import VERSION
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.paths import CHECKOUT
@@ -114,6 +114,7 @@ def test_a_prefix_counts_for_the_length_of_a_key() -> None:
         check_key(key, "long-prefix-of-the-store/")
 
 
+@settings(deadline=None)
 @given(keys=st.sets(KEYS, max_size=12), prefix=st.one_of(st.just(""), KEYS), after=st.one_of(st.just(""), KEYS))
 def test_list_is_sorted_by_bytes(tmp_path_factory: Any, keys: set[str], prefix: str, after: str) -> None:
     # A file cannot lie where a directory does, as an object can in a bucket.
@@ -174,6 +175,14 @@ def test_links_are_not_followed(store: FileStore, tmp_path: Path, key: str) -> N
     assert [found.key for found in store.list("")] == ["dir/x"]
     assert [path.name for path in outside.iterdir()] == ["inside"]
     assert (outside / "inside").read_text() == "secret"
+
+
+def test_below_a_file_there_is_nothing(store: FileStore) -> None:
+    store.put("a", b"1")
+    assert store.get("a/b") is None
+    assert list(store.list("a/")) == []
+    with failing("store_failed"):
+        store.put("a/b", b"2")
 
 
 def test_put_over_a_link_replaces_the_link(store: FileStore, tmp_path: Path) -> None:

@@ -27,12 +27,13 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import (
     part_size_for,
     size_of_part,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 TIB = 1024**4
 
 
+@settings(deadline=None)
 @given(expected=st.integers(0, 20 * TIB), compression=st.sampled_from(["none", "none:0", "gzip:6", "zstd:3"]))
 def test_ten_thousand_parts_suffice(expected: int, compression: str) -> None:
     part = part_size_for(expected, compression)

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry, Span, read_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import (
+    RoleSetting,
     is_about_database,
     policy_name,
+    role_settings,
     roles_named,
     without_roles,
 )
@@ -57,7 +59,7 @@ def test_every_role_of_a_real_archive_is_found(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.stem)
-@pytest.mark.parametrize("missing", [set(c) for n in (1, 2, 5) for c in combinations(sorted(ROLES), n)], ids=str)
+@pytest.mark.parametrize("missing", [set(c) for n in (1, 2, 5) for c in combinations(sorted(ROLES), n)], ids=sorted)
 def test_nothing_that_remains_names_a_missing_role(path: Path, missing: set[str]) -> None:
     for each in entries_of(path):
         reduced = without_roles(each, missing)
@@ -163,6 +165,19 @@ def test_what_is_about_the_database_itself_is_passed_over() -> None:
     assert all(map(is_about_database, about))
     assert roles_named(about) == set()
     assert not is_about_database(entry("ACL", "", tag="TABLE database"))
+
+
+def test_settings_of_roles_in_the_database_are_found() -> None:
+    properties = entry(
+        "DATABASE PROPERTIES",
+        "ALTER DATABASE sample CONNECTION LIMIT = 7;\nALTER DATABASE sample SET work_mem TO '5MB';\n"
+        "ALTER ROLE app IN DATABASE sample SET \"DateStyle\" TO 'German; DMY';\n\n"
+        "ALTER ROLE \"O \"\"dd IN\" IN DATABASE \"s; a\" SET search_path TO 'a', 'b''c';\n",
+    )
+    assert list(role_settings([properties, entry("TABLE", properties.defn or "")])) == [
+        RoleSetting(role="app", clause="SET \"DateStyle\" TO 'German; DMY'"),
+        RoleSetting(role='O "dd IN', clause="SET search_path TO 'a', 'b''c'"),
+    ]
 
 
 def test_owners_count_only_where_pg_restore_sets_them() -> None:

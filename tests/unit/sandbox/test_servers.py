@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from sandbox import Sandbox, processes
+from sandbox.__main__ import main
 from sandbox.faults import Fault, FaultProxy, without_conditional_writes
 from sandbox.service import CHECKOUT
 
@@ -159,11 +160,21 @@ def conditional_writes(sandbox: Sandbox) -> None:
         assert proxy.count(action="s3:PutObject", status=503) == 1
 
 
-def test_runs_a_command_with_the_servers_and_stops_them(tmp_path: Path) -> None:
-    done = command(tmp_path, "run", "--", "sh", "-c", "psql -Atc 'SELECT 40 + 2' postgres; exit 7")
-    assert (done.returncode, done.stdout) == (7, "42\n"), done.stderr
-    assert command(tmp_path, "run", "--", "no-such-command").stderr == (
-        "no-such-command was not found: check its name.\n"
-    )
-    assert Sandbox(tmp_path).status()[0].running is False
-    assert Sandbox(tmp_path).s3.processes() == []
+def test_runs_a_command_with_the_servers_and_stops_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sandbox = Sandbox(tmp_path, s3=False)
+    monkeypatch.setattr("sandbox.__main__.Sandbox", lambda: sandbox)
+    query = ["run", "--", "sh", "-c", "psql -Atc 'SELECT 40 + 2' postgres; exit 7"]
+    assert main(query) == 7
+    assert capfd.readouterr() == ("42\n", "")
+    assert sandbox.postgres.processes() == []
+    with sandbox:
+        assert main(query) == 7
+        assert sandbox.running, "what ran before goes on"
+
+
+def test_a_command_that_does_not_exist_starts_nothing(tmp_path: Path) -> None:
+    done = command(tmp_path / "none", "run", "--", "no-such-command")
+    assert (done.returncode, done.stderr) == (1, "no-such-command was not found: check its name.\n")
+    assert not (tmp_path / "none").exists()

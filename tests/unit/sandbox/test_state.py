@@ -13,7 +13,7 @@ import pytest
 
 from sandbox.environment import Sandbox, default_directory, read_state
 from sandbox.errors import SandboxError
-from sandbox.postgres import PostgresServer
+from sandbox.postgres import PostgresServer, find_bindir
 from sandbox.s3 import S3Server
 
 
@@ -112,6 +112,25 @@ def test_data_of_another_version_are_refused(tmp_path: Path) -> None:
     (server.data / "PG_VERSION").write_text("15\n", encoding="ascii")
     with pytest.raises(SandboxError, match="PostgreSQL 15, not 18"):
         server._make_data()
+
+
+@pytest.mark.parametrize(("system", "machine"), [("win32", "x86_64"), ("linux", "riscv64")])
+def test_a_platform_without_binaries_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, machine: str
+) -> None:
+    monkeypatch.setattr("sandbox.postgres.CHECKOUT", tmp_path)
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    with pytest.raises(SandboxError, match=f"No PostgreSQL binaries exist for {system} on {machine}"):
+        find_bindir("18")
+
+
+def test_missing_programs_are_named_with_the_command_that_installs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.postgres.CHECKOUT", tmp_path)
+    with pytest.raises(SandboxError, match="run `make setup`"):
+        find_bindir("18")
 
 
 def test_an_unknown_version_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,543 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Secrets may turn up nowhere: every playbook and every module, good and bad, at the highest verbosity.
+
+Canaries are planted where users have secrets: in the inventory by way of the environment, in every secret option of
+every module, in the environment itself. Playbooks and modules then succeed, are refused their parameters, meet servers
+that refuse or do not answer, and raise what nobody foresaw. Searched are standard output and error, ansible's log, its
+fact cache, its temporary files, the events of ansible-runner, the command lines of all processes meanwhile, the store,
+PostgreSQL's log and its statistics of statements.
+
+A module or a playbook is covered by being there. ``test_secrets_stay_inside.py`` has the good and unreachable cases of
+single modules.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from psycopg import sql
+
+from harness.canaries import Canary, Search, files, new_canary, watched_command_lines
+from harness.children import Child, clean_environment
+from harness.paths import CHECKOUT, PLAYBOOKS
+from harness.playbooks import PlaybookRunner, Played
+from harness.receiver import receiver
+from harness.servers import Database, S3StoreAt, fresh_database, fresh_s3_store
+from harness.source import module_names
+
+if TYPE_CHECKING:
+    from sandbox import Sandbox
+
+#: A port on which nobody listens.
+CLOSED = 9
+HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+#: Beside ``-vvvvv --diff``: what people and AWX have switched on.
+LOUD = {
+    "ANSIBLE_DISPLAY_TRACEBACK": "always",
+    "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
+    "ANSIBLE_INJECT_INVOCATION": "true",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planted:
+    """The secrets of one environment, and how each is reached."""
+
+    password: Canary
+    wrong_password: Canary
+    secret_key: Canary
+    session_token: Canary
+    webhook: Canary
+    heartbeat: Canary
+    other: Canary
+    database: Database
+    store: S3StoreAt
+    receiver: str
+
+    @property
+    def search(self) -> Search:
+        """For all of them."""
+        return Search(
+            (
+                self.password,
+                self.wrong_password,
+                self.secret_key,
+                self.session_token,
+                self.webhook,
+                self.heartbeat,
+                self.other,
+            )
+        )
+
+    def url(self, *, password: Canary | None = None, port: int | None = None, database: str | None = None) -> str:
+        server = self.database.server
+        address = f"{server.host}:{port or server.port}/{database or self.database.name}"
+        return f"postgresql://canary:{(password or self.password).quoted}@{address}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """As a user's shell or an AWX credential provides them."""
+        return {
+            "CANARY_DATABASE_URL": self.url(),
+            "CANARY_SECRET_KEY": self.secret_key.text,
+            "CANARY_SESSION_TOKEN": self.session_token.text,
+            "CANARY_WEBHOOK_URL": f"{self.receiver}/services/{self.webhook.quoted}",
+            "CANARY_HEARTBEAT_URL": f"{self.receiver}/ping/{self.heartbeat.quoted}",
+        }
+
+    @property
+    def inventory(self) -> dict[str, Any]:
+        """As the README tells people to write it: secrets by lookup."""
+        names = {
+            "runbooks_store_secret_key": "CANARY_SECRET_KEY",
+            "runbooks_store_session_token": "CANARY_SESSION_TOKEN",
+            "runbooks_webhook_url": "CANARY_WEBHOOK_URL",
+            "runbooks_heartbeat_url": "CANARY_HEARTBEAT_URL",
+        }
+        variables = {
+            "runbooks_environment": "canary",
+            "runbooks_store": self.store.url,
+            "runbooks_store_access_key": self.store.server.access_key,
+            "runbooks_store_endpoint_url": self.store.server.endpoint_url,
+            "runbooks_store_region": "us-east-1",
+            "runbooks_store_addressing_style": "path",
+            "runbooks_postgres_bindir": [str(self.database.server.bindir)],
+            **{name: from_environment(variable) for name, variable in names.items()},
+        }
+        hosts = {"main": {"database_url": from_environment("CANARY_DATABASE_URL")}}
+        return {"all": {"vars": variables, "children": {"databases": {"hosts": hosts}}}}
+
+
+def from_environment(name: str) -> str:
+    return f"{{{{ lookup('ansible.builtin.env', '{name}') }}}}"
+
+
+@pytest.fixture(scope="module")
+def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Servers of this file's own; PostgreSQL writes each statement to its log."""
+    from sandbox import Sandbox
+
+    with Sandbox(tmp_path_factory.mktemp("talkative"), log_statements=True) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def planted(talkative: Sandbox) -> Iterator[Planted]:
+    store = fresh_s3_store(talkative.s3, talkative.s3.bucket)
+    with fresh_database(talkative.postgres) as database, receiver() as server:
+        made = Planted(
+            password=new_canary(),
+            wrong_password=new_canary(),
+            # The keys of S3 have no odd characters but these.
+            secret_key=new_canary("/+="),
+            session_token=new_canary("//+=="),
+            webhook=new_canary("-_.~"),
+            heartbeat=new_canary("-_.~"),
+            other=new_canary(),
+            database=database,
+            store=store,
+            receiver=server.url,
+        )
+        database.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 10)")
+        database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        set_password(database, "canary", made.password, "SUPERUSER")
+        yield made
+
+
+def set_password(database: Database, role: str, password: Canary, attributes: str) -> None:
+    """By a verifier, as a careful administrator sets it: the statement is in the server's log."""
+    with database.connect() as connection:
+        verifier = connection.pgconn.encrypt_password(password.text.encode(), role.encode(), b"scram-sha-256").decode()
+        connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+        create = sql.SQL("CREATE ROLE {} LOGIN {} PASSWORD {}")
+        name, rights = sql.Identifier(role), sql.SQL(attributes)  # type: ignore[arg-type,unused-ignore]
+        connection.execute(create.format(name, rights, sql.Literal(verifier)))
+
+
+class Case:
+    """Runs something loudly in a home of its own, and looks everywhere for canaries."""
+
+    def __init__(self, home: Path, sandbox: Sandbox, planted: Planted) -> None:
+        self.home = home
+        self.planted = planted
+        self._log = sandbox.postgres.directory
+        self._since = {path: path.stat().st_size for path in self._logs()}
+
+    def play(
+        self, playbook: str, *, inventory: Any = None, env: dict[str, str] | None = None, **options: Any
+    ) -> Played:
+        """The run; fails where a canary is anywhere after it."""
+        loud = {
+            **LOUD,
+            "ANSIBLE_LOG_PATH": str(self.home / "ansible.log"),
+            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(self.home / "facts"),
+            **self.planted.environment,
+            **(env or {}),
+        }
+        run = PlaybookRunner(self.home)
+        inventory = self.planted.inventory if inventory is None else inventory
+        with watched_command_lines() as lines:
+            played = run(playbook, inventory=inventory, env=loud, verbosity=5, diff=True, timeout=600, **options)
+        self.seen_nothing(played.output, lines)
+        return played
+
+    def tasks(self, *tasks: dict[str, Any], env: dict[str, str] | None = None) -> Played:
+        """A play of these tasks on this machine: none of them ends it, and each result is shown."""
+        shown: list[dict[str, Any]] = []
+        for number, task in enumerate(tasks):
+            shown += [
+                {"name": "Try", "register": f"tried_{number}", "ignore_errors": True, **task},
+                {"name": "Show", "ansible.builtin.debug": {"var": f"tried_{number}"}},
+            ]
+        play = [{"name": "Canary", "hosts": "here", "gather_facts": False, "tasks": shown}]
+        self.home.mkdir(parents=True, exist_ok=True)
+        path = self.home / "play.yml"
+        path.write_text(yaml.safe_dump(play), encoding="utf-8")
+        return self.play(str(path), inventory={"all": {"hosts": {"here": HERE}}}, env=env).ok()
+
+    def seen_nothing(self, output: str, lines: set[str]) -> None:
+        """Look everywhere."""
+        found = self.planted.search.places(self._places(output, lines))
+        assert not found, f"{ {place: sorted(each.text for each in seen) for place, seen in found.items()} }\n{output}"
+
+    def _places(self, output: str, lines: set[str]) -> Iterator[tuple[str, str]]:
+        yield "output", output
+        yield "command lines", "\n".join(lines)
+        yield from files(self.home)
+        for path in self._logs():
+            with path.open("rb") as log:
+                log.seek(self._since.get(path, 0))
+                yield str(path), log.read().decode(errors="replace")
+        store = self.planted.store
+        yield from ((key, key + store.read(key).decode(errors="replace")) for key in store.keys())  # noqa: SIM118
+        statements = self.planted.database.rows("SELECT query FROM pg_stat_statements")
+        yield "pg_stat_statements", "\n".join(str(query) for (query,) in statements)
+
+    def _logs(self) -> list[Path]:
+        return [path for path in self._log.rglob("*.log") if path.is_file()]
+
+
+@pytest.fixture
+def case(talkative: Sandbox, planted: Planted, tmp_path: Path) -> Case:
+    return Case(tmp_path / "home", talkative, planted)
+
+
+# --- Playbooks -------------------------------------------------------------------------------------------
+
+RUNBOOKS = sorted(path.stem for path in PLAYBOOKS.glob("*.yml"))
+each_runbook = pytest.mark.parametrize("runbook", RUNBOOKS)
+
+
+def inputs(runbook: str, planted: Planted) -> dict[str, str]:
+    """What a runbook is launched with, where it needs anything to do its work."""
+    restored = {"backup": "latest", "target_database": f"{planted.database.name}_restored"}
+    return {"restore": restored}.get(runbook, {})
+
+
+@each_runbook
+def test_a_playbook_that_does_its_work(runbook: str, case: Case, planted: Planted) -> None:
+    if runbook != "backup":
+        case.play("ops.runbooks.backup").ok()
+    case.play(f"ops.runbooks.{runbook}", extra_vars=inputs(runbook, planted), check=True).ok()
+    case.play(f"ops.runbooks.{runbook}", extra_vars=inputs(runbook, planted)).ok()
+
+
+def with_wrong_password(planted: Planted) -> dict[str, str]:
+    return {"CANARY_DATABASE_URL": planted.url(password=planted.wrong_password)}
+
+
+def with_server_gone(planted: Planted) -> dict[str, str]:
+    return {"CANARY_DATABASE_URL": planted.url(port=CLOSED)}
+
+
+def with_odd_url(planted: Planted) -> dict[str, str]:
+    """Not quoted as a URL has to be."""
+    return {"CANARY_DATABASE_URL": f"postgresql://canary:{planted.password.text}@127.0.0.1/x"}
+
+
+def with_dead_addresses(planted: Planted) -> dict[str, str]:
+    """Nobody can be told, and something fails, so that somebody has to be."""
+    dead = f"http://127.0.0.1:{CLOSED}"
+    return {
+        **with_server_gone(planted),
+        "CANARY_WEBHOOK_URL": f"{dead}/{planted.webhook.quoted}",
+        "CANARY_HEARTBEAT_URL": f"{dead}/{planted.heartbeat.quoted}",
+    }
+
+
+@pytest.mark.parametrize("trouble", [with_wrong_password, with_server_gone, with_odd_url, with_dead_addresses])
+@each_runbook
+def test_a_playbook_in_trouble(
+    runbook: str, trouble: Callable[[Planted], dict[str, str]], case: Case, planted: Planted
+) -> None:
+    case.play(f"ops.runbooks.{runbook}", extra_vars=inputs(runbook, planted), env=trouble(planted))
+
+
+@each_runbook
+def test_a_playbook_without_its_store(runbook: str, case: Case, planted: Planted) -> None:
+    inventory = planted.inventory
+    inventory["all"]["vars"]["runbooks_store_endpoint_url"] = f"http://127.0.0.1:{CLOSED}"
+    assert case.play(f"ops.runbooks.{runbook}", inventory=inventory, extra_vars=inputs(runbook, planted)).status == 2
+
+
+def test_events_of_ansible_runner(case: Case, planted: Planted, tmp_path: Path) -> None:
+    """As AWX runs it: each event is kept as JSON, for everybody who may read the job."""
+    data = case.home / "runner"
+    (data / "inventory").mkdir(parents=True)
+    (data / "project").mkdir()
+    (data / "inventory" / "hosts.yml").write_text(yaml.safe_dump(planted.inventory), encoding="utf-8")
+    play = [{"name": "Back up", "ansible.builtin.import_playbook": "ops.runbooks.backup"}]
+    (data / "project" / "backup.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
+    runner = str(Path(sys.executable).with_name("ansible-runner"))
+    argv = [runner, "run", str(data), "-p", "backup.yml", "-vvvvv", "--ident", "job"]
+    # What starts a job has the secrets in its environment, and the runner writes that down by itself.
+    with watched_command_lines() as lines:
+        env = clean_environment(case.home, {**LOUD, **planted.environment, "ANSIBLE_LOG_PATH": str(data / "log")})
+        ran = Child(argv, env=env, cwd=CHECKOUT).wait(300)
+    assert ran.status == 0, ran.output
+    assert list((data / "artifacts" / "job" / "job_events").glob("*.json"))
+    (data / "artifacts" / "job" / "command").unlink()
+    case.seen_nothing(ran.output, lines)
+
+
+# --- Modules ---------------------------------------------------------------------------------------------
+
+
+def spec_of(module: str) -> Any:
+    """The argument spec of a module's one operation."""
+    loaded = import_module(f"ansible_collections.ops.runbooks.plugins.modules.{module}")
+    (operation,) = (value for value in vars(loaded).values() if isinstance(value, type) and hasattr(value, "spec"))
+    return operation.spec
+
+
+def arguments(module: str, planted: Planted) -> dict[str, Any]:
+    """Something for every required option, and a canary for every secret one; connected where it can be."""
+    options = spec_of(module).options
+    server = planted.database.server
+    known = {
+        **planted.store.args,
+        "environment": "canary",
+        "name": "main",
+        "run_id": "canary-run",
+        "secret_key": planted.secret_key.text,
+        "session_token": planted.session_token.text,
+        "login_host": server.host,
+        "login_port": server.port,
+        "login_user": "canary",
+        "login_password": planted.password.text,
+        "database": planted.database.name,
+        "bindir": [str(server.bindir)],
+        "backup_id": "nightly",
+        "backup": "latest",
+        "target_database": f"{planted.database.name}_restored",
+        "identity": "canary",
+        "what": "a canary sang",
+        "outcome": {"runbook": "canary", "failed": True},
+    }
+    given = {name: value for name, value in known.items() if name in options}
+    for name, option in options.items():
+        if option.get("no_log") and name not in given and name != "database_url":
+            given[name] = f"http://127.0.0.1:{CLOSED}/{planted.other.quoted}"
+        elif option.get("required") and name not in given:
+            given[name] = option["choices"][0] if option.get("choices") else "x"
+    return given
+
+
+class Tries:
+    """Tasks whose arguments come from the environment: in the playbook they would be ansible's own to show."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+        self.env: dict[str, str] = {}
+        self.tasks: list[dict[str, Any]] = []
+
+    def add(self, given: dict[str, Any]) -> None:
+        name = f"CANARY_ARGUMENTS_{len(self.tasks)}"
+        self.env[name] = json.dumps(given)
+        lookup = f"{{{{ lookup('ansible.builtin.env', '{name}') | from_json }}}}"
+        self.tasks.append({f"ops.runbooks.{self._module}": lookup})
+
+
+each_module = pytest.mark.parametrize("module", module_names())
+#: What no option of that type takes.
+WRONG = {"int": "x", "bool": "perhaps", "dict": "x", "float": "x", "list": {"a": 1}}
+
+
+@each_module
+def test_a_module_that_is_given_nonsense(module: str, case: Case, planted: Planted) -> None:
+    """One task for each option that is wrong in itself; the secrets are there beside it."""
+    tries, good = Tries(module), arguments(module, planted)
+    for name, option in spec_of(module).options.items():
+        if option.get("no_log"):
+            tries.add({**good, name: [planted.other.text]})
+            tries.add({**good, name: {planted.other.text: planted.other.text}})
+        elif option.get("choices"):
+            tries.add({**good, name: "x"})
+        elif option.get("type") in WRONG:
+            tries.add({**good, name: WRONG[option["type"]]})
+        else:
+            tries.add({**good, name: "\n{{ 1 }}'\""})
+    tries.add({**good, "no_such_option": 1})
+    tries.add({name: value for name, value in good.items() if name != "store"})
+    played = case.tasks(*tries.tasks, env=tries.env)
+    assert "invalid_parameter" in played.output
+
+
+@each_module
+def test_a_module_that_servers_refuse(module: str, case: Case, planted: Planted) -> None:
+    tries, good = Tries(module), arguments(module, planted)
+    set_password(planted.database, "canary_poor", planted.other, "NOSUPERUSER")
+    tries.add({**good, "store": "s3://no-such-bucket-of-canaries"})
+    tries.add({**good, "store": f"s3://{planted.other.text[:12]}/{planted.store.prefix}", "access_key": "unknown"})
+    tries.add({**good, "endpoint_url": f"https://127.0.0.1:{planted.store.server.endpoint_url.rpartition(':')[2]}"})
+    if "login_password" in spec_of(module).options:
+        tries.add({**good, "login_password": planted.wrong_password.text})
+        tries.add({**good, "login_user": "canary_poor", "login_password": planted.other.text})
+        tries.add({**good, "database": "no_such_database", "maintenance_database": "no_such_database"})
+        tries.add({**good, "ssl_mode": "require"})
+        login = {name: None for name in good if name.startswith("login_") or name == "database"}
+        by_url = {name: value for name, value in good.items() if name not in login}
+        tries.add({**by_url, "database_url": planted.url(password=planted.wrong_password)})
+        tries.add({**by_url, "database_url": planted.url(database="no_such_database")})
+        tries.add({**by_url, "database_url": f"postgresql://canary:{planted.password.text}@["})
+    case.tasks(*tries.tasks, env=tries.env)
+
+
+@each_module
+def test_a_module_that_takes_its_secrets_from_the_environment(module: str, case: Case, planted: Planted) -> None:
+    tries, good = Tries(module), arguments(module, planted)
+    secret = {name for name, option in spec_of(module).options.items() if option.get("no_log")}
+    given = {name: value for name, value in good.items() if name not in secret and not name.startswith("login_")}
+    tries.add({name: value for name, value in given.items() if name not in ("access_key", "database")})
+    base = {
+        "AWS_ACCESS_KEY_ID": planted.store.server.access_key,
+        "AWS_SECRET_ACCESS_KEY": planted.secret_key.text,
+        "AWS_SESSION_TOKEN": planted.session_token.text,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    case.tasks(*tries.tasks, env={**tries.env, **base, "RUNBOOKS_DATABASE_URL": planted.url()})
+    wrong = planted.url(password=planted.wrong_password)
+    case.tasks(*tries.tasks, env={**tries.env, **base, "DATABASE_URL": wrong, "PGPASSWORD": planted.other.text})
+
+
+# --- The barrier itself ----------------------------------------------------------------------------------
+
+LEAKY = """#!/usr/bin/python
+from __future__ import annotations
+import base64, json, logging, os, subprocess, sys, threading, warnings
+from urllib.parse import quote
+from ansible_collections.ops.runbooks.plugins.module_utils._core import process
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Operation, Plan
+from ansible_collections.ops.runbooks.plugins.module_utils._core.runner import run
+from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
+
+WAYS = ["exception", "chain", "failure", "warning", "result", "plan", "diff", "thread", "log", "child", "close", "file"]
+
+class Leaky(Operation):
+    noun = "leak"
+    spec = ArgumentSpec(options={"way": {"type": "str", "choices": WAYS}, "secret": {"type": "str", "no_log": True}})
+
+    def observe(self):
+        secret = self.params["secret"]
+        return {"raw": secret, secret: 1, "list": [quote(secret, safe=""), base64.b64encode(secret.encode()).decode()],
+                "basic": base64.b64encode(("user:" + secret).encode()).decode(), "json": json.dumps([secret])}
+
+    def plan(self, state):
+        way, secret = self.params["way"], self.params["secret"]
+        shown = state if way in ("plan", "diff", "result") else {}
+        return Plan(changed=True, result=shown, steps=(secret,) if way == "plan" else (), before=shown, after={},
+                    warnings=(secret, json.dumps(state)) if way == "warning" else ())
+
+    def act(self, state, plan):
+        secret = self.params["secret"]
+        getattr(self, self.params["way"], lambda *_: None)(state, secret)
+        return state if self.params["way"] == "result" else {}
+
+    def exception(self, state, secret):
+        raise ValueError(f"connection to postgresql://u:{secret}@h failed", state)
+
+    def chain(self, state, secret):
+        try:
+            self.exception(state, secret)
+        except ValueError as error:
+            raise RuntimeError(secret) from error
+
+    def failure(self, state, secret):
+        raise RunbookError(code="server_failed", attempted=secret, object=json.dumps(state), reason=quote(secret),
+                           remedy=f"psql 'password={secret}'", details={secret: state})
+
+    def thread(self, state, secret):
+        thread = threading.Thread(target=self.exception, args=(state, secret))
+        thread.start()
+        thread.join()
+
+    def log(self, state, secret):
+        logging.getLogger("urllib3").error("%s", state)
+        warnings.warn(secret)
+
+    def child(self, state, secret):
+        env = {"SECRET": secret}
+        done = process.capture(["sh", "-c", "env >&2; exit 3"], context=self.context, env=env, timeout=10)
+        raise RunbookError(code="tool_failed", attempted="x", object="x", reason=done.stderr, remedy="x")
+
+    def file(self, state, secret):
+        with open(os.path.join(self.context.tmpdir, "secret"), "w") as out:
+            out.write(secret)
+        raise ValueError(secret)
+
+    def close(self):
+        if self.params["way"] == "close":
+            raise ValueError(self.params["secret"])
+
+    def context_of_failure(self):
+        return self.observe()
+
+run(Leaky)
+"""
+WAYS = ["exception", "chain", "failure", "warning", "result", "plan", "diff", "thread", "log", "child", "close", "file"]
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["shown", "no_log"])
+def test_an_operation_that_leaks_wherever_it_can(case: Case, planted: Planted, hidden: bool) -> None:
+    library = case.home / "library"
+    library.mkdir(parents=True)
+    (library / "leaky.py").write_text(LEAKY, encoding="utf-8")
+    secret = from_environment("CANARY_OTHER")
+    tasks = [{"leaky": {"way": way, "secret": secret}, "no_log": hidden} for way in WAYS]
+    env = {"CANARY_OTHER": planted.other.text, "ANSIBLE_LIBRARY": str(library)}
+    played = case.tasks(*tasks, env=env)
+    assert played.output.count("tried_") >= len(WAYS)
+
+
+def test_the_search_finds_what_is_there(case: Case, planted: Planted, tmp_path: Path) -> None:
+    """The tests above can fail: each place is searched, and each form is known."""
+    lookup = "{{ lookup('ansible.builtin.env', 'CANARY_OTHER') | b64encode }}"
+    with pytest.raises(AssertionError) as caught:
+        case.tasks({"ansible.builtin.debug": {"msg": lookup}}, env={"CANARY_OTHER": f"user:{planted.other.text}"})
+    assert "'output'" in str(caught.value)
+    assert "ansible.log" in str(caught.value)
+
+    silent = replace(planted)
+    silent.store.write(f"{planted.webhook.text[:10]}", b"")
+    silent.store.write("leaked", json.dumps(planted.secret_key.text).encode())
+    (case.home / "facts").mkdir(exist_ok=True)
+    (case.home / "facts" / "here").write_text(planted.session_token.text)
+    silent.database.rows("SELECT %s::text", planted.password.quoted)
+    silent.database.execute(f"SELECT 1 AS x{planted.wrong_password.text[:10]}")
+    with pytest.raises(AssertionError) as caught:
+        case.seen_nothing("", {f"curl {planted.heartbeat.quoted}"})
+    text = str(caught.value)
+    for place in ("command lines", "facts/here", "leaked", planted.webhook.text[:10], "pg_stat_statements", ".log"):
+        assert place in text, place

@@ -1,0 +1,275 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The runbooks as a user runs them: preflight, backup, restore, status; what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.children import left_behind
+from harness.paths import PLAYBOOKS
+from harness.playbooks import PlaybookRunner, Played
+from harness.servers import Database, FileStoreAt, S3StoreAt, StoreAt
+
+RUNBOOKS = ("preflight", "backup", "restore", "status")
+#: Every launch input as AWX sends a survey that nobody has filled in.
+UNANSWERED = dict.fromkeys(
+    ("backup", "at", "restore_id", "target_database", "source_environment", "confirm", "reason", "adopt"), ""
+)
+LINES = ("Result:", "Changed:", "Production affected:", "Newest good backup:", "Lock:", "Next:")
+
+
+def environment(store: StoreAt, **hosts: Database | dict[str, Any]) -> dict[str, Any]:
+    """An inventory: each host is a database of a test, or whatever variables it shall have."""
+    settings = {f"runbooks_store_{name}": value for name, value in store.args.items() if name != "store"}
+    described = {
+        name: {"database_url": each.url} if isinstance(each, Database) else each for name, each in hosts.items()
+    }
+    bindir = [str(each.server.bindir) for each in hosts.values() if isinstance(each, Database)][:1]
+    variables = {"runbooks_environment": "test", "runbooks_store": store.url, "runbooks_postgres_bindir": bindir}
+    return {"all": {"vars": variables | settings, "children": {"databases": {"hosts": described}}}}
+
+
+def closing_lines(played: Played) -> dict[str, list[str]]:
+    """Host to the lines with which it ended, however ansible shows results."""
+    text = played.finished.stdout
+    last = text[text.rindex("TASK [ops.runbooks.record : How it ended]") : text.rindex("PLAY RECAP")]
+    as_json = re.findall(r"^ok: \[(\S+)\] => (\{.*?^\})", last, re.MULTILINE | re.DOTALL)
+    as_yaml = re.findall(r"^ok: \[(\S+)\] => ?\n    msg: \|-\n((?: {8}.*\n)+)", last, re.MULTILINE)
+    shown = {host: json.loads(body)["msg"] for host, body in as_json}
+    return shown | {host: [line.strip() for line in body.splitlines()] for host, body in as_yaml}
+
+
+def lines_of(played: Played, host: str = "main") -> str:
+    """The six lines of a host as one text; asserts that they are the six, and the last thing before the recap."""
+    lines = closing_lines(played)[host]
+    assert tuple(line[: len(label)] for line, label in zip(lines, LINES, strict=True)) == LINES
+    return "\n".join(lines)
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    """A database with three accounts."""
+    database.execute("CREATE TABLE account (id int PRIMARY KEY, email text)")
+    database.execute("INSERT INTO account SELECT n, n || '@example.com' FROM generate_series(1, 3) AS n")
+    return database
+
+
+def test_the_whole_job(run_playbook: PlaybookRunner, filled: Database, store: StoreAt) -> None:
+    """From the first preflight to a restore, each command twice."""
+    inventory = environment(store, main=filled)
+    restored = filled.sibling(f"{filled.name}_restored")
+    inputs = {"backup": "latest", "target_database": restored.name}
+
+    first = run_playbook("ops.runbooks.preflight", inventory=inventory).ok()
+    assert "there is no backup yet" in first.output
+    tried = run_playbook("ops.runbooks.backup", inventory=inventory, check=True, diff=True).ok()
+    assert "would" in lines_of(tried)
+    assert "Irreversible: nothing" in tried.output
+    assert tried.recap["main"]["changed"] == 1
+    assert store.keys() == [], "neither preflight nor check mode writes"
+
+    made = run_playbook("ops.runbooks.backup", inventory=inventory).ok()
+    assert made.recap["main"]["changed"] == 1
+    assert "3 rows in 1 tables" in lines_of(made)
+    again = run_playbook("ops.runbooks.backup", inventory=inventory).ok()
+    assert again.recap["main"]["changed"] == 0
+    assert "Result: nothing to do" in lines_of(again)
+
+    listed = run_playbook("ops.runbooks.restore", inventory=inventory).ok()
+    assert listed.recap["main"]["changed"] == 0
+    assert re.search(r"daily-\S+ .* complete", listed.output)
+    assert re.search(
+        r"Next: .*restore -i \S+ --limit main -e backup=daily-\S+ -e target_database=\S+", lines_of(listed)
+    )
+    ready = run_playbook("ops.runbooks.preflight", inventory=inventory).ok()
+    assert "would be restored with pg_restore" in ready.output
+
+    before = store.keys()
+    run_playbook("ops.runbooks.restore", inventory=inventory, extra_vars=inputs, check=True).ok()
+    assert store.keys() == before
+    done = run_playbook("ops.runbooks.restore", inventory=inventory, extra_vars=inputs).ok()
+    assert done.recap["main"]["changed"] == 1
+    assert restored.rows("SELECT * FROM account ORDER BY 1") == filled.rows("SELECT * FROM account ORDER BY 1")
+    assert (
+        run_playbook("ops.runbooks.restore", inventory=inventory, extra_vars=inputs).ok().recap["main"]["changed"] == 0
+    )
+
+    status = run_playbook("ops.runbooks.status", inventory=inventory).ok()
+    assert re.search(r"Newest good backup: daily-\S+, .* complete", lines_of(status))
+    assert "Lock: free" in lines_of(status)
+
+
+@pytest.mark.parametrize("runbook", RUNBOOKS)
+@pytest.mark.parametrize("check", [False, True])
+def test_a_survey_without_answers_is_a_run_without_inputs(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt, runbook: str, check: bool
+) -> None:
+    inventory = environment(file_store, main=filled)
+    if runbook == "status":
+        run_playbook("ops.runbooks.backup", inventory=inventory).ok()
+    played = run_playbook(
+        f"ops.runbooks.{runbook}", inventory=inventory, extra_vars=UNANSWERED, check=check, diff=check
+    )
+    lines_of(played.ok())
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_the_lines_can_be_read_however_results_are_shown(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt, form: str
+) -> None:
+    env = {"ANSIBLE_CALLBACK_RESULT_FORMAT": form}
+    lines = lines_of(run_playbook("ops.runbooks.backup", inventory=environment(file_store, main=filled), env=env).ok())
+    assert re.search(r"^Newest good backup: daily-\S+, \d+ s old, complete", lines, re.MULTILINE)
+
+
+@pytest.mark.parametrize("adopt", ["yes", "no", True, False])
+def test_a_choice_may_be_text_or_a_boolean(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt, adopt: object
+) -> None:
+    inputs = {"adopt": adopt, "backup": 20261120}
+    played = run_playbook("ops.runbooks.backup", inventory=environment(file_store, main=filled), extra_vars=inputs)
+    assert "made backup 20261120" in lines_of(played.ok())
+
+
+@pytest.mark.parametrize("runbook", RUNBOOKS)
+def test_a_path_is_as_good_as_a_name(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt, runbook: str, tmp_path: Path
+) -> None:
+    inventory = environment(file_store, main=filled)
+    run_playbook(str(PLAYBOOKS / "backup.yml"), inventory=inventory, cwd=tmp_path).ok()
+    run_playbook(str(PLAYBOOKS / f"{runbook}.yml"), inventory=inventory, cwd=tmp_path).ok()
+
+
+@pytest.mark.parametrize("env", [{}, {"ANSIBLE_ANY_ERRORS_FATAL": "true", "ANSIBLE_STRATEGY": "free"}])
+def test_one_database_that_fails_does_not_stop_the_others(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt, env: dict[str, str]
+) -> None:
+    gone = filled.sibling("no_such_database")
+    inventory = environment(file_store, broken=gone, main=filled)
+    played = run_playbook("ops.runbooks.backup", inventory=inventory, env=env).red()
+    assert "Result: done" in lines_of(played, "main")
+    assert "Result: failed (database_missing): Could not connect" in lines_of(played, "broken")
+    assert "Next: ansible-playbook ops.runbooks.backup" in lines_of(played, "broken")
+    assert "--limit broken" in lines_of(played, "broken")
+    assert played.recap["main"]["failed"] == 0
+    assert played.recap["broken"]["failed"] == 1
+    asked = run_playbook("ops.runbooks.preflight", inventory=inventory).red()
+    assert re.search(r"backup +NOT READY +Could not connect", asked.output)
+    assert re.search(r"backup +ready", asked.output)
+
+
+def test_the_next_command_can_be_pasted(run_playbook: PlaybookRunner, filled: Database, s3_store: S3StoreAt) -> None:
+    inputs = {"backup": "latest", "target_database": "it's odd; rm"}
+    played = run_playbook("ops.runbooks.restore", inventory=environment(s3_store, main=filled), extra_vars=inputs).red()
+    (command,) = re.findall(r"Next: (.*)", lines_of(played))
+    assert shlex.split(command)[-4:] == ["-e", "backup=latest", "-e", "target_database=it's odd; rm"]
+
+
+def test_restoring_without_a_target_is_refused(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt
+) -> None:
+    inventory = environment(file_store, main=filled)
+    run_playbook("ops.runbooks.backup", inventory=inventory).ok()
+    played = run_playbook("ops.runbooks.restore", inventory=inventory, extra_vars={"backup": "latest"}).red()
+    assert "target_database" in lines_of(played)
+
+
+@pytest.mark.parametrize("name", ["database_url", "database_host", "database_password", "runbooks_store_profile"])
+def test_a_variable_that_is_given_but_empty_is_refused(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt, name: str
+) -> None:
+    inventory = environment(file_store, main=filled)
+    variables = inventory["all"]["children"]["databases"]["hosts"]["main"]
+    variables[name] = "{{ lookup('ansible.builtin.env', 'NOT_SET_ANYWHERE') }}"
+    played = run_playbook("ops.runbooks.backup", inventory=inventory, env={"DATABASE_URL": filled.url}).red()
+    assert f"Could not use {name} (main): it is given but empty." in lines_of(played)
+    assert not file_store.keys()
+
+
+def test_the_environment_describes_the_only_database(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt
+) -> None:
+    inventory = environment(file_store, main={})
+    inventory["all"]["vars"]["runbooks_postgres_bindir"] = [str(filled.server.bindir)]
+    assert "Result: done" in lines_of(
+        run_playbook("ops.runbooks.backup", inventory=inventory, env={"DIRECT_URL": filled.url})
+    )
+    inventory["all"]["children"]["databases"]["hosts"]["other"] = {}
+    for limit in (None, "main"):
+        played = run_playbook("ops.runbooks.backup", inventory=inventory, env={"DIRECT_URL": filled.url}, limit=limit)
+        assert "Could not tell how to reach the database (main)" in lines_of(played.red())
+
+
+def test_status_is_red_without_a_young_backup(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt
+) -> None:
+    inventory = environment(file_store, main=filled)
+    never = run_playbook("ops.runbooks.status", inventory=inventory).red()
+    assert "Newest good backup: NONE" in lines_of(never)
+    assert "Next: ansible-playbook ops.runbooks.backup" in lines_of(never)
+    run_playbook("ops.runbooks.backup", inventory=inventory).ok()
+    lines_of(run_playbook("ops.runbooks.status", inventory=inventory).ok())
+    late = run_playbook("ops.runbooks.status", inventory=inventory, extra_vars={"runbooks_rpo": "0s"}).red()
+    assert "OLDER" in lines_of(late)
+    assert "older than the 0s that are allowed" in late.output
+
+
+def test_status_needs_no_database_but_a_store(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt
+) -> None:
+    inventory = environment(file_store, main=filled)
+    run_playbook("ops.runbooks.backup", inventory=inventory).ok()
+    inventory["all"]["children"]["databases"]["hosts"]["main"]["database_url"] = ""
+    run_playbook("ops.runbooks.status", inventory=inventory).ok()
+    nowhere = run_playbook(
+        "ops.runbooks.status", inventory=inventory, extra_vars={"runbooks_store": "file:///nowhere/at/all"}
+    )
+    assert "Newest good backup: unknown" in lines_of(nowhere.red())
+
+
+def test_no_secret_is_printed(run_playbook: PlaybookRunner, filled: Database, s3_store: S3StoreAt) -> None:
+    """Green and red, as loud as ansible gets."""
+    inventory = environment(s3_store, main=filled)
+    hosts = inventory["all"]["children"]["databases"]["hosts"]
+    hosts["wrong"] = {"database_url": filled.url.replace(filled.server.password, "wr0ng/p%40ss+word")}
+    played = run_playbook("ops.runbooks.backup", inventory=inventory, verbosity=4, diff=True).red()
+    assert played.recap["main"]["failed"] == 0
+    for secret in (filled.server.password, s3_store.server.secret_key, "wr0ng/p%40ss+word", "wr0ng/p@ss+word"):
+        assert secret not in played.output
+
+
+def test_a_lock_that_is_held_and_a_run_that_is_killed(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt
+) -> None:
+    """The second run says who holds the lock; status says what became of the first; the same command then goes on."""
+    inventory = environment(file_store, main=filled)
+    inventory["all"]["vars"]["runbooks_lock_lease"] = "6s"
+    with filled.connect() as blocker:
+        blocker.execute("BEGIN")
+        blocker.execute("LOCK TABLE account IN ACCESS EXCLUSIVE MODE")
+        first = run_playbook.start("ops.runbooks.backup", inventory=inventory)
+        deadline = time.monotonic() + 60
+        while not file_store.keys("test/runs/"):
+            assert time.monotonic() < deadline, "the first run did not begin"
+            time.sleep(0.2)
+        second = run_playbook("ops.runbooks.backup", inventory=inventory).red()
+        first.kill_group()
+        assert left_behind(patience=0), "the module outlives ansible-playbook for a moment; here it is killed as well"
+        first.wait()
+    assert "Result: failed (lock_held)" in lines_of(second)
+    assert "Lock: held by" in lines_of(second)
+    time.sleep(6)
+    status = run_playbook("ops.runbooks.status", inventory=inventory).red()
+    assert "interrupted" in lines_of(status)
+    assert "Next: ansible-playbook ops.runbooks.backup" in lines_of(status)
+    assert "Result: done" in lines_of(run_playbook("ops.runbooks.backup", inventory=inventory).ok())

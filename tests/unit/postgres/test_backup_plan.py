@@ -1,0 +1,197 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What postgres_backup decides, from parameters and what was observed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import ID
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup import BACKUP_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import (
+    Compression,
+    Observed,
+    Reached,
+    Request,
+    Work,
+    check_same,
+    compression,
+    describe,
+    plan_backup,
+    request,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
+    Endpoint,
+    Manifest,
+    Selection,
+    TableName,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Relation, Scope
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
+
+from harness.manifests import NOON, make_database_fact, make_manifest, make_server
+
+
+def wanted(**params: Any) -> Request:
+    """The request in parameters that are as AnsibleModule would give them."""
+    defaults = {name: option.get("default") for name, option in BACKUP_SPEC.options.items()}
+    return request({**defaults, "environment": "production", "name": "main", **params}, NOON)
+
+
+def reached(**server: Any) -> Reached:
+    endpoint = Endpoint(host="db", port=5432, user="backup", database="app")
+    return Reached(
+        endpoint=endpoint,
+        server=make_server(**server),
+        database=make_database_fact(),
+        role="backup",
+        source="database_url",
+    )
+
+
+def table(name: str, oid: int) -> Relation:
+    return Relation(oid=oid, name=TableName(schema="public", name=name), kind="r")
+
+
+def work(**changes: Any) -> Work:
+    tables = (table("a", 1), table("b", 2))
+    scope = Scope(tables=tables, data=frozenset({1, 2}), sequences=(), large_objects=True, arguments=())
+    tool = Tool(name="pg_dump", path="/bin/pg_dump", version="18.6", major=18)
+    facts: dict[str, Any] = {
+        "scope": scope,
+        "pg_dump": tool,
+        "pg_restore": replace(tool, name="pg_restore"),
+        "pg_dumpall": None,
+        "compression": Compression(method="zstd", level=3),
+        "part_size": 8 * 1024**2,
+        "memory_budget": 64 * 1024**2,
+        "memory_budget_raised": False,
+        "bound": True,
+    }
+    return Work(**{**facts, **changes})
+
+
+def observed(existing: Manifest | None = None, *, indexed: bool = True, make: Work | None = None) -> Observed:
+    return Observed(
+        reached=reached(),
+        store_url="s3://bucket/prefix",
+        now=NOON + timedelta(hours=2),
+        existing=existing,
+        indexed=indexed,
+        work=None if existing else make or work(),
+    )
+
+
+def test_a_backup_that_is_there_is_the_result() -> None:
+    plan = plan_backup(wanted(backup_id="one"), observed(make_manifest("one")))
+    assert (plan.action, plan.changed, plan.steps) == ("nothing", False, ())
+    assert plan.result["id"] == "one"
+    assert plan.result["age_seconds"] == 7200
+    assert plan.result["endpoint"] == "db:5432/app"
+
+
+def test_one_without_its_index_key_gets_it() -> None:
+    plan = plan_backup(wanted(backup_id="one"), observed(make_manifest("one"), indexed=False))
+    assert (plan.action, plan.changed) == ("index", True)
+    assert len(plan.steps) == 1
+
+
+def test_what_is_predicted_has_the_form_of_what_is_made() -> None:
+    plan = plan_backup(wanted(backup_id="one", include_globals=True), observed(make=work(pg_dumpall=work().pg_dump)))
+    assert (plan.action, plan.changed, plan.irreversible) == ("make", True, ())
+    made = describe(make_manifest("one"), reached(), store_url="s3://bucket/prefix", now=NOON, work=work())
+    assert set(plan.result) == set(made)
+    assert set(plan.result["archives"][0]) == set(made["archives"][0])
+    assert plan.result["bytes"] is None
+    assert plan.result["archives"][0]["key"] == "production/databases/main/backups/one/<run token>/database.dump"
+    assert plan.result["globals"]["sha256"] is None
+    assert plan.result["tables"] == 2
+
+
+def test_the_steps_say_what_is_done_and_what_is_not() -> None:
+    def steps(make: Work, **params: Any) -> str:
+        return "\n".join(plan_backup(wanted(backup_id="one", **params), observed(make=make)).steps)
+
+    assert "bind" not in steps(work())
+    assert "bind production/main to db:5432/app" in steps(work(bound=False))
+    assert "at most 4 h" in steps(work(), timeout="4h")
+    assert "count" not in steps(work(), row_counts="none")
+    assert "roles" in steps(work(pg_dumpall=work().pg_dump))
+    assert "tables public.a" in steps(work(), tables=["a"])
+
+
+def test_exclusions_that_name_nothing_are_named() -> None:
+    scope = replace(work().scope, absent=("public.gone",))
+    plan = plan_backup(wanted(backup_id="one"), observed(make=work(scope=scope)))
+    assert "public.gone" in plan.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"backup_id": "one"}, ("one", "manual", True)),
+        ({"backup_id": "one", "kind": "pre_migration"}, ("one", "pre_migration", True)),
+        ({"max_age": "1h", "kind": "pre_deploy"}, ("pre_deploy-20261120T120000Z", "pre_deploy", False)),
+        ({"backup_schedule": "daily 02:00"}, ("daily-2026-11-20", "scheduled", True)),
+        ({"backup_schedule": "daily 02:00", "kind": "manual"}, ("daily-2026-11-20", "manual", True)),
+        ({"backup_schedule": "daily 23:59", "max_age": "1h"}, ("daily-2026-11-20", "scheduled", True)),
+    ],
+)
+def test_identities(params: dict[str, Any], expected: tuple[str, str, bool]) -> None:
+    made = wanted(**params)
+    assert (made.backup_id, made.kind, made.by_id) == expected
+    assert ID.fullmatch(made.backup_id)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"backup_id": "a.b"}, {"backup_id": "a/b"}, {"max_age": "x"}, {"backup_id": "a", "lock_wait_timeout": ""}],
+)
+def test_bad_requests(params: dict[str, Any]) -> None:
+    with pytest.raises(RunbookError) as caught:
+        wanted(**params)
+    assert caught.value.code == "invalid_parameter"
+
+
+@pytest.mark.parametrize(
+    ("asked", "level", "zstd", "expected", "argument18", "argument15"),
+    [
+        ("auto", None, True, "zstd:3", "--compress=zstd:3", None),
+        ("auto", None, False, "gzip:1", "--compress=gzip:1", "--compress=1"),
+        ("zstd", 9, True, "zstd:9", "--compress=zstd:9", None),
+        ("gzip", 6, True, "gzip:6", "--compress=gzip:6", "--compress=6"),
+        ("none", None, True, "none", "--compress=0", "--compress=0"),
+    ],
+)
+def test_compression(
+    asked: str, level: int | None, zstd: bool, expected: str, argument18: str, argument15: str | None
+) -> None:
+    chosen = compression(asked, level, zstd=zstd, tool="pg_dump")
+    assert chosen.text == expected
+    assert chosen.argument(18) == argument18
+    if argument15 is not None:
+        assert chosen.argument(15) == argument15
+
+
+@pytest.mark.parametrize(("asked", "level", "zstd"), [("zstd", None, False), ("gzip", 10, True), ("zstd", 0, True)])
+def test_compression_that_cannot_be(asked: str, level: int | None, zstd: bool) -> None:
+    with pytest.raises(RunbookError) as caught:
+        compression(asked, level, zstd=zstd, tool="pg_dump 15")
+    assert caught.value.code == "invalid_parameter"
+
+
+def test_the_same_id_is_the_same_backup() -> None:
+    ours = replace(make_manifest("one"), server=make_server(), database=make_database_fact())
+    check_same(ours, wanted(backup_id="one"), reached())
+    with pytest.raises(RunbookError) as caught:
+        check_same(ours, wanted(backup_id="one"), reached(system_identifier="other"))
+    assert caught.value.code == "store_binding_mismatch"
+    with pytest.raises(RunbookError, match=r"tables public\.a") as caught:
+        check_same(replace(ours, selection=Selection(tables=("public.a",))), wanted(backup_id="one"), reached())
+    assert caught.value.code == "invalid_parameter"

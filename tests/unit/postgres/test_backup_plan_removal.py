@@ -1,0 +1,114 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Deleting a backup, and restoring one by hand."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.by_hand import by_hand
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, ObjectFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.removal import Doomed, plan_removal
+
+from harness.manifests import NOON, make_database_fact, make_manifest
+
+ROOT = "production/databases/main/backups/one"
+INDEX = "production/databases/main/index/20261120T120000250000Z.one.scheduled.1000.aaaaaaaaaaaa"
+
+
+def doomed(**changes: Any) -> Doomed:
+    facts: dict[str, Any] = {
+        "backup_id": "one",
+        "store_url": "s3://bucket",
+        "label": "production/main in s3://bucket",
+        "now": NOON,
+        "manifest": make_manifest("one"),
+        "index": (INDEX,),
+        "objects": (f"{ROOT}/aaaaaaaaaaaa/database.dump", f"{ROOT}/manifest.json", f"{ROOT}/proven.json"),
+        "newest_good": False,
+    }
+    return Doomed(**{**facts, **changes})
+
+
+def test_it_stops_counting_before_it_loses_anything() -> None:
+    plan = plan_removal(doomed(), force=False)
+    archive, manifest, proof = doomed().objects
+    assert plan.keys == (INDEX, manifest, archive, proof)
+    assert plan.changed
+    assert plan.result["state"] == "absent"
+    assert len(plan.irreversible) == 1
+
+
+def test_what_is_not_there_is_absent() -> None:
+    plan = plan_removal(doomed(manifest=None, index=(), objects=()), force=False)
+    assert (plan.changed, plan.keys, plan.result["state"]) == (False, (), "absent")
+
+
+def test_what_an_unfinished_deletion_left_goes_too() -> None:
+    objects = (f"{ROOT}/aaaaaaaaaaaa/database.dump",)
+    plan = plan_removal(doomed(manifest=None, index=(), objects=objects), force=False)
+    assert (plan.changed, plan.keys, plan.irreversible) == (True, objects, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "force", "refused"),
+    [
+        ({"newest_good": True}, False, True),
+        ({"newest_good": True}, True, False),
+        ({"index": (INDEX, f"{INDEX}.held")}, True, True),
+        ({"index": (INDEX, f"{INDEX}.proven")}, False, False),
+    ],
+)
+def test_protection(changes: dict[str, Any], force: bool, refused: bool) -> None:
+    if not refused:
+        assert plan_removal(doomed(**changes), force=force).changed
+        return
+    with pytest.raises(RunbookError) as caught:
+        plan_removal(doomed(**changes), force=force)
+    assert caught.value.code == "backup_protected"
+
+
+def commands(store_url: str, endpoint_url: str | None = None, major: int = 18, **database: Any) -> list[str]:
+    archive = ArchiveFact(key=f"{ROOT}/t/database.dump", bytes=1, sha256="ab", entries=1)
+    roles = ObjectFact(key=f"{ROOT}/t/globals.sql", bytes=1, sha256="cd")
+    described = by_hand(
+        store_url=store_url,
+        endpoint_url=endpoint_url,
+        archive=archive,
+        roles=roles,
+        database=make_database_fact(**database),
+        major=major,
+    )
+    assert described.needs_major == major
+    return list(described.commands)
+
+
+def test_by_hand_from_s3() -> None:
+    lines = commands("s3://bucket/prefix", "http://127.0.0.1:4566")
+    assert (
+        lines[0]
+        == f"aws s3 cp --endpoint-url http://127.0.0.1:4566 s3://bucket/prefix/{ROOT}/t/database.dump database.dump"
+    )
+    assert "ab  database.dump" in lines[1]
+    assert "globals.sql" in lines[2]
+    assert lines[-2] == "pg_restore --exit-on-error --dbname=app database.dump"
+
+
+def test_by_hand_from_a_directory_with_odd_names() -> None:
+    lines = commands("file:///back%20ups", name="it's")
+    assert shlex.split(lines[0])[1] == f"/back ups/{ROOT}/t/database.dump"
+    assert shlex.split(lines[-2])[-2] == "--dbname=it's"
+
+
+def test_by_hand_with_other_locale_providers() -> None:
+    icu = commands("s3://b", locale_provider="icu", locale="de-DE", icu_rules="& a < b")
+    create = next(shlex.split(line) for line in icu if line.startswith("createdb"))
+    assert {"--locale-provider=icu", "--icu-locale=de-DE", "--icu-rules=& a < b"} <= set(create)
+    builtin = commands("s3://b", locale_provider="builtin", locale="C.UTF-8")
+    create = next(shlex.split(line) for line in builtin if line.startswith("createdb"))
+    assert {"--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--template=template0"} <= set(create)
