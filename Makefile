@@ -66,12 +66,13 @@ types: venv
 	mypy $(TYPED)
 
 unit: venv venv-s3
-	python -m pytest tests/unit --quiet
+	python -m pytest tests/unit --quiet --numprocesses 2
 
 ansible-lint: venv
 	ansible-lint --offline --strict --profile production
 
 test: setup check ## Everything: checks, sanity, integration, molecule and system tests
+	tests/run/floor
 	tests/run/sanity
 	tests/run/integration
 	tests/run/molecule

@@ -21,7 +21,7 @@ options:
     required: true
   state_store:
     description:
-      - Where locks and run records are kept, if not in O(store).
+      - Where locks and run records are kept, if not in O(store). Reached with the same S3 options.
       - Needed where O(store) does not honour conditional writes (C(If-None-Match) on PUT).
     type: str
   environment:

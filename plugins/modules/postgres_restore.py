@@ -116,7 +116,6 @@ options:
     type: bool
     default: false
 requirements:
-  - psycopg >= 3.1
   - pg_restore of the server's major version
 seealso:
   - module: ops.runbooks.postgres_backup

@@ -201,6 +201,45 @@ def test_an_older_backup_is_restored_to_a_newer_server(
         restored.sibling("postgres").execute(f'DROP DATABASE "{old.target}"')
 
 
+def test_a_replaced_server_is_adopted_once(
+    database15: Database, postgres: PostgresServer, tmp_path: Path, run_module: ModuleRunner
+) -> None:
+    old = Shop(database=database15, store=fresh_file_store(tmp_path / "store"), run=run_module)
+    old.backup()
+    new = {"login_port": postgres.port, "login_password": postgres.password, "bindir": [str(postgres.bindir)]}
+    refused(old, "store_binding_mismatch", **new)
+    planned = old.restore(check=True, adopt=True, **new).ok()
+    assert planned["plan"]["steps"][0].startswith("Bind the name to this server")
+    refused(old, "store_binding_mismatch", **new)
+    try:
+        assert old.restore(adopt=True, **new).ok().changed
+        assert not old.restore(**new).ok().changed
+        # From now on the name stands for the new server.
+        old.restore().refused("store_binding_mismatch")
+    finally:
+        Database(name="postgres", server=postgres).execute(f'DROP DATABASE IF EXISTS "{old.target}"')
+
+
+def test_a_server_without_icu(shop: Shop) -> None:
+    def icu(document: dict[str, Any]) -> None:
+        document["database"] |= {"locale_provider": "icu", "locale": "de-AT"}
+
+    shop.edit_manifest(icu)
+    assert "de-AT" in refused(shop, "locale_missing").message
+
+
+def test_a_locale_that_the_server_has_not(shop: Shop) -> None:
+    def foreign(document: dict[str, Any]) -> None:
+        document["database"] |= {"collate": "xx_YY.UTF-8", "ctype": "xx_YY.UTF-8"}
+
+    shop.edit_manifest(foreign)
+    planned = shop.restore(check=True).ok()
+    assert "uses locale xx_YY.UTF-8" in planned.everything
+    with nothing_new(shop):
+        outcome = shop.restore().refused("locale_missing")
+    assert "xx_YY.UTF-8" in outcome.message
+
+
 def test_backups_of_a_name_with_a_common_beginning_are_not_taken(shop: Shop) -> None:
     refused(shop, "backup_not_found", name=NAME[:2])
     refused(shop, "backup_not_found", name=f"{NAME}_staging")

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -474,6 +475,24 @@ def test_a_slow_network(spoilt: Store, proxy: FaultProxy) -> None:
     proxy.rules.append(Fault(rate=8 * MIB))
     upload(spoilt, LARGE)
     assert spoilt.get("s/x") == LARGE
+
+
+def test_an_encrypted_connection(
+    s3_store: S3StoreAt, s3: S3Server, no_aws: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the client signs no bodies, and adds checksums of its own unless it is told not to."""
+    certificate = tmp_path / "ca.pem"
+    certificate.write_text(ssl.get_server_certificate((s3.host, s3.port)))
+    store = open_at(s3_store, endpoint_url=f"https://localhost:{s3.port}")
+    with failing("store_unreachable") as failure:
+        store.get("a/b")
+    assert "certificate" in failure().message
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    store = open_at(s3_store, endpoint_url=f"https://localhost:{s3.port}")
+    assert store.create("a/b", b"1")
+    assert not store.create("a/b", b"2")
+    upload(store, LARGE)
+    assert store.get("s/x") == LARGE
 
 
 MEASURE = """

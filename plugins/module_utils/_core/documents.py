@@ -29,8 +29,6 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: The object of :func:`require_conditional`, in each store.
 PROBE_KEY = "probe/conditional-writes.json"
-#: What :func:`require_conditional` adds to a plan.
-PROBE_STEP = f"prove that the store honours conditional writes (object {PROBE_KEY})"
 
 _NAME = re.compile(r"/(\d{12})\.json$")
 #: Keys that one page of a list brings.
@@ -84,19 +82,21 @@ class Series:
         )
 
     def create_next(self, body: Mapping[str, Any], after: int) -> Document | None:
-        """Write the version that follows number ``after`` (0: the first). None where another writer came first.
+        """Write the version that follows number ``after`` (0: the first).
 
-        The fields ``schema``, ``token`` and ``release`` are added, a ``token`` that is there is kept.
+        None where another writer came first, or has by now built on this version: read anew, and plan anew. The fields
+        ``schema``, ``token`` and ``release`` are set here; a token that came along with a copied body is replaced,
+        since two writers with equal bodies would both take the other's version for their own.
         """
         number = after + 1
-        full = self._completed(body)
+        full = self._completed(body, new_token())
         if not self._store.create(self._key(number), _encoded(full)):
             return None
         return self._if_highest(number, full)
 
     def rewrite(self, document: Document, body: Mapping[str, Any]) -> Document | None:
         """Replace the content of a version that is this writer's own. None where there is a higher one by now."""
-        full = self._completed({"token": document.token, **body})
+        full = self._completed(body, document.token)
         self._store.put(self._key(document.number), _encoded(full))
         return self._if_highest(document.number, full)
 
@@ -114,8 +114,8 @@ class Series:
     def _key(self, number: int) -> str:
         return f"{self.document}/{number:012d}.json"
 
-    def _completed(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        return {"token": new_token(), **body, "schema": self._schema, "release": VERSION}
+    def _completed(self, body: Mapping[str, Any], token: str) -> dict[str, Any]:
+        return {**body, "schema": self._schema, "token": token, "release": VERSION}
 
     def _if_highest(self, number: int, body: Mapping[str, Any]) -> Document | None:
         """What was just written, unless there is a higher number: then a late writer filled a gap, and has lost.
@@ -180,6 +180,13 @@ class Series:
 
     def _failed(self, code: str, reason: str, remedy: str) -> RunbookError:
         return RunbookError(code=code, attempted="read a document", object=self.where, reason=reason, remedy=remedy)
+
+
+def probe_steps(store: Store) -> tuple[str, ...]:
+    """What :func:`require_conditional` would add to a store, for plans; nothing is written to find out."""
+    if store.head(PROBE_KEY) is not None:
+        return ()
+    return (f"prove that {store.url} honours conditional writes, by creating {PROBE_KEY} in it twice",)
 
 
 def require_conditional(store: Store, context: Context) -> None:

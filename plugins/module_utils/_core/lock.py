@@ -18,7 +18,7 @@ runs can never both believe that they hold it:
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -150,7 +150,7 @@ class _Request:
             body = {**found.body, "lease_seconds": max(float(found.body["lease_seconds"]), self._claim.lease_seconds)}
         self._context.effect(f"take the lock of {self._resource}")
         sent = self._context.clock.monotonic()
-        written = self._series.create_next(_without_token(body), after=found.number if found else 0)
+        written = self._series.create_next(body, after=found.number if found else 0)
         if written is None:
             return None
         if verdict is Verdict.TAKE_OVER and found is not None:
@@ -308,7 +308,7 @@ class Lease:
             if not unbroken(newer, self._document.number, highest, run_id):
                 break
             sent = self._context.clock.monotonic()
-            written = self._series.create_next(_without_token(self._document.body), after=highest)
+            written = self._series.create_next(self._document.body, after=highest)
             if written is not None:
                 self._document = written
                 self._deadline = sent + self._seconds
@@ -335,9 +335,4 @@ def _series(store: Store, environment: str, resource: str) -> Series:
 
 
 def _released(document: Document) -> dict[str, Any]:
-    return {**_without_token(document.body), "state": "released"}
-
-
-def _without_token(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A version's content without what makes it that version."""
-    return {key: value for key, value in body.items() if key != "token"}
+    return {**document.body, "state": "released"}

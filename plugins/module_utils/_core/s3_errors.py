@@ -69,6 +69,12 @@ _ANSWERS: tuple[tuple[frozenset[str], str, str], ...] = (
         "The object is archived: bring it back from its storage class first (aws s3api restore-object).",
     ),
     (
+        # To HEAD a store answers without an error document, so that all that is known is the status.
+        frozenset({"400", "BadRequest"}),
+        "store_failed",
+        "Most often the session token has expired or the region is not the bucket's.",
+    ),
+    (
         frozenset({"NoSuchUpload"}),
         "store_failed",
         "Another run or a lifecycle rule has dropped the upload: let the rule spare uploads younger than a day.",

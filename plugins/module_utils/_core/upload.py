@@ -93,9 +93,12 @@ class Budget:
             self._changed.notify_all()
 
     def take(self, size: int, stop: threading.Event) -> bytearray | None:
-        """A buffer of ``size`` bytes, as soon as there is room for it; None once ``stop`` is set."""
-        self.fit(size)
+        """A buffer of ``size`` bytes, as soon as there is room for it; None once ``stop`` is set.
+
+        One that is larger than the bound raises it, but to no more than itself.
+        """
         with self._changed:
+            self._total = max(self._total, size)
             while not stop.is_set():
                 for position, buffer in enumerate(self._idle):
                     if len(buffer) == size:
@@ -179,6 +182,7 @@ class Pump:
         self.size = 0
         self.parts = 0
         self.small: bytes | None = None
+        budget.fit(part_size)
         self._part_size = part_size
         self._budget = budget
         self._begin = begin
@@ -199,7 +203,11 @@ class Pump:
             if buffer is None:
                 self._lanes.raise_failure()
                 return
-            filled = self._fill(stream, buffer)
+            try:
+                filled = self._fill(stream, buffer)
+            except BaseException:
+                self._budget.give(buffer, taken)
+                raise
             if filled < taken:
                 self._last(buffer, filled, taken)
                 on_progress(self.size)

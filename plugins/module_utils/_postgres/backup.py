@@ -144,7 +144,7 @@ class PostgresBackup(Operation[Any, Plan]):
             endpoint=session.endpoint,
             server=self.connector.server(session),
             database=catalog.database(session),
-            role=session.value("SELECT current_user::text", attempted="ask for the role"),
+            role=session.value("SELECT current_user::pg_catalog.text", attempted="ask for the role"),
             source=self.connector.address.source,
         )
         return self._reached
@@ -172,7 +172,7 @@ class PostgresBackup(Operation[Any, Plan]):
 
     def _now(self) -> datetime:
         """The database server's clock, by which snapshots are dated."""
-        now: datetime = self.session.value("SELECT clock_timestamp()", attempted="read the server's clock")
+        now: datetime = self.session.value("SELECT pg_catalog.clock_timestamp()", attempted="read the server's clock")
         return now
 
     def _work(self, wanted: Request, reached: Reached, bound: bool) -> Work:
@@ -284,8 +284,8 @@ class PostgresBackup(Operation[Any, Plan]):
     def context_of_failure(self) -> Mapping[str, Any]:
         """Which backup, and which database was described or, once it was, reached."""
         known: dict[str, Any] = {"environment": self.params["environment"], "name": self.params["name"]}
-        if "wanted" in self.__dict__:
-            known["id"] = self.wanted.backup_id
+        if backup_id := self.wanted.backup_id if "wanted" in self.__dict__ else self.params["backup_id"]:
+            known["id"] = backup_id
         if "connector" in self.__dict__:
             endpoint = self.connector.endpoint
             known |= {"host": endpoint.host, "endpoint": endpoint.label, "database": {"name": endpoint.database}}

@@ -202,6 +202,7 @@ class BackupRun:
                 archive=archives[0],
                 roles=dumped.roles,
                 database=facts.database,
+                whole=wanted.selection.whole,
                 major=server.major,
             ),
         )

@@ -24,9 +24,13 @@ def by_hand(
     archive: ArchiveFact,
     roles: ObjectFact | None,
     database: DatabaseFact,
+    whole: bool,
     major: int,
 ) -> ByHand:
-    """Shell commands in order: fetch, check, make the database, restore. libpq's PG* variables say where."""
+    """Shell commands in order: fetch, check, make the database, restore. libpq's PG* variables say where.
+
+    The archive of a ``whole`` database makes it itself, with owner, settings, comment and privileges.
+    """
     commands = [_fetch(store_url, endpoint_url, archive.key, "database.dump"), _check(archive.sha256, "database.dump")]
     if roles is not None:
         # Roles that exist already fail one by one, which is as it should be: hence no ON_ERROR_STOP.
@@ -34,10 +38,19 @@ def by_hand(
             _fetch(store_url, endpoint_url, roles.key, "globals.sql"),
             "psql --dbname=postgres --file=globals.sql",
         ]
-    commands.append(_create(database, major))
-    commands.append(f"pg_restore --exit-on-error --dbname={shlex.quote(database.name)} database.dump")
-    commands.append(f"vacuumdb --analyze-only --dbname={shlex.quote(database.name)}")
+    if whole:
+        commands.append("pg_restore --exit-on-error --create --dbname=postgres database.dump")
+    else:
+        commands.append(_create(database, major))
+        commands.append(f"pg_restore --exit-on-error {_dbname(database)} database.dump")
+    commands.append(f"vacuumdb --analyze-only {_dbname(database)}")
     return ByHand(commands=tuple(commands), needs_major=major)
+
+
+def _dbname(database: DatabaseFact) -> str:
+    """As a connection string (manual, section 32.1.1), for which libpq would take a bare name with ``=`` in it."""
+    escaped = database.name.replace("\\", "\\\\").replace("'", "\\'")
+    return shlex.quote(f"--dbname=dbname='{escaped}'")
 
 
 def _fetch(store_url: str, endpoint_url: str | None, key: str, to: str) -> str:

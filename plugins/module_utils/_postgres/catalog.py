@@ -29,12 +29,15 @@ if TYPE_CHECKING:  # pragma: no cover
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 
+#: Also asked in sessions whose search path is not ours yet, hence the qualified names.
 _DATABASE = """
-SELECT to_jsonb(d), d.oid::int8, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), pg_database_size(d.oid),
-       shobj_description(d.oid, 'pg_database'), t.spcname,
-       coalesce((SELECT s.setconfig FROM pg_db_role_setting s WHERE s.setdatabase = d.oid AND s.setrole = 0), '{}')
-FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace
-WHERE d.datname = current_database()"""
+SELECT pg_catalog.to_jsonb(d), d.oid::pg_catalog.int8, pg_catalog.pg_get_userbyid(d.datdba),
+       pg_catalog.pg_encoding_to_char(d.encoding), pg_catalog.pg_database_size(d.oid),
+       pg_catalog.shobj_description(d.oid, 'pg_database'), t.spcname,
+       coalesce((SELECT s.setconfig FROM pg_catalog.pg_db_role_setting s
+                 WHERE s.setdatabase = d.oid AND s.setrole = 0), '{}')
+FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
+WHERE d.datname = pg_catalog.current_database()"""
 
 #: pg_shdepend knows each role that an owner, a grant, a default privilege or a policy of this database names, except
 #: the bootstrap superuser (oid 10), whose dependencies are not recorded; then every role that those are members of.

@@ -53,7 +53,7 @@ _SUPABASE_HOST = re.compile(r"^db\.(?P<ref>[a-z0-9]{16,})\.supabase\.(?:co|net)$
 _SUPABASE_USER = re.compile(r"^[^.]+\.(?P<ref>[a-z0-9]{16,})$")
 _IDENTITY = """
 SELECT pg_catalog.current_setting('server_version'), pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
-       pg_catalog.pg_is_in_recovery(), pg_catalog.current_database()"""
+       pg_catalog.pg_is_in_recovery()"""
 _SYSTEM_IDENTIFIER = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()"
 
 
@@ -92,7 +92,7 @@ class Connector:
     def server(self, session: Session) -> ServerFact:
         """Which server this is; asked once. Two short statements that no pooler minds."""
         if self._server is None:
-            version, number, in_recovery, _database = session.row(_IDENTITY, attempted="identify the server")
+            version, number, in_recovery = session.row(_IDENTITY, attempted="identify the server")
             self._server = ServerFact(
                 version=version,
                 major=number // 10000,

@@ -234,14 +234,14 @@ class _Examination:
             counts.update(self._count_batch(batch))
         return counts
 
-    def _count_batch(self, batch: Sequence[Relation]) -> list[tuple[int, int]]:
+    def _count_batch(self, batch: Sequence[Relation]) -> dict[int, int]:
         """Rows of a few tables. The locks on their indexes are let go of with the savepoint: for thousands of tables
         the server's lock table would not hold them all."""
         parts = (f"SELECT {each.oid}::int8, count(*) FROM ONLY {each.name.quoted}" for each in batch)
         self._session.execute("SAVEPOINT counting", attempted="count the rows")
         counted = self._session.rows(" UNION ALL ".join(parts), attempted="count the rows")
         self._session.execute("ROLLBACK TO SAVEPOINT counting", attempted="count the rows")
-        return [(oid, rows) for oid, rows in counted]
+        return {oid: int(rows) for oid, rows in counted}
 
     def _counted(self, table: Relation, sizes: Mapping[int, catalog.TableSize]) -> bool:
         """Rows of an extension's table are dumped by a condition of the extension, so that no count says anything."""

@@ -106,7 +106,7 @@ class Dumper:
     def globals(self, tool: Tool, key: str) -> ObjectFact:
         """The server's roles and tablespaces as SQL, without passwords, which managed servers do not let be read."""
         # It would connect to the database "postgres", whatever its connection string says.
-        where = f"--database={self._connector.endpoint.database}"
+        where = f"--database={self._connector.tool_dbname()}"
         digest = self._stream(tool, key, ["--globals-only", "--no-role-passwords", "--no-password", where])
         return ObjectFact(key=digest.key, bytes=digest.size, sha256=digest.sha256)
 

@@ -48,7 +48,7 @@ class Restore(Operation[RestoreState, RestorePlan]):
     def observe(self) -> RestoreState:
         """Which backup, how far its restore came already, and whether everything that it needs is there."""
         server = self._connector.server(self._session)
-        self._identity = self._bound_identity(server)
+        rebinds = self._check_binding(server)
         observer = Observer(
             self.options,
             source=Backups(self.store, self.options.source_environment, self.options.name, self.context),
@@ -63,23 +63,27 @@ class Restore(Operation[RestoreState, RestorePlan]):
                 token=self._token,
                 system_identifier=server.system_identifier,
                 run_id=self.context.run_id,
-            )
+            ),
+            rebinds=rebinds,
         )
 
-    def _bound_identity(self, server: ServerFact) -> dict[str, Any] | None:
-        """What the name stands for here; None where it is not bound and the connection names no database either.
+    def _check_binding(self, server: ServerFact) -> bool:
+        """Whether the name stood for another server until now, which is refused unless it is to be adopted.
 
-        A restore goes beside the database that is bound, so only the servers are compared.
+        A restore goes beside the database that is bound, so only the servers are compared. A name that is not bound,
+        on a connection that names no database, stays so.
         """
         bound = binding.read(self.store, self.options.environment, self.options.name)
         known = bound.identity.get("database") if bound is not None else None
         database = known or self._connector.address.keywords.get("dbname")
         if not database:
-            return None
-        identity = self._connector.identity(server, str(database))
-        if bound is not None and not bound.is_to(identity) and not self.options.adopt:
-            binding.check(self.store, self.options.environment, self.options.name, identity)
-        return identity
+            return False
+        self._identity = self._connector.identity(server, str(database))
+        if bound is None or bound.is_to(self._identity):
+            return False
+        if not self.options.adopt:
+            binding.check(self.store, self.options.environment, self.options.name, self._identity)
+        return True
 
     def plan(self, state: RestoreState) -> RestorePlan:
         """See :func:`decide`."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -34,6 +35,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mar
     FINISHED,
     LOADED,
     STARTED,
+    Attempt,
     Mark,
     Marks,
 )
@@ -47,6 +49,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_pla
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
 
+#: How long a statement about the database waits for others to let go of it.
+_LOCK_TIMEOUT = timedelta(seconds=60)
+#: Attempts on other servers that a mark remembers at most.
+_KEPT = 20
 #: Sessions that count rows and gather statistics at the same time.
 _WORKERS = 2
 
@@ -77,6 +83,7 @@ class Restoring:
 
     def restore(self, plan: RestorePlan, work: Work) -> dict[str, Any]:
         """From nothing to the finished database."""
+        self._session.prepare_for_work(_LOCK_TIMEOUT)
         self._marks.write(self._mark(STARTED, work))
         for left in work.leftovers:
             NewDatabase(self._session, left.database, self._context).drop()
@@ -94,6 +101,8 @@ class Restoring:
             )
             size = self._load(database, work)
             comparison = self._compare(database, work)
+            # The first session was silent for as long as that took, which not every firewall forgives.
+            database.session = self._maintenance_session()
             of_roles = [setting for head in work.heads for setting in role_settings(head.entries)]
             losses = database.set_properties(like, of_roles, ownership, work.missing_roles)
             result = {
@@ -108,12 +117,15 @@ class Restoring:
             }
             mark = replace(self._mark(LOADED, work), oid=oid, result=result)
             self._marks.write(mark)
-            return self.finish(mark, database.name)
+            return self._finish(mark, database)
 
     def finish(self, mark: Mark, name: str) -> dict[str, Any]:
         """From the loaded database to the finished one; harmless where a killed run came further than it recorded."""
-        if name != mark.target_database:
-            NewDatabase(self._session, name, self._context).rename(mark.target_database)
+        return self._finish(mark, NewDatabase(self._session, name, self._context))
+
+    def _finish(self, mark: Mark, database: NewDatabase) -> dict[str, Any]:
+        if database.name != mark.target_database:
+            database.rename(mark.target_database)
         self._marks.write(replace(mark, phase=FINISHED, attempts=()))
         return {**mark.result, "database": mark.target_database}
 
@@ -125,8 +137,19 @@ class Restoring:
             backup=state.backup,
             target_database=state.target_database,
             system_identifier=state.server.system_identifier,
-            attempts=(*(state.mark.attempts if state.mark else ()), state.attempt),
+            attempts=(*self._attempts_before(work), state.attempt),
         )
+
+    def _attempts_before(self, work: Work) -> list[Attempt]:
+        """Earlier attempts whose databases may still be somewhere: on this server, or on another one."""
+        before = self._state.mark.attempts if self._state.mark is not None else ()
+        here = self._state.server.system_identifier
+        return [each for each in before if each in work.leftovers or each.system_identifier != here][-_KEPT:]
+
+    def _maintenance_session(self) -> Session:
+        session = self._connector.open(self._options.maintenance_database)
+        session.prepare_for_work(_LOCK_TIMEOUT)
+        return session
 
     def _create_roles(self, work: Work, created: list[str]) -> None:
         """Missing roles, unable to log in and without rights of their own; ours to act for, where that is not so."""
@@ -223,7 +246,7 @@ class Restoring:
     def _undo(self, database: NewDatabase, created: list[str]) -> list[str]:
         left = [database.name, *created]
         try:
-            with self._connector.open(self._options.maintenance_database) as session:
+            with self._maintenance_session() as session:
                 NewDatabase(session, database.name, self._context).drop()
                 left.remove(database.name)
                 for role in reversed(created):

@@ -42,6 +42,8 @@ SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()"""
 _OID = "SELECT oid::pg_catalog.int8 FROM pg_catalog.pg_database WHERE datname = %s"
 _RENAME_ATTEMPTS = 3
+#: How a server says that it has not what a locale takes.
+_LOCALE = re.compile(r"locale|\bICU\b", re.IGNORECASE)
 
 
 def temporary_name(target: str, token: str) -> str:
@@ -62,10 +64,13 @@ def quote_literal(text: str) -> str:
 
 
 class NewDatabase:
-    """The database under its temporary name, from its creation until it has its final one."""
+    """The database under its temporary name, from its creation until it has its final one.
+
+    ``session`` is one in the maintenance database, and may be replaced on the way.
+    """
 
     def __init__(self, session: Session, name: str, context: Context) -> None:
-        self._session = session
+        self.session = session
         self._context = context
         self._builders: list[str] = []
         self.name = name
@@ -78,11 +83,11 @@ class NewDatabase:
         Whoever is no superuser can give an object only to a role that could have made it. So the database gets its
         owner now, and ``builders``, the other owners, may create schemas until :meth:`set_properties`.
         """
-        statement = create_statement(self.name, like, self._session.major, tablespaces, owner)
+        statement = create_statement(self.name, like, self.session.major, tablespaces, owner)
         try:
             self._do(statement, f"create database {self.name}")
         except RunbookError as error:
-            if error.code != "server_failed" or "locale" not in error.reason.lower():
+            if error.code != "server_failed" or not _LOCALE.search(error.reason):
                 raise
             raise RunbookError(
                 code="locale_missing",
@@ -96,7 +101,7 @@ class NewDatabase:
             grant = f"GRANT CREATE ON DATABASE {self._quoted} TO {quote_identifier(builder)}"
             self._do(grant, f"let role {builder} own schemas in database {self.name}")
             self._builders.append(builder)
-        return int(self._session.value(_OID, (self.name,), attempted="find the new database"))
+        return int(self.session.value(_OID, (self.name,), attempted="find the new database"))
 
     def set_properties(
         self, like: DatabaseFact, of_roles: Iterable[RoleSetting], ownership: Ownership, missing: Collection[str]
@@ -153,7 +158,7 @@ class NewDatabase:
             except RunbookError as error:
                 if "55006" not in error.reason or attempt == _RENAME_ATTEMPTS:
                     raise
-                self._session.rows(_END_SESSIONS, (self.name,), attempted=f"end sessions in database {self.name}")
+                self.session.rows(_END_SESSIONS, (self.name,), attempted=f"end sessions in database {self.name}")
         self.name = target
 
     def drop(self) -> None:
@@ -169,7 +174,7 @@ class NewDatabase:
 
     def _do(self, statement: str, what: str) -> None:
         self._context.effect(what)
-        self._session.execute(statement, attempted=what)
+        self.session.execute(statement, attempted=what)
 
 
 def create_statement(

@@ -30,7 +30,10 @@ _LOCALES = """
 SELECT DISTINCT collcollate::pg_catalog.text FROM pg_catalog.pg_collation WHERE collprovider = 'c' AND collcollate <> ''
 UNION SELECT datcollate::pg_catalog.text FROM pg_catalog.pg_database
 UNION SELECT datctype::pg_catalog.text FROM pg_catalog.pg_database"""
-_ICU = "SELECT EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collprovider = 'i')"
+#: A server without ICU may list ICU collations, but knows no version of them.
+_ICU = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_collation
+               WHERE collprovider = 'i' AND pg_catalog.pg_collation_actual_version(oid) IS NOT NULL)"""
 #: Empty for whoever may not read it (pg_settings leaves out what is reserved to superusers).
 _DATA_DIRECTORY = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'"
 
@@ -69,7 +72,7 @@ def read_databases(session: Session) -> dict[str, int]:
 def read_target(session: Session, server: ServerFact) -> TargetFacts:
     """Everything that decides whether a restore can succeed, in a few short queries."""
     user, superuser, may_create_database, may_create_role = session.row(_USER, attempted=_ATTEMPTED)
-    roles: list[tuple[str, bool]] = [(name, member) for name, member in session.rows(_ROLES, attempted=_ATTEMPTED)]
+    acted_for: dict[str, bool] = dict(session.rows(_ROLES, attempted=_ATTEMPTED))
     return TargetFacts(
         server=server,
         label=session.endpoint.label,
@@ -78,8 +81,8 @@ def read_target(session: Session, server: ServerFact) -> TargetFacts:
         may_create_database=may_create_database,
         may_create_role=may_create_role,
         databases=read_databases(session),
-        roles=frozenset(name for name, _member in roles),
-        roles_acted_for=frozenset(name for name, member in roles if member),
+        roles=frozenset(acted_for),
+        roles_acted_for=frozenset(name for name, member in acted_for.items() if member),
         extensions=dict(session.rows(_EXTENSIONS, attempted=_ATTEMPTED)),
         tablespaces=_names(session, _TABLESPACES),
         locales=frozenset(normal_locale(name) for name in _names(session, _LOCALES)),

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -129,14 +130,31 @@ def load(
             name="pg_restore",
         ) as child:
             first = rewrite_head(head, adaptation.changes) + found.beyond
-            whole = _feed(child.stdin, first, measured, loading.on_progress)
-            status = child.wait(loading.time_left())
+            with _ended_in_time(child, loading.time_left()):
+                whole = _feed(child.stdin, first, measured, loading.on_progress)
+                status = child.wait()
+            loading.time_left()
             said = child.stderr_tail()
         measured.drain()
     _verify(store, archive, measured)
     if status != 0 or not whole:
         raise _failed(loading, said, status)
     return measured.bytes
+
+
+@contextmanager
+def _ended_in_time(child: process.Child, seconds: float | None) -> Iterator[None]:
+    """Kill the child when the time is over, also while we wait for it to take what we write."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, child.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _arguments(loading: Loading, listing: str | None, path: Path) -> list[str]:

@@ -67,8 +67,11 @@ class Observer:
         self._session = session
         self._context = context
 
-    def observe(self, attempt: Attempt) -> RestoreState:
-        """What is there; ``attempt`` is the temporary database that this run would create."""
+    def observe(self, attempt: Attempt, *, rebinds: bool) -> RestoreState:
+        """What is there; ``attempt`` is the temporary database that this run would create.
+
+        ``rebinds`` says that the name stands for another server until now.
+        """
         server = self._connector.server(self._session)
         mark, manifest, backup, restore_id = self._resolve()
         databases = read_databases(self._session)
@@ -85,6 +88,7 @@ class Observer:
             backup=backup,
             target_database=self._options.target_database,
             attempt=attempt,
+            rebinds=rebinds,
             mark=mark,
             found_as=found_as,
             work=work,

@@ -65,6 +65,7 @@ class RestoreState:
     backup: SourceBackup
     target_database: str
     attempt: Attempt
+    rebinds: bool
     mark: Mark | None
     found_as: str | None
     work: Work | None
@@ -159,6 +160,8 @@ def _predicted(state: RestoreState, work: Work) -> dict[str, Any]:
 def _steps(state: RestoreState, work: Work) -> list[str]:
     manifest, name = work.manifest, state.attempt.database
     steps = []
+    if state.rebinds:
+        steps.append("Bind the name to this server, instead of the one that it stood for.")
     if state.mark is not None and state.mark.phase == FINISHED:
         steps.append(f"Restore again: the database that restore {state.restore_id} made is no longer on this server.")
     steps += [f"Drop database {left.database}, which run {left.run_id} has left behind." for left in work.leftovers]

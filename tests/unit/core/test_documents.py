@@ -19,6 +19,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.documents impor
     PROBE_KEY,
     Document,
     Series,
+    probe_steps,
     require_conditional,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -59,6 +60,13 @@ def test_only_one_of_two_that_read_the_same_version_writes_the_next(store: FileS
     mine, theirs = Series(store, "doc"), Series(store, "doc")
     assert mine.create_next({}, after=0) is not None
     assert theirs.create_next({}, after=0) is None
+
+
+def test_writers_with_equal_bodies_do_not_both_win(store: FileStore) -> None:
+    """Both copied the version that they read, its token included."""
+    first = write(Series(store, "doc"), content="same")
+    assert Series(store, "doc").create_next(first.body, after=1) is not None
+    assert Series(store, "doc").create_next(first.body, after=1) is None
 
 
 def test_a_late_writer_that_fills_a_gap_has_lost(store: FileStore) -> None:
@@ -210,7 +218,10 @@ def test_processes_race_and_each_document_has_one_winner(tmp_path: Path) -> None
 
 
 def test_probe_of_a_store_that_honours_conditions(store: FileStore) -> None:
+    (step,) = probe_steps(store)
+    assert PROBE_KEY in step
     require_conditional(store, run_context())
+    assert probe_steps(store) == ()
     written = store.get(PROBE_KEY)
     require_conditional(store, run_context())
     assert store.get(PROBE_KEY) == written, "the second proof writes nothing"

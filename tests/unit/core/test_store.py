@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -307,6 +308,13 @@ def test_failure_has_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatc
     context = run_context()
     open_store({}, "s3://bucket", context)
     assert context.redactor.text("hunter2hunter2 tokentoken").count("*") == 16
+
+
+def test_without_boto3_the_failure_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "botocore.exceptions", None)
+    with failing("library_missing") as failure:
+        open_store({}, "s3://bucket", run_context()).get("a")
+    assert "boto3" in failure().message
 
 
 def test_object_missing_is_told_apart(store: FileStore) -> None:

@@ -85,8 +85,7 @@ def test_the_budget_holds_back_and_is_raised_only_for_large_parts() -> None:
 def test_a_waiter_of_the_budget_can_be_stopped() -> None:
     budget = Budget(MIB)
     stop = threading.Event()
-    for _ in range(LEAST_BUFFERS):
-        budget.take(MIB, stop)
+    budget.take(MIB, stop)
     stopper = threading.Timer(0.1, stop.set)
     stopper.start()
     assert budget.take(MIB, stop) is None
@@ -101,6 +100,12 @@ def test_idle_buffers_of_another_size_make_room() -> None:
         budget.give(buffer, 2 * MIB)
     large = [budget.take(4 * MIB, stop) for _ in range(3)]
     assert all(large)
+
+
+def test_one_buffer_larger_than_the_bound_raises_it_to_itself() -> None:
+    budget = Budget(4 * MIB)
+    assert budget.take(5 * MIB, threading.Event())
+    assert budget.raised_to == 5 * MIB
 
 
 class Target:
@@ -212,10 +217,13 @@ def test_a_failing_source_fails_the_stream() -> None:
         def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
             raise OSError("the pipe broke")
 
-    pump = make_pump(Target())
-    with pytest.raises(OSError, match="the pipe broke"):
-        pump.run(Broken(), lambda _size: None)
-    pump.stop(5)
+    budget = Budget(3 * 64 * 1024)
+    for _ in range(5):
+        pump = make_pump(Target(), budget=budget)
+        with pytest.raises(OSError, match="the pipe broke"):
+            pump.run(Broken(), lambda _size: None)
+        pump.stop(5)
+    make_pump(Target(), budget=budget).run(io.BytesIO(bytes(1_000_000)), lambda _size: None)
 
 
 def test_stopping_does_not_wait_for_a_stalled_part() -> None:

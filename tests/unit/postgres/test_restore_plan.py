@@ -76,6 +76,7 @@ def make_state(**changes: Any) -> RestoreState:
         "backup": BACKUP,
         "target_database": "app",
         "attempt": ATTEMPT,
+        "rebinds": False,
         "mark": None,
         "found_as": None,
         "work": make_work(),

@@ -105,3 +105,14 @@ def _operation_spec(module: Any) -> Any:
 def test_readme_names_every_module() -> None:
     readme = Path(CHECKOUT / "README.md").read_text(encoding="utf-8")
     assert not [name for name in module_names() if name not in readme]
+
+
+@each_module
+def test_a_module_has_an_integration_target(name: str) -> None:
+    """Bad input, check, do, do again, check again, undo, undo again."""
+    assert (CHECKOUT / "tests" / "integration" / "targets" / name / "tasks" / "main.yml").is_file()
+
+
+def test_every_runbook_has_a_molecule_scenario() -> None:
+    scenarios = {path.parent.name for path in (CHECKOUT / "extensions" / "molecule").glob("*/molecule.yml")}
+    assert scenarios >= {path.stem for path in (CHECKOUT / "playbooks").glob("*.yml")}
