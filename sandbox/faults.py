@@ -133,7 +133,7 @@ def s3_action(method: str, target: str) -> str:
     ``s3:CreateMultipartUpload`` and ``s3:CompleteMultipartUpload``. Empty for a request that is none of those listed.
     """
     parts = urlsplit(target)
-    bucket, _, key = parts.path.lstrip("/").partition("/")
+    bucket, _slash, key = parts.path.lstrip("/").partition("/")
     place = "object" if key else "bucket" if bucket else "service"
     query = parse_qs(parts.query, keep_blank_values=True)
     for level, verb, parameter, action in ACTIONS:

@@ -52,6 +52,15 @@ options:
       - Whether a complete backup is there.
     type: bool
     default: false
+  age:
+    description:
+      - How old that backup is, in seconds.
+    type: int
+    default: 0
+  max_age:
+    description:
+      - A duration such as V(26h), beyond which O(age) does not count as alive. Without limit where it is not given.
+    type: str
 seealso:
   - module: ops.runbooks.runbook_status_info
 """
@@ -66,6 +75,8 @@ EXAMPLES = r"""
     webhook_url: "{{ lookup('ansible.builtin.env', 'SLACK_WEBHOOK_URL') }}"
     heartbeat_url: "{{ lookup('ansible.builtin.env', 'HEARTBEAT_URL') }}"
     alive: "{{ taken is succeeded }}"
+    age: "{{ taken.backup.age_seconds | default(0) }}"
+    max_age: 26h
     outcome: "{{ {'runbook': 'backup'} | combine(taken) }}"
 """
 

@@ -93,7 +93,9 @@ def main() -> None:
     if sys.argv[2:] == ["worker"]:
         _work(json.loads(sys.argv[1]))
         return
-    subprocess.run([sys.executable, "-m", "harness.lock_holder", sys.argv[1], "worker"], start_new_session=True)
+    subprocess.run(
+        [sys.executable, "-m", "harness.lock_holder", sys.argv[1], "worker"], start_new_session=True, check=False
+    )
 
 
 def _work(settings: dict[str, Any]) -> None:
@@ -108,7 +110,7 @@ def _work(settings: dict[str, Any]) -> None:
         controller=controller,
         tmpdir="/nonexistent",
     )
-    with Path(settings["log"]).open("a", buffering=1) as log, controller:
+    with controller, Path(settings["log"]).open("a", buffering=1) as log:
         try:
             _hold(settings, context, lambda line: log.write(f"{line}\n"))
         except RunbookError as failure:

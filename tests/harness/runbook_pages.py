@@ -31,8 +31,8 @@ SHARED = ("runbooks", "database")
 
 _REPOSITORY = "https://github.com/ops-runbooks/ops.runbooks"
 _MARK = "<!-- Generated from {source} by `PYTHONPATH=tests python -m harness.runbook_pages`. -->"
-#: Ansible's documentation markup: C(code), V(value), O(option), E(VARIABLE), P(plugin#role), B(bold), I(italic).
-_MARKUP = re.compile(r"\b(?P<kind>[CVOEPBI])\((?P<text>[^)]*)\)")
+#: Ansible's markup: C(code), V(value), O(option), E(VARIABLE), M(module), P(plugin#type), B(bold), I(italic).
+_MARKUP = re.compile(r"\b(?P<kind>[CVOEMPBI])\((?P<text>[^)]*)\)")
 
 
 @dataclass(frozen=True)

@@ -230,6 +230,21 @@ def test_a_store_that_goes_away_in_the_middle_is_a_failure(in_s3: Shop, run_modu
     assert refused.code in ("store_unreachable", "store_failed"), refused.message
 
 
+def test_a_store_that_goes_away_after_the_rename_costs_no_database(in_s3: Shop, run_module: ModuleRunner) -> None:
+    """Applications may be writing to it already: from its final name on, a database is nobody's to drop."""
+    shop = replace(in_s3, run=run_module, suffix=secrets.token_hex(3))
+    with FaultProxy(in_s3_server(shop).endpoint_url) as proxy:
+        # started, loaded and finished: the third version of the restore's mark
+        proxy.rules.append(Fault(method="PUT", path="/restores/.*/000000000003[.]json", status=403))
+        refused = shop.restore(endpoint_url=proxy.endpoint_url).refused("store_denied")
+    assert "left_behind" not in refused["failure"]
+    assert set(shop.databases()) == {shop.target}
+    again = shop.restore().ok()
+    assert again.changed
+    assert again["restore"]["rows_compared"] == pagila.ROWS
+    assert not shop.restore().ok().changed
+
+
 def in_s3_server(shop: Shop) -> S3Server:
     """The server that a shop's store is on."""
     assert isinstance(shop.store, S3StoreAt)

@@ -163,7 +163,7 @@ def test_a_create_during_another_one_is_repeated(spoilt: Store, proxy: FaultProx
 
 def test_a_store_without_conditional_writes_is_found_out(spoilt: Store, proxy: FaultProxy, context: Context) -> None:
     proxy.rules.append(without_conditional_writes())
-    for _ in range(2):
+    for _each in range(2):
         with failing("store_not_conditional"):
             require_conditional(spoilt, context)
 

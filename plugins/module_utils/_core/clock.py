@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"^(?:\d+[smhdw])+$|^\d+$")
+# At most nine digits a number: more than any duration means, and less than timedelta can hold.
+_DURATION = re.compile(r"^(?:\d{1,9}[smh]|\d{1,6}[dw])+$|^\d{1,9}$")
 
 
 @dataclass(frozen=True, slots=True)

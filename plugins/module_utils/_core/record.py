@@ -48,7 +48,7 @@ _LAUNCH = {
 }
 
 
-def who(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def who(environ: Mapping[str, str]) -> dict[str, str]:
     """Who launched this run, from where: login user and host, and what the launcher's environment says."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
@@ -94,7 +94,7 @@ class RunRecord:
             "host": host,
             "module": context.module,
             "identity": identity,
-            "who": who(),
+            "who": who(os.environ),
             "started": iso(context.clock.now()),
             "plan": dict(plan),
             "status": "running",

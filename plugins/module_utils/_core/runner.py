@@ -13,7 +13,6 @@ It owns AnsibleModule, the exception barrier, redaction, locks, the run record a
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import signal
@@ -282,22 +281,23 @@ def _unforeseen(error: Exception) -> RunbookError:
             reason=f"it is not installed for {sys.executable}",
             remedy="Install it there (README, requirements), or set runbooks_python to a Python that has it.",
         )
-    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if "runbooks" in frame.filename]
-    place = f"{ours[-1].filename.rsplit('/', 1)[-1]}:{ours[-1].lineno} in {ours[-1].name}" if ours else "unknown place"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "runbooks" in frame.filename]
+    places = [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} in {frame.name}" for frame in ours]
     return RunbookError(
         code="internal_error",
         attempted="finish the module",
-        object=place,
+        object=places[-1] if places else "unknown place",
         reason=f"an unexpected {type(error).__name__} was raised",
         remedy="Nothing is known about the state of the last step; run the same command again, and report this line.",
+        details={"trace": places},
     )
 
 
 def _keep_quiet() -> None:
-    """Nothing but the result leaves the module: libraries log requests, URLs and values, on standard error if nowhere
-    else, and the interpreter prints exceptions that nobody can catch."""
-    logging.disable(logging.CRITICAL)
-    sys.unraisablehook = lambda _unraisable: None
+    """Nothing but the result leaves the module: libraries log requests, URLs and values, and the interpreter prints
+    exceptions that nobody can catch, all of it to standard error."""
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
 
 
 @contextmanager

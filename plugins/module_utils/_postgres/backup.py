@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core import binding
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
@@ -152,7 +153,7 @@ class PostgresBackup(Operation[Any, Plan]):
     def _bound(self, reached: Reached) -> bool:
         """Whether the name is bound to what was reached; another binding is refused, unless it may be replaced."""
         identity = self.connector.identity(reached.server, reached.database.name)
-        name = (self.store, self.wanted.environment, self.wanted.name)
+        name = (self.state_store, self.wanted.environment, self.wanted.name)
         if not self.params["adopt"]:
             return binding.check(*name, identity) is not None
         found = binding.read(*name)
@@ -165,7 +166,14 @@ class PostgresBackup(Operation[Any, Plan]):
             return manifest
         if wanted.max_age is None:
             return None
-        newest = self.backups.newest(wanted.selection.hash, since=self._now() - wanted.max_age)
+        try:
+            newest = self.backups.newest(wanted.selection.hash, since=self._now() - wanted.max_age)
+        except RunbookError as error:
+            if error.code not in ("object_corrupt", "document_too_new"):
+                raise
+            # Never a reason not to have a good one: a damaged backup is when a new one is needed most.
+            self.context.warn(f"{error.message} It does not count as young enough, so another backup is due.")
+            return None
         if newest is None or not is_of(newest, reached):
             return None
         return newest
@@ -261,7 +269,7 @@ class PostgresBackup(Operation[Any, Plan]):
         sweep(self.backups, self.context)
         wanted, reached = self.wanted, state.reached
         binding.bind(
-            self.store,
+            self.state_store,
             wanted.environment,
             wanted.name,
             self.connector.identity(reached.server, reached.database.name),

@@ -215,9 +215,22 @@ class Backups:
         """Make a backup complete: its manifest, then its index key. False where another run's manifest is there."""
         body = json.dumps(manifest.to_json(), indent=1, sort_keys=True, ensure_ascii=False).encode()
         self._context.effect(f"write the manifest of backup {manifest.backup_id}")
-        if not self.store.create(self.manifest_key(manifest.backup_id), body):
+        if not self._create(self.manifest_key(manifest.backup_id), body):
             return False
         self.write_index(manifest)
+        return True
+
+    def _create(self, key: str, body: bytes) -> bool:
+        """A conditional create; on a store that has none, where locks live elsewhere, the lock keeps others out."""
+        try:
+            return self.store.create(key, body)
+        except RunbookError as error:
+            if error.code != "store_not_conditional":
+                raise
+        if self.store.head(key) is not None:
+            return False
+        self._context.effect(f"write {key}")
+        self.store.put(key, body)
         return True
 
     def write_index(self, manifest: Manifest, mark: str = "") -> None:

@@ -281,13 +281,19 @@ def _described(keywords: Mapping[str, str]) -> Endpoint:
     ports = keywords.get("port", "") or "5432"
     return Endpoint(
         host="localhost" if host.startswith("/") else host or keywords.get("service") or "localhost",
-        port=int(ports) if ports.isdigit() else int(ports.split(",")[0] or "5432"),
+        port=_port(ports),
         user=keywords.get("user", ""),
         database=keywords.get("dbname", ""),
         socket=host if host.startswith("/") else None,
         sslmode=keywords.get("sslmode"),
         ca_cert=keywords.get("sslrootcert"),
     )
+
+
+def _port(ports: str) -> int:
+    """The first of what may be several, as hosts may; libpq itself refuses what is no number, when it connects."""
+    first = ports.split(",")[0]
+    return int(first) if first.isascii() and first.isdigit() else 5432
 
 
 def _forget_environment() -> None:

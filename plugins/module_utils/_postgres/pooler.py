@@ -25,25 +25,30 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: Seconds to wait for each answer: a pool without a free backend lets its clients wait for minutes.
 PATIENCE = 10.0
-#: How often A is asked: another client may take and return backends meanwhile, and so hide the change once.
-_ROUNDS = 3
+#: How often the two are held against each other; a round is three short statements.
+_ROUNDS = 10
+_PID = "SELECT pg_catalog.pg_backend_pid()"
 _SUPABASE = re.compile(r"\.pooler\.supabase\.com(?=:)")
 _NEON = re.compile(r"-pooler(?=\.[^:]*neon\.tech)")
 
 
 def require_session(connector: Connector, first: Session, patience: float = PATIENCE) -> None:
-    """Fail with ``pooler_refused`` where ``first`` is no session of its own. Opens a second one and closes it again."""
+    """Fail with ``pooler_refused`` where ``first`` is no session of its own. Opens a second one and closes it again.
+
+    While the second session holds a transaction, and with it a backend, the first is asked for its own. A pool whose
+    other clients take and return backends at the same instants can hide the change once, hardly in every round.
+    """
     where = first.endpoint.label
-    own = _ask(first, "SELECT pg_catalog.pg_backend_pid()", where, patience)
     with connector.open(first.endpoint.database) as second:
-        other = _ask(second, "BEGIN; SELECT pg_catalog.pg_backend_pid()", where, patience)
-        if other == own:
-            raise _refused(where, "it is a transaction pooler's, which gave two sessions the same backend")
+        own = _ask(first, _PID, where, patience)
         for _round in range(_ROUNDS):
-            now = _ask(first, "SELECT pg_catalog.pg_backend_pid()", where, patience)
+            other = _ask(second, f"BEGIN; {_PID}", where, patience)
+            now = _ask(first, _PID, where, patience)
+            _ask(second, "ROLLBACK", where, patience)
+            if other == own:
+                raise _refused(where, "it is a transaction pooler's, which gave two sessions the same backend")
             if now != own:
                 raise _refused(where, "it is a transaction pooler's, which gave one session two backends in turn")
-        _ask(second, "ROLLBACK", where, patience)
 
 
 def _ask(session: Session, statement: str, where: str, patience: float) -> str | None:

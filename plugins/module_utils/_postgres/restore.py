@@ -73,7 +73,7 @@ class Restore(Operation[RestoreState, RestorePlan]):
         A restore goes beside the database that is bound, so only the servers are compared. A name that is not bound,
         on a connection that names no database, stays so.
         """
-        bound = binding.read(self.store, self.options.environment, self.options.name)
+        bound = binding.read(self.state_store, self.options.environment, self.options.name)
         known = bound.identity.get("database") if bound is not None else None
         database = known or self._connector.address.keywords.get("dbname")
         if not database:
@@ -82,7 +82,7 @@ class Restore(Operation[RestoreState, RestorePlan]):
         if bound is None or bound.is_to(self._identity):
             return False
         if not self.options.adopt:
-            binding.check(self.store, self.options.environment, self.options.name, self._identity)
+            binding.check(self.state_store, self.options.environment, self.options.name, self._identity)
         return True
 
     def plan(self, state: RestoreState) -> RestorePlan:
@@ -92,7 +92,7 @@ class Restore(Operation[RestoreState, RestorePlan]):
     def act(self, state: RestoreState, plan: RestorePlan) -> Mapping[str, Any]:
         """Restore, or finish what a killed run had almost done."""
         if self._identity is not None:
-            names = (self.store, self.options.environment, self.options.name)
+            names = (self.state_store, self.options.environment, self.options.name)
             binding.bind(*names, self._identity, self.context, adopt=self.options.adopt)
         restoring = Restoring(
             self.options,

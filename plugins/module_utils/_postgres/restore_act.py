@@ -89,7 +89,7 @@ class Restoring:
             NewDatabase(self._session, left.database, self._context).drop()
         database = NewDatabase(self._session, self._state.attempt.database, self._context)
         created: list[str] = []
-        with self._undone_on_failure(database, created):
+        with self._undone_on_failure(database.name, created):
             self._create_roles(work, created)
             like, ownership = work.manifest.database, self._options.ownership
             owner = like.owner if ownership.keeps_owners else ownership.owner
@@ -117,7 +117,9 @@ class Restoring:
             }
             mark = replace(self._mark(LOADED, work), oid=oid, result=result)
             self._marks.write(mark)
-            return self._finish(mark, database)
+            database.rename(mark.target_database)
+        # Applications may be using it from here on: whatever fails now, the database stays, and the next run finds it.
+        return self._finish(mark, database)
 
     def finish(self, mark: Mark, name: str) -> dict[str, Any]:
         """From the loaded database to the finished one; harmless where a killed run came further than it recorded."""
@@ -232,23 +234,27 @@ class Restoring:
         self._context.progress(bytes_read=read)
 
     @contextmanager
-    def _undone_on_failure(self, database: NewDatabase, created: list[str]) -> Iterator[None]:
-        """On any failure the new database goes, then the roles made for it; what cannot go is named in the failure."""
+    def _undone_on_failure(self, temporary: str, created: list[str]) -> Iterator[None]:
+        """On any failure the new database goes, then the roles made for it; what cannot go is named in the failure.
+
+        Only ever by its ``temporary`` name: one that has its final name already, whatever failed then, is nobody's to
+        drop.
+        """
         try:
             yield
         except Exception as error:
-            left = self._undo(database, created)
+            left = self._undo(temporary, created)
             if left and isinstance(error, RunbookError):
                 error.details = {**(error.details or {}), "left_behind": left}
-                error.remedy += f" Left behind, and dropped by the next run: {', '.join(left)}."
+                error.remedy += _left_behind(left, temporary)
             raise
 
-    def _undo(self, database: NewDatabase, created: list[str]) -> list[str]:
-        left = [database.name, *created]
+    def _undo(self, temporary: str, created: list[str]) -> list[str]:
+        left = [temporary, *created]
         try:
             with self._maintenance_session() as session:
-                NewDatabase(session, database.name, self._context).drop()
-                left.remove(database.name)
+                NewDatabase(session, temporary, self._context).drop()
+                left.remove(temporary)
                 for role in reversed(created):
                     self._context.effect(f"drop role {role}")
                     session.execute(f"DROP ROLE IF EXISTS {quote_identifier(role)}", attempted=f"drop role {role}")
@@ -256,3 +262,12 @@ class Restoring:
         except RunbookError as error:
             self._context.warn(f"Clearing up after the failed restore did not succeed: {error.reason}.")
         return left
+
+
+def _left_behind(left: list[str], temporary: str) -> str:
+    """What could not be removed, and who removes it: the next run knows databases by their mark, but not roles."""
+    roles = [name for name in left if name != temporary]
+    text = f" Database {temporary} was left behind; the next run drops it." if temporary in left else ""
+    if roles:
+        text += f" Left behind were roles: {' '.join(f'DROP ROLE {quote_identifier(name)};' for name in roles)}"
+    return text

@@ -173,7 +173,7 @@ def check_owners(owners: Collection[str], target: TargetFacts) -> None:
         code="privilege_missing",
         attempted=_ATTEMPTED,
         object=f"role {target.user} on {target.label}",
-        reason=f"objects belong to {', '.join(foreign)}, and the role is neither a superuser nor a member of that",
+        reason=f"objects belong to {', '.join(foreign)}, and the role is neither a superuser nor may act for that",
         remedy=f"GRANT {', '.join(map(quote_identifier, foreign))} TO {quote_identifier(target.user)}; "
         "or give all objects to one role with option owner.",
         details={"roles": foreign},

@@ -20,8 +20,12 @@ _USER = """
 SELECT rolname::pg_catalog.text, rolsuper, rolcreatedb OR rolsuper, rolcreaterole OR rolsuper
 FROM pg_catalog.pg_roles WHERE rolname = current_user"""
 _DATABASES = "SELECT datname::pg_catalog.text, oid::pg_catalog.int8 FROM pg_catalog.pg_database"
+#: From 16 on a member may lack the SET option, without which it cannot give anything to the role (manual, GRANT).
 _ROLES = """
-SELECT rolname::pg_catalog.text, pg_catalog.pg_has_role(current_user, oid, 'MEMBER') FROM pg_catalog.pg_roles"""
+SELECT rolname::pg_catalog.text,
+       pg_catalog.pg_has_role(current_user, oid,
+           CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+FROM pg_catalog.pg_roles"""
 _EXTENSIONS = """
 SELECT name::pg_catalog.text, coalesce(default_version, '') FROM pg_catalog.pg_available_extensions"""
 _TABLESPACES = "SELECT spcname::pg_catalog.text FROM pg_catalog.pg_tablespace"

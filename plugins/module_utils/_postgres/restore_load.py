@@ -15,7 +15,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -131,13 +131,13 @@ def load(
         ) as child:
             first = rewrite_head(head, adaptation.changes) + found.beyond
             with _ended_in_time(child, loading.time_left()):
-                whole = _feed(child.stdin, first, measured, loading.on_progress)
+                _feed(child.stdin, first, measured, loading.on_progress)
                 status = child.wait()
             loading.time_left()
             said = child.stderr_tail()
         measured.drain()
     _verify(store, archive, measured)
-    if status != 0 or not whole:
+    if status != 0:
         raise _failed(loading, said, status)
     return measured.bytes
 
@@ -165,20 +165,16 @@ def _arguments(loading: Loading, listing: str | None, path: Path) -> list[str]:
     return argv
 
 
-def _feed(pipe: IO[bytes] | None, head: bytes, measured: _Measured, on_progress: Callable[[int], None]) -> bool:
-    """Give pg_restore the archive; False where it stopped listening, which its exit status explains."""
+def _feed(pipe: IO[bytes] | None, head: bytes, measured: _Measured, on_progress: Callable[[int], None]) -> None:
+    """Give pg_restore the archive, as much of it as it takes: why it stops listening, its exit status says."""
     looked_at = 0
-    try:
-        with pipe or nullcontext(BytesIO()) as sink:
-            sink.write(head)
-            while chunk := measured.read(_CHUNK):
-                sink.write(chunk)
-                if measured.bytes - looked_at >= _STRIDE:
-                    looked_at = measured.bytes
-                    on_progress(measured.bytes)
-    except BrokenPipeError:
-        return False
-    return True
+    with suppress(BrokenPipeError), pipe or nullcontext(BytesIO()) as sink:
+        sink.write(head)
+        while chunk := measured.read(_CHUNK):
+            sink.write(chunk)
+            if measured.bytes - looked_at >= _STRIDE:
+                looked_at = measured.bytes
+                on_progress(measured.bytes)
 
 
 def _verify(store: Store, archive: ArchiveFact, measured: _Measured) -> None:

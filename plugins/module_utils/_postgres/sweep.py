@@ -11,23 +11,27 @@ another token or does not exist. Removal is a courtesy: credentials that cannot 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import compact, parse_compact
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store, Unfinished
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
 
 #: A run that is older than this is not working any more; one that is much older was seen often enough.
 STALE = timedelta(days=1)
 _FORGOTTEN = timedelta(days=30)
+#: Failures that mean this run, and not the leftover that it looks at.
+_ENDS_THE_RUN = frozenset({"controller_gone", "lock_lost", "run_aborted"})
+
+LeftoverT = TypeVar("LeftoverT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +66,15 @@ class Attempt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            _quietly(self._store, [self._marker], self._context)
+            self._done()
         elif not self._kept:
             self.discard()
+
+    def _done(self) -> None:
+        try:
+            _delete_marker(self._store, self._marker)
+        except RunbookError as error:
+            self._context.warn(f"{self._marker} was not removed: {error.reason}. A later run does it.")
 
     def keep(self) -> None:
         """Remove nothing from now on, whatever fails."""
@@ -80,22 +90,43 @@ class Attempt:
 
 
 def sweep(backups: Backups, context: Context) -> int:
-    """Remove leftovers of runs that died more than a day ago; how many there were. Call it under the lock."""
+    """Remove leftovers of runs that died more than a day ago; how many there were. Call it under the lock.
+
+    What stands in the way of one leftover, such as a damaged manifest, is no reason against the others, nor against
+    the backup that is about to be taken.
+    """
+    before = backups.store.now(may_write=True) - STALE
+
+    def abandon(item: Unfinished) -> None:
+        context.effect(f"drop the unfinished upload {item.key}")
+        backups.store.abandon(item)
+
+    uploads = backups.store.unfinished(backups.prefix("").rstrip("/") + "/")
+    removed = _each(_leftovers(backups, before), lambda leftover: _settle(backups, leftover, context), context)
+    return removed + _each((item for item in uploads if item.started < before), abandon, context)
+
+
+def _each(leftovers: Iterable[LeftoverT], remove: Callable[[LeftoverT], None], context: Context) -> int:
     removed = 0
     try:
-        before = backups.store.now(may_write=True) - STALE
-        for leftover in _leftovers(backups, before):
-            removed += _settle(backups, leftover, context)
-        for item in backups.store.unfinished(backups.prefix("").rstrip("/") + "/"):
-            if item.started < before:
-                context.effect(f"drop the unfinished upload {item.key}")
-                backups.store.abandon(item)
-                removed += 1
+        for leftover in leftovers:
+            removed += _tried(remove, leftover, context)
     except RunbookError as error:
         if error.code != "store_denied":
             raise
-        context.warn(f"Leftovers of earlier runs could not be removed: {error.reason}. This harms no backup.")
+        context.warn(f"Leftovers of earlier runs could not be looked for: {error.reason}. This harms no backup.")
     return removed
+
+
+def _tried(remove: Callable[[LeftoverT], None], leftover: LeftoverT, context: Context) -> bool:
+    try:
+        remove(leftover)
+    except RunbookError as error:
+        if error.code in _ENDS_THE_RUN:
+            raise
+        context.warn(f"A leftover of an earlier run was not removed: {error.reason}. This harms no backup.")
+        return False
+    return True
 
 
 def _leftovers(backups: Backups, before: datetime) -> Iterator[Leftover]:
@@ -112,7 +143,7 @@ def _leftovers(backups: Backups, before: datetime) -> Iterator[Leftover]:
             yield Leftover(key=stored.key, backup_id=fields[1], token=fields[2])
 
 
-def _settle(backups: Backups, leftover: Leftover, context: Context) -> int:
+def _settle(backups: Backups, leftover: Leftover, context: Context) -> None:
     """Remove what an attempt left, or complete what it had all but done: its manifest then names its token."""
     manifest = backups.manifest(leftover.backup_id)
     if manifest is not None and manifest.run_token == leftover.token:
@@ -123,8 +154,18 @@ def _settle(backups: Backups, leftover: Leftover, context: Context) -> int:
             context.effect(f"remove the leftover {stored.key}")
             backups.store.delete(stored.key)
     context.effect(f"remove {leftover.key}")
-    backups.store.delete(leftover.key)
-    return 1
+    _delete_marker(backups.store, leftover.key)
+
+
+def _delete_marker(store: Store, key: str) -> bool:
+    """Whether the marker could be deleted. Credentials that cannot delete are meant to be used, so they are no news."""
+    try:
+        store.delete(key)
+    except RunbookError as error:
+        if error.code != "store_denied":
+            raise
+        return False
+    return True
 
 
 def _quietly(store: Store, keys: list[str], context: Context) -> None:

@@ -12,6 +12,7 @@ records that a killed run has left open, for whoever does not want to wait until
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -127,7 +128,7 @@ class Evidence(Operation[Found, Plan]):
         """Write the evidence, or close the records."""
         if not self._present:
             return {"closed": [key for key in plan.result["closed"] if self._close(key)]}
-        body = self.context.redactor.value({**self._wanted(), "schema": SCHEMA, "who": who()})
+        body = self.context.redactor.value({**self._wanted(), "schema": SCHEMA, "who": who(os.environ)})
         self.context.effect(f"write the evidence {self._key}")
         if self.state_store.create(self._key, json.dumps(body, indent=1, ensure_ascii=False).encode()):
             return {**body, "key": self._key}

@@ -137,7 +137,7 @@ class StatusInfo(Operation[Facts, Plan]):
         return read_lock(self.state_store, self.params["environment"], f"database/{self.params['name']}")
 
     def _restore(self) -> NewestRestore | None:
-        return newest_restore(self.store, self.params["environment"], self.params["name"], self.context)
+        return newest_restore(self.state_store, self.params["environment"], self.params["name"], self.context)
 
 
 def _described(fact: T | Unknown | None, describe: Callable[[T], dict[str, Any]]) -> dict[str, Any] | None:

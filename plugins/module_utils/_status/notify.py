@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso, parse_duration
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import ID
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
@@ -35,6 +35,8 @@ NOTIFY_SPEC = STORE_SPEC.merge(
             "webhook_url": {"type": "str", "no_log": True},
             "heartbeat_url": {"type": "str", "no_log": True},
             "alive": {"type": "bool", "default": False},
+            "age": {"type": "int", "default": 0},
+            "max_age": {"type": "str"},
         }
     ),
 )
@@ -119,7 +121,7 @@ class Notify(Operation[Alerts, NotifyPlan]):
         """See :func:`decide`."""
         webhook = bool(self.params["webhook_url"])
         kind, reason = decide(self._outcome, state, self.context.run_id, webhook=webhook)
-        beats = bool(self.params["heartbeat_url"]) and truth(self.params["alive"]) and not self._outcome.failed
+        beats = bool(self.params["heartbeat_url"]) and self._alive() and not self._outcome.failed
         text = compose(kind, self._outcome, state, self._target, self.context.run_id) if kind != NONE else ""
         steps = (f"tell the webhook of a {kind}",) if kind != NONE else ()
         return NotifyPlan(
@@ -131,6 +133,12 @@ class Notify(Operation[Alerts, NotifyPlan]):
             text=text,
             beats=beats,
         )
+
+    def _alive(self) -> bool:
+        """Whether there is a backup to tell of: an old one that is found again day by day is none."""
+        limit = self.params["max_age"]
+        young = not limit or self.params["age"] <= parse_duration(limit, "max_age").total_seconds()
+        return truth(self.params["alive"]) and young
 
     def act(self, state: Alerts, plan: NotifyPlan) -> Mapping[str, Any]:
         """Send, then remember: a message that is sent twice is better than one that is never sent."""

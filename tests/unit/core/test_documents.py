@@ -234,7 +234,7 @@ def test_probe_of_a_store_that_does_not(tmp_path: Path) -> None:
             return True
 
     store = Overwriting(tmp_path / "store", run_context())
-    for _ in range(2):
+    for _each in range(2):
         with failing("store_not_conditional"):
             require_conditional(store, run_context())
 

@@ -129,7 +129,7 @@ def test_the_document_says_who_holds_it(root: Path, held: ExitStack) -> None:
 
 def test_it_is_renewed_as_long_as_it_is_held(root: Path, held: ExitStack) -> None:
     (lease,) = take(root, held)
-    for _ in range(8):
+    for _each in range(8):
         time.sleep(LEASE / 3)
         lease.check("go on")
         assert look(root).state == "held"
@@ -215,7 +215,7 @@ def test_the_owner_goes_on_after_a_task_of_its_run_has_entered(root: Path, held:
     (outer,) = take(root, held)
     with ExitStack() as inner:
         take(root, inner)
-    for _ in range(4):
+    for _each in range(4):
         time.sleep(LEASE / 2)
         outer.check("go on")
     held.close()
@@ -335,7 +335,7 @@ def test_a_slow_store_does_not_lose_the_lock(root: Path, held: ExitStack) -> Non
     store = Broken(root, context)
     (lease,) = take(root, held, "run-1", context=context, store=store, lease_seconds=3)
     store.delay = 0.7
-    for _ in range(8):
+    for _each in range(8):
         started = time.monotonic()
         lease.check("go on")
         assert time.monotonic() - started < 0.5, "a renewal under way does not hold up the work"

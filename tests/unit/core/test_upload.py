@@ -67,7 +67,7 @@ def test_part_sizes(expected: int, compression: str, part: int) -> None:
 def test_the_budget_holds_back_and_is_raised_only_for_large_parts() -> None:
     budget = Budget(24 * MIB)
     stop = threading.Event()
-    buffers = [budget.take(8 * MIB, stop) for _ in range(3)]
+    buffers = [budget.take(8 * MIB, stop) for _each in range(3)]
     assert budget.raised_to is None
     taken: list[bytearray | None] = []
     waiter = threading.Thread(target=lambda: taken.append(budget.take(8 * MIB, stop)))
@@ -94,11 +94,11 @@ def test_a_waiter_of_the_budget_can_be_stopped() -> None:
 def test_idle_buffers_of_another_size_make_room() -> None:
     budget = Budget(12 * MIB)
     stop = threading.Event()
-    small = [budget.take(2 * MIB, stop) for _ in range(6)]
+    small = [budget.take(2 * MIB, stop) for _each in range(6)]
     for buffer in small:
         assert buffer is not None
         budget.give(buffer, 2 * MIB)
-    large = [budget.take(4 * MIB, stop) for _ in range(3)]
+    large = [budget.take(4 * MIB, stop) for _each in range(3)]
     assert all(large)
 
 
@@ -188,7 +188,7 @@ def test_parts_are_sent_side_by_side_and_a_slow_store_does_not_fill_memory() -> 
 def test_several_streams_share_one_budget() -> None:
     budget = Budget(4 * 64 * 1024)
     data = [os.urandom(900_000 + number) for number in range(6)]
-    targets = [Target(seconds=0.001) for _ in data]
+    targets = [Target(seconds=0.001) for _each in data]
     pumps = [make_pump(target, budget=budget) for target in targets]
     threads = [
         threading.Thread(target=pump.run, args=(io.BytesIO(each), lambda _size: None))
@@ -218,7 +218,7 @@ def test_a_failing_source_fails_the_stream() -> None:
             raise OSError("the pipe broke")
 
     budget = Budget(3 * 64 * 1024)
-    for _ in range(5):
+    for _each in range(5):
         pump = make_pump(Target(), budget=budget)
         with pytest.raises(OSError, match="the pipe broke"):
             pump.run(Broken(), lambda _size: None)

@@ -73,7 +73,9 @@ def test_protection(changes: dict[str, Any], force: bool, refused: bool) -> None
     assert caught.value.code == "backup_protected"
 
 
-def commands(store_url: str, endpoint_url: str | None = None, major: int = 18, **database: Any) -> list[str]:
+def commands(
+    store_url: str, endpoint_url: str | None = None, *, whole: bool = True, major: int = 18, **database: Any
+) -> list[str]:
     archive = ArchiveFact(key=f"{ROOT}/t/database.dump", bytes=1, sha256="ab", entries=1)
     roles = ObjectFact(key=f"{ROOT}/t/globals.sql", bytes=1, sha256="cd")
     described = by_hand(
@@ -82,33 +84,44 @@ def commands(store_url: str, endpoint_url: str | None = None, major: int = 18, *
         archive=archive,
         roles=roles,
         database=make_database_fact(**database),
+        whole=whole,
         major=major,
     )
     assert described.needs_major == major
     return list(described.commands)
 
 
-def test_by_hand_from_s3() -> None:
+def test_a_whole_database_by_hand_from_s3() -> None:
     lines = commands("s3://bucket/prefix", "http://127.0.0.1:4566")
-    assert (
-        lines[0]
-        == f"aws s3 cp --endpoint-url http://127.0.0.1:4566 s3://bucket/prefix/{ROOT}/t/database.dump database.dump"
-    )
+    source = f"s3://bucket/prefix/{ROOT}/t/database.dump"
+    assert lines[0] == f"aws s3 cp --endpoint-url http://127.0.0.1:4566 {source} database.dump"
     assert "ab  database.dump" in lines[1]
     assert "globals.sql" in lines[2]
-    assert lines[-2] == "pg_restore --exit-on-error --dbname=app database.dump"
+    assert lines[-2] == "pg_restore --exit-on-error --create --dbname=postgres database.dump"
+    assert not any(line.startswith("createdb") for line in lines)
 
 
-def test_by_hand_from_a_directory_with_odd_names() -> None:
-    lines = commands("file:///back%20ups", name="it's")
+def test_a_part_by_hand_from_a_directory_with_odd_names() -> None:
+    lines = commands("file:///back%20ups", name="it's a=b", whole=False)
     assert shlex.split(lines[0])[1] == f"/back ups/{ROOT}/t/database.dump"
-    assert shlex.split(lines[-2])[-2] == "--dbname=it's"
+    restore = shlex.split(lines[-2])
+    assert restore[-2] == r"--dbname=dbname='it\'s a=b'"
+    assert shlex.split(lines[-3])[-1] == "it's a=b"
 
 
-def test_by_hand_with_other_locale_providers() -> None:
-    icu = commands("s3://b", locale_provider="icu", locale="de-DE", icu_rules="& a < b")
-    create = next(shlex.split(line) for line in icu if line.startswith("createdb"))
-    assert {"--locale-provider=icu", "--icu-locale=de-DE", "--icu-rules=& a < b"} <= set(create)
-    builtin = commands("s3://b", locale_provider="builtin", locale="C.UTF-8")
-    create = next(shlex.split(line) for line in builtin if line.startswith("createdb"))
-    assert {"--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--template=template0"} <= set(create)
+@pytest.mark.parametrize(
+    ("facts", "options"),
+    [
+        (
+            {"locale_provider": "icu", "locale": "de-DE", "icu_rules": "& a < b"},
+            {"--locale-provider=icu", "--icu-locale=de-DE", "--icu-rules=& a < b"},
+        ),
+        (
+            {"locale_provider": "builtin", "locale": "C.UTF-8"},
+            {"--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--template=template0"},
+        ),
+    ],
+)
+def test_a_part_by_hand_with_other_locale_providers(facts: dict[str, Any], options: set[str]) -> None:
+    create = next(line for line in commands("s3://b", whole=False, **facts) if line.startswith("createdb"))
+    assert options <= set(shlex.split(create))

@@ -57,7 +57,7 @@ def test_jittered_hourly_runs_double_and_skip_no_hour(zone: str) -> None:
     instants = [utc(f"{day}T00:00") + timedelta(hours=n) for day, days in windows for n in range(days * 24)]
     # Asia/Kolkata shows minute 15 when UTC shows 45; wherever it is, one instant an hour is scheduled.
     shift = nearest("hourly:15", zone, instants[0]).at - instants[0]
-    late = [timedelta(seconds=chance.uniform(-1790, 1790)) for _ in instants]
+    late = [timedelta(seconds=chance.uniform(-1790, 1790)) for _each in instants]
     seen = [nearest("hourly:15", zone, at + shift + jitter).at for at, jitter in zip(instants, late, strict=True)]
     assert seen == [at + shift for at in instants]
 

@@ -125,7 +125,7 @@ def test_passes_chunked_uploads_on(client, seen) -> None:
 def test_answers_the_third_matching_request_only(client, proxy, seen) -> None:
     proxy.rules.append(Fault(method="GET", path="key", skip=2, times=1, status=503))
     assert put(client, b"") == 200
-    statuses = [get(client)[0] for _ in range(4)]
+    statuses = [get(client)[0] for _each in range(4)]
     assert statuses == [200, 200, 503, 200]
     assert len(seen) == 4, "the spoilt request never reached the server"
     assert proxy.count(method="GET", status=503) == 1
@@ -175,7 +175,7 @@ def test_cuts_an_upload(client, proxy, seen) -> None:
     with pytest.raises(ConnectionError):
         put(client, BODY)
     assert proxy.requests[0].sent == 1000
-    assert BODY not in [body for *_, body in seen]
+    assert BODY not in [body for *_rest, body in seen]
 
 
 def test_slows_bodies_down(client, proxy) -> None:

@@ -135,4 +135,4 @@ def test_missing_programs_are_named_with_the_command_that_installs_them(
 
 def test_an_unknown_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="no PostgreSQL 9"):
-        _ = PostgresServer(tmp_path, version="9").bindir
+        assert PostgresServer(tmp_path, version="9").bindir
