@@ -154,7 +154,7 @@ class Series:
     def _page(self, after: int) -> list[StoredObject]:
         """Up to 1,000 versions with numbers above ``after``: one request."""
         listed = self._store.list(f"{self.document}/", after=self._key(after) if after else "")
-        return [found for found in islice(listed, _PAGE) if _number(found)]
+        return list(islice((found for found in listed if _number(found)), _PAGE))
 
     def _read(self, found: StoredObject) -> Document | None:
         raw = self._store.get(found.key)

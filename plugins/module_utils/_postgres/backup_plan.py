@@ -135,6 +135,8 @@ class BackupPlan(Plan):
 def request(params: Mapping[str, Any], started: datetime) -> Request:
     """The request in a module's parameters; ``started`` is when the run began. Raises ``invalid_parameter``."""
     backup_id, by_id = _identity(params, started)
+    if backup_id == "latest":
+        raise _invalid("backup_id", "latest", "to a restore that word means the newest backup", "Choose another.")
     kind = params["kind"] or ("scheduled" if params["backup_schedule"] else "manual")
     duration = {
         name: parse_duration(params[name], name) if params[name] is not None else None

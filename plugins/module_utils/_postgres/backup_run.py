@@ -122,6 +122,7 @@ class BackupRun:
             roles = dumper.globals(work.pg_dumpall, f"{attempt.prefix}globals.sql") if work.pg_dumpall else None
             timer.lap("dump")
             examined = coordinator.examined(self._time_left())
+            coordinator.require_held()
             timer.lap("count_after_dump")
             sequences = catalog.sequences(self._observer, held.scope.sequences)
         stored = [dumper.read_back(digest, work.pg_restore, role="whole")]

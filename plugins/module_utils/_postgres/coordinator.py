@@ -136,6 +136,10 @@ class Coordinator:
             raise ValueError("nothing is being examined")
         return self._examination.result(timeout)
 
+    def require_held(self) -> None:
+        """Fail where the session has ended meanwhile, and its locks with it, however good the dump looks."""
+        self.session.value("SELECT 1", attempted="ask the session that held the locks during the dump")
+
     def _scope(self, session: Session) -> Scope:
         standby = session.value("SELECT pg_is_in_recovery()", attempted="ask whether this is a standby")
         return choose(read_relations(session), self._wanted, standby=standby)

@@ -42,6 +42,8 @@ SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()"""
 _OID = "SELECT oid::pg_catalog.int8 FROM pg_catalog.pg_database WHERE datname = %s"
 _RENAME_ATTEMPTS = 3
+#: A setting that this role may not make, or that this server does not know, is reported: it is not worth the load.
+_LOSSES = frozenset({"privilege_missing", "server_failed"})
 #: How a server says that it has not what a locale takes.
 _LOCALE = re.compile(r"locale|\bICU\b", re.IGNORECASE)
 
@@ -131,9 +133,9 @@ class NewDatabase:
             try:
                 self._alter(f"SET {quote_identifier(name)} TO {setting_value(name, value)}")
             except RunbookError as error:
-                if error.code != "privilege_missing":
+                if error.code not in _LOSSES:
                     raise
-                yield f"database setting {name}, which this role may not set"
+                yield f"database setting {name}: {error.reason}"
 
     def _set_role_settings(self, settings: Iterable[RoleSetting], missing: Collection[str]) -> Iterator[str]:
         for setting in settings:
@@ -144,9 +146,9 @@ class NewDatabase:
             try:
                 self._do(statement, f"set what role {setting.role} is set to in database {self.name}")
             except RunbookError as error:
-                if error.code != "privilege_missing":
+                if error.code not in _LOSSES:
                     raise
-                yield f"settings of role {setting.role} in the database, which this role may not set"
+                yield f"settings of role {setting.role} in the database: {error.reason}"
 
     def rename(self, target: str) -> None:
         """Give it its final name. Sessions of monitoring tools in it are ended: nobody else has business there yet."""
