@@ -100,13 +100,14 @@ class ProcTable:
 
 
 class PsTable:
-    """Elsewhere: ``ps`` (POSIX names; ``lstart`` is the start time on macOS, the BSDs and Linux)."""
+    """Elsewhere: ``ps`` (POSIX names; ``lstart`` is the start time on macOS, the BSDs and Linux;
+    ``-ww`` keeps it from cutting lines at the width of a terminal that is not there)."""
 
     def look(self, pid: int) -> Process | None:
         from ansible_collections.ops.runbooks.plugins.module_utils._core.process import ask
 
         # A time in the C locale has five words: Fri Nov 20 02:00:00 2026.
-        words = ask(["ps", "-o", "ppid=,stat=,lstart=,args=", "-p", str(pid)]).split()
+        words = ask(["ps", "-ww", "-o", "ppid=,stat=,lstart=,args=", "-p", str(pid)]).split()
         if len(words) < 7 or words[1].startswith("Z"):
             return None
         return Process(pid=pid, parent=int(words[0]), started=" ".join(words[2:7]), argv=tuple(words[7:]))

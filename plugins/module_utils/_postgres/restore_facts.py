@@ -63,10 +63,6 @@ class TargetFacts:
     has_icu: bool
     free_bytes: int | None
 
-    def name_of(self, oid: int) -> str | None:
-        """The name of the database with that oid; None where there is none."""
-        return next((name for name, each in self.databases.items() if each == oid), None)
-
 
 def read_databases(session: Session) -> dict[str, int]:
     """Every database of the server with its oid."""
