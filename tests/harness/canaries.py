@@ -10,6 +10,7 @@ import base64
 import json
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -85,15 +86,16 @@ def files(*roots: Path) -> Iterator[tuple[str, str]]:
 def watched_command_lines() -> Iterator[set[str]]:
     """Collects the command line of every process that runs meanwhile."""
     lines: set[str] = set()
+    seen: Counter[int] = Counter()
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(0.05):
-            for process in psutil.process_iter():
-                try:
-                    lines.add(" ".join(process.cmdline()))
-                except psutil.Error:
-                    continue
+            # A young process may still turn into another program; an old one has nothing new to show.
+            for pid in psutil.pids():
+                if seen[pid] < 20:
+                    seen[pid] += 1
+                    lines.add(_command_line(pid))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -102,3 +104,10 @@ def watched_command_lines() -> Iterator[set[str]]:
     finally:
         over.set()
         thread.join()
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""
