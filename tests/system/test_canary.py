@@ -209,7 +209,8 @@ class Case:
     def seen_nothing(self, output: str, lines: set[str]) -> None:
         """Look everywhere."""
         found = self.planted.search.places(self._places(output, lines))
-        assert not found, f"{ {place: sorted(each.text for each in seen) for place, seen in found.items()} }\n{output}"
+        leaks = {place: sorted(each.text for each in seen) for place, seen in found.items()}
+        assert not leaks, f"{leaks}\n{output}"
 
     def _places(self, output: str, lines: set[str]) -> Iterator[tuple[str, str]]:
         yield "output", output

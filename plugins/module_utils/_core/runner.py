@@ -13,6 +13,7 @@ It owns AnsibleModule, the exception barrier, redaction, locks, the run record a
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -297,7 +298,15 @@ def _unforeseen(error: Exception) -> RunbookError:
 def _keep_quiet() -> None:
     """Nothing but the result leaves the module: libraries log requests, URLs and values, and the interpreter prints
     exceptions that nobody can catch, all of it to standard error."""
-    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
+    sys.stderr = _Nowhere()
+
+
+class _Nowhere(io.TextIOBase):
+    """Takes everything and keeps nothing; no file, which whoever puts the old one back would leave open."""
+
+    def write(self, text: str, /) -> int:
+        """Say that all of it was written."""
+        return len(text)
 
 
 @contextmanager
