@@ -313,9 +313,11 @@ class _Nowhere(io.TextIOBase):
 def _stopped_by_signals() -> Iterator[None]:
     """SIGTERM, SIGINT and SIGHUP unwind the module like an error, so that it cleans up and says so.
 
-    Only the first one does: a second must not interrupt the cleaning up.
+    Only the first one does: a second must not interrupt the cleaning up. One that was ignored from the beginning stays
+    so, since somebody wanted that (nohup).
     """
-    names = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    asked = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    names = [name for name in asked if signal.getsignal(name) != signal.SIG_IGN]
 
     def stop(number: int, _frame: object) -> None:
         for name in names:

@@ -69,13 +69,17 @@ class Module:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def start(self, script: str, operation: str = "Thing", **given: Any) -> subprocess.Popen[str]:
+    def start(
+        self, script: str, operation: str = "Thing", *, ignoring: str = "", **given: Any
+    ) -> subprocess.Popen[str]:
+        """The running module; it is born with the signal ``ignoring`` (HUP) ignored."""
         path = self.directory / "thing.py"
         body = f"{HEAD}\n{textwrap.dedent(script)}\nrun({operation})\n"
         path.write_text(body, encoding="utf-8")
+        trap = f"trap '' {ignoring};" if ignoring else ""
         settings = {"_ansible_remote_tmp": str(self.directory), "_ansible_module_name": "ops.runbooks.thing"}
         module = subprocess.Popen(
-            [sys.executable, str(path)],
+            ["sh", "-c", f"{trap} exec '{sys.executable}' '{path}'"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -315,6 +319,21 @@ def test_told_to_stop(module: Module, number: signal.Signals) -> None:
     assert result["failure"]["code"] == "run_aborted"
     assert number.name in result["msg"]
     assert "cleaned up" in result["warnings"]
+
+
+def test_a_signal_that_was_ignored_from_the_beginning(module: Module) -> None:
+    """Under nohup a terminal may go away."""
+    script = """
+        class Steady(Thing):
+            def act(self, state, plan):
+                os.kill(os.getpid(), 1)
+                os.write(2, b"working\\n")
+                time.sleep(0.2)
+                return {"id": "one"}
+    """
+    running = module.start(script, "Steady", ignoring="HUP")
+    stdout, _stderr = running.communicate(timeout=30)
+    assert parse(stdout)["thing"] == {"id": "one"}
 
 
 def test_temporary_files_go(module: Module, tmp_path: Path) -> None:
