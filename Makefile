@@ -65,7 +65,7 @@ lint: venv
 types: venv
 	mypy $(TYPED)
 
-unit: venv venv-s3
+unit: venv
 	python -m pytest tests/unit --quiet --numprocesses 2
 
 ansible-lint: venv
