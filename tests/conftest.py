@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -17,3 +18,10 @@ from harness.paths import CHECKOUT, COLLECTIONS  # noqa: E402
 for path in (CHECKOUT, COLLECTIONS):
     if str(path) not in sys.path:
         sys.path.insert(1, str(path))
+
+
+def pytest_configure() -> None:
+    """Take signals as a terminal gives them: what nohup or a shell's background job ignores, children would ignore."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)

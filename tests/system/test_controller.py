@@ -123,15 +123,6 @@ def ticking(tmp_path: Path) -> Iterator[Ticking]:
         process.kill()
 
 
-@pytest.fixture(autouse=True)
-def signals_that_work() -> Iterator[None]:
-    """Tests that run under nohup would hand a SIGHUP that is ignored down to ansible."""
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def until(condition: Callable[[], object], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not condition():
