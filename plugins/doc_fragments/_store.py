@@ -68,6 +68,18 @@ options:
     type: str
     choices: [auto, path, virtual]
     default: auto
+  store_encryption:
+    description:
+      - How the S3 store encrypts everything that is written to it, locks and records included, so that a bucket policy
+        may refuse what is not encrypted. V(none) leaves it to the bucket's default.
+      - Directories have nothing of the kind; keep them on an encrypted disk.
+    type: str
+    choices: [none, sse-s3, sse-kms]
+    default: none
+  store_kms_key_id:
+    description:
+      - The key for V(sse-kms); the account's default key for S3 where it is not given.
+    type: str
 requirements:
   - boto3 >= 1.36 (for S3 stores)
 """

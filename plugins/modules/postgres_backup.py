@@ -107,13 +107,13 @@ options:
     default: false
   encryption:
     description:
-      - How the S3 store encrypts the archive. V(none) leaves it to the bucket's default.
+      - How the S3 store encrypts the archives, if not as O(store_encryption) says. V(none) leaves it to the bucket's
+        default.
     type: str
     choices: [none, sse-s3, sse-kms]
-    default: none
   kms_key_id:
     description:
-      - The key for V(sse-kms); the account's default key for S3 where it is not given.
+      - The key for V(sse-kms), if not O(store_kms_key_id); the account's default key for S3 where neither is given.
     type: str
   bindir:
     description:

@@ -27,8 +27,10 @@ options:
   selection:
     description:
       - Which part of the database the backups hold. V(whole) is the whole database, V(any) is whatever there is.
-      - A backup of a part is named by the twelve hexadecimal digits that O(selection=any) lists it with.
-    type: str
+      - A backup of a part is named by a dictionary of the options that it was taken with (C(schemas), C(tables),
+        C(exclude_tables), C(exclude_table_data)), or by the twelve hexadecimal digits that O(selection=any) lists it
+        with.
+    type: raw
     default: whole
   since:
     description:

@@ -41,9 +41,9 @@ options:
     type: str
   selection:
     description:
-      - Which part of the database V(latest) and O(at) look for, V(whole), V(any), or the digits that
-        M(ops.runbooks.postgres_backup_info) lists a partial backup with.
-    type: str
+      - Which part of the database V(latest) and O(at) look for, as in M(ops.runbooks.postgres_backup_info), V(whole),
+        V(any), a dictionary of the options that a partial backup was taken with, or its digits.
+    type: raw
     default: whole
   target_database:
     description:

@@ -29,7 +29,7 @@ options:
   selection:
     description:
       - Which part of the database counts as a backup of it, as in M(ops.runbooks.postgres_backup_info).
-    type: str
+    type: raw
     default: whole
   outcome:
     description:

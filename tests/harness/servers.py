@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -91,7 +92,7 @@ def fresh_database(server: PostgresServer, prefix: str = "t") -> Iterator[Databa
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoreAt:
+class StoreAt(ABC):
     """A store of a test's own. ``args`` go to a module, beside ``environment`` and ``name``."""
 
     url: str
@@ -102,21 +103,21 @@ class StoreAt:
         """The options with which a module reaches it."""
         return {"store": self.url, **self.options}
 
+    @abstractmethod
     def keys(self, prefix: str = "") -> list[str]:
         """Every key below ``prefix``, relative to the store, sorted; temporary files of a file store left out."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, key: str) -> bytes:
         """An object's content."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, key: str, body: bytes) -> None:
         """Put an object there, or replace it, behind the collection's back."""
-        raise NotImplementedError
 
+    @abstractmethod
     def remove(self, key: str) -> None:
         """Delete an object behind the collection's back."""
-        raise NotImplementedError
 
     def flip_bit(self, key: str, offset: int | None = None) -> None:
         """Damage an object by one bit, in its middle where no offset is given."""

@@ -268,6 +268,22 @@ def test_compression(given: str, expected: str, shop: Database, s3_store: S3Stor
     assert made["compression"] == expected
 
 
+def test_everything_in_the_store_is_encrypted(shop: Database, s3_store: S3StoreAt, run_module: ModuleRunner) -> None:
+    """A policy of the bucket may refuse any write that does not ask for it."""
+    key_id = s3_store.server.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    args = {"environment": "test", "name": "main", **s3_store.args, **shop.args}
+    args |= {"store_encryption": "sse-kms", "store_kms_key_id": key_id}
+    made = run_module("postgres_backup", {**args, "backup_id": "one", "include_globals": True}).ok()
+    assert made["backup"]["encryption"] == "sse-kms"
+    stored = s3_store.keys()
+    assert {key.split("/")[1] for key in stored} >= {"databases", "locks", "runs"}
+    for key in stored:
+        head = s3_store.client.head_object(Bucket=s3_store.bucket, Key=f"{s3_store.prefix}/{key}")
+        assert key_id in head.get("SSEKMSKeyId", ""), key
+    own = run_module("postgres_backup", {**args, "backup_id": "two", "encryption": "sse-s3"}).ok()
+    assert own["backup"]["encryption"] == "sse-s3"
+
+
 def test_uncounted(shop: Database, store: StoreAt, backup: Backup) -> None:
     assert backup(backup_id="none", row_counts="none").ok()["backup"]["rows"] is None
     some = backup(backup_id="small", row_counts="auto", row_counts_max_bytes=100_000).ok()["backup"]["rows"]

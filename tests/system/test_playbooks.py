@@ -224,6 +224,19 @@ def test_status_is_red_without_a_young_backup(
     assert "older than the 0s that are allowed" in late.output
 
 
+def test_a_part_of_a_database_is_what_counts_where_that_is_backed_up(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt
+) -> None:
+    """No hash has to be copied from anywhere: the settings that choose the part also find its backups."""
+    inventory = environment(file_store, main=filled)
+    run_playbook("ops.runbooks.backup", inventory=inventory).ok()
+    inventory["all"]["vars"]["backup_tables"] = ["account"]
+    assert "Newest good backup: NONE" in lines_of(run_playbook("ops.runbooks.status", inventory=inventory).red())
+    run_playbook("ops.runbooks.backup", inventory=inventory, extra_vars={"backup_id": "part"}).ok()
+    assert "Newest good backup: part" in lines_of(run_playbook("ops.runbooks.status", inventory=inventory).ok())
+    assert "part" in run_playbook("ops.runbooks.restore", inventory=inventory).ok().output
+
+
 def test_status_needs_no_database_but_a_store(
     run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt
 ) -> None:

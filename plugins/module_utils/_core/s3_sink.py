@@ -49,7 +49,7 @@ class S3Sink:
         self._bucket = bucket
         self._key = key
         self._full_key = full_key
-        self._encryption = _encryption(encryption)
+        self._encryption = encryption.arguments()
         self._pump = Pump(part_size=part_size, budget=budget, begin=self._begin, send=self._send)
         self._upload_id: str | None = None
         self._parts = _Parts()
@@ -210,12 +210,3 @@ def _bare(etag: object) -> str:
 def _is_md5(etag: str) -> bool:
     """Whether an ETag has the form of Amazon's: 32 hexadecimal digits, with the number of parts where there are any."""
     return re.fullmatch(r"[0-9a-f]{32}(-\d+)?", etag) is not None
-
-
-def _encryption(encryption: Encryption) -> dict[str, str]:
-    """Arguments of PutObject and CreateMultipartUpload."""
-    if encryption.mode == "none":
-        return {}
-    if encryption.mode == "sse-s3":
-        return {"ServerSideEncryption": "AES256"}
-    return {"ServerSideEncryption": "aws:kms"} | ({"SSEKMSKeyId": encryption.key_id} if encryption.key_id else {})

@@ -48,6 +48,8 @@ STORE_SPEC = ArgumentSpec(
         "region": {"type": "str"},
         "endpoint_url": {"type": "str"},
         "addressing_style": {"type": "str", "choices": ["auto", "path", "virtual"], "default": "auto"},
+        "store_encryption": {"type": "str", "choices": ["none", "sse-s3", "sse-kms"], "default": "none"},
+        "store_kms_key_id": {"type": "str"},
     },
     required_together=(("access_key", "secret_key"),),
     mutually_exclusive=(("access_key", "profile"),),
@@ -92,10 +94,23 @@ class Unfinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encryption:
-    """How the store encrypts a streamed object at rest; ``none`` leaves it to the bucket's own default."""
+    """How the store encrypts an object at rest; ``none`` leaves it to the bucket's own default."""
 
     mode: Literal["none", "sse-s3", "sse-kms"] = "none"
     key_id: str | None = None
+
+    @classmethod
+    def of_store(cls, params: Mapping[str, Any]) -> Encryption:
+        """How everything in the store is encrypted, unless something is asked for by itself."""
+        return cls(mode=params.get("store_encryption") or "none", key_id=params.get("store_kms_key_id"))
+
+    def arguments(self) -> dict[str, str]:
+        """What PutObject and CreateMultipartUpload take for it (Amazon S3 API reference, version 2006-03-01)."""
+        if self.mode == "none":
+            return {}
+        if self.mode == "sse-s3":
+            return {"ServerSideEncryption": "AES256"}
+        return {"ServerSideEncryption": "aws:kms"} | ({"SSEKMSKeyId": self.key_id} if self.key_id else {})
 
 
 class ObjectMissing(RunbookError):

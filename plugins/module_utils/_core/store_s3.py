@@ -44,8 +44,9 @@ _CONFLICT_ATTEMPTS = 6
 class S3Store:
     """See ``store.Store``."""
 
-    def __init__(self, bucket: Bucket, prefix: str) -> None:
+    def __init__(self, bucket: Bucket, prefix: str, encryption: Encryption = Encryption()) -> None:  # noqa: B008 - frozen
         self.url = bucket.url
+        self._encryption = encryption
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -64,7 +65,7 @@ class S3Store:
         except RunbookError as error:
             raise bad_url(f"s3://{address}", error.reason) from error
         url = f"s3://{name}/{prefix}" if prefix else f"s3://{name}"
-        return cls(Bucket(name, url, params, context), prefix)
+        return cls(Bucket(name, url, params, context), prefix, Encryption.of_store(params))
 
     def get(self, key: str) -> bytes | None:
         """See ``store.Store``."""
@@ -174,7 +175,13 @@ class S3Store:
         # Object Lock demands Content-MD5 or a checksum, and every server knows the former (API reference of PutObject).
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         return self._bucket.change(
-            "put_object", "write to the store", self._full(key), Body=body, ContentMD5=digest, **arguments
+            "put_object",
+            "write to the store",
+            self._full(key),
+            Body=body,
+            ContentMD5=digest,
+            **self._encryption.arguments(),
+            **arguments,
         )
 
     def _full(self, key: str) -> str:

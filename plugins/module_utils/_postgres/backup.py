@@ -65,7 +65,7 @@ BACKUP_SPEC = ArgumentSpec(
         "compression": {"type": "str", "choices": ["auto", "zstd", "gzip", "none"], "default": "auto"},
         "compression_level": {"type": "int"},
         "include_globals": {"type": "bool", "default": False},
-        "encryption": {"type": "str", "choices": ["none", "sse-s3", "sse-kms"], "default": "none"},
+        "encryption": {"type": "str", "choices": ["none", "sse-s3", "sse-kms"]},
         "kms_key_id": {"type": "str"},
         "bindir": {"type": "list", "elements": "path", "default": []},
         "timeout": {"type": "str"},

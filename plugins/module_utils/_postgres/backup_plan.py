@@ -153,12 +153,19 @@ def request(params: Mapping[str, Any], started: datetime) -> Request:
             params["schemas"], params["tables"], params["exclude_tables"], params["exclude_table_data"]
         ),
         include_globals=params["include_globals"],
-        encryption=Encryption(mode=params["encryption"], key_id=params["kms_key_id"]),
+        encryption=_encryption(params),
         row_counts=params["row_counts"],
         row_counts_max_bytes=params["row_counts_max_bytes"],
         timeout=duration["timeout"],
         lock_wait_timeout=duration["lock_wait_timeout"] or timedelta(seconds=60),
     )
+
+
+def _encryption(params: Mapping[str, Any]) -> Encryption:
+    """The archives' own, or that of everything in the store."""
+    if params["encryption"] is None:
+        return Encryption.of_store(params)
+    return Encryption(mode=params["encryption"], key_id=params["kms_key_id"] or params.get("store_kms_key_id"))
 
 
 def _identity(params: Mapping[str, Any], started: datetime) -> tuple[str | None, bool]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import ID
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import scope
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
     KINDS,
     BackupEntry,
@@ -36,6 +37,8 @@ MARKS = ("proven", "suspect", "held")
 #: Where the newest backup is looked for first, since S3 lists only forwards in time.
 _RECENT = timedelta(days=35)
 _MOMENT = "%Y%m%dT%H%M%S%fZ"
+#: The options of postgres_backup that make a selection, in the order of ``scope.selection``.
+_LISTS = ("schemas", "tables", "exclude_tables", "exclude_table_data")
 _HASH = re.compile(r"^[0-9a-f]{12}$")
 
 
@@ -125,21 +128,28 @@ def merge(entries: Iterable[BackupEntry]) -> Iterator[Listed]:
         yield Listed(entry=current, marks=frozenset(marks))
 
 
-def selection_hash(text: str) -> str | None:
-    """What the option ``selection`` means: ``whole``, ``any`` (None), or the hash of a partial selection."""
-    if text == "any":
+def selection_hash(wanted: object) -> str | None:
+    """What the option ``selection`` means: ``whole``, ``any`` (None), a hash, or the lists that a backup is given."""
+    if wanted == "any":
         return None
-    if text == "whole":
+    if wanted == "whole":
         return Selection().hash
-    if _HASH.fullmatch(text):
-        return text
+    if isinstance(wanted, str) and _HASH.fullmatch(wanted):
+        return wanted
+    if isinstance(wanted, dict) and set(wanted) <= set(_LISTS) and all(map(_is_texts, wanted.values())):
+        return scope.selection(*(wanted.get(name, ()) for name in _LISTS)).hash
     raise RunbookError(
         code="invalid_parameter",
         attempted="use selection",
-        object=repr(text),
-        reason="it is whole, any, or the twelve hex digits of a backup's selection",
+        object=repr(wanted),
+        reason="it is whole, any, the twelve hex digits of a backup's selection, or a dictionary of the lists "
+        f"{', '.join(_LISTS)}",
         remedy="Give selection another value; postgres_backup_info shows it for each backup.",
     )
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
 
 
 class Backups:

@@ -30,7 +30,7 @@ INFO_SPEC = STORE_SPEC.merge(
     ArgumentSpec(
         options={
             "kind": {"type": "str", "choices": list(KINDS)},
-            "selection": {"type": "str", "default": "whole"},
+            "selection": {"type": "raw", "default": "whole"},
             "since": {"type": "str"},
             "limit": {"type": "int", "default": 50},
             "rpo": {"type": "str", "default": "26h"},

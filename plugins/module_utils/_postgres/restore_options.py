@@ -32,7 +32,7 @@ RESTORE_SPEC = CONNECTION_SPEC.merge(
             "backup": {"type": "str"},
             "at": {"type": "str"},
             "source_environment": {"type": "str"},
-            "selection": {"type": "str", "default": "whole"},
+            "selection": {"type": "raw", "default": "whole"},
             "target_database": {"type": "str", "required": True},
             "maintenance_database": {"type": "str", "default": "postgres"},
             "restore_id": {"type": "str"},

@@ -38,7 +38,7 @@ STATUS_SPEC = STORE_SPEC.merge(
     ArgumentSpec(
         options={
             "rpo": {"type": "str", "default": "26h"},
-            "selection": {"type": "str", "default": "whole"},
+            "selection": {"type": "raw", "default": "whole"},
             "outcome": {"type": "dict"},
             "command_options": {"type": "str", "default": ""},
         }

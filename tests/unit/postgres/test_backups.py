@@ -22,6 +22,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups imp
     encode_entry,
     entry_of,
     merge,
+    selection_hash,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
     KINDS,
@@ -302,6 +303,20 @@ def test_the_second_writer_of_a_manifest_loses(backups: Backups) -> None:
     assert not backups.write_manifest(second)
     assert backups.by_id("b1") == first
     assert backups.write_manifest(first)
+
+
+def test_a_selection_is_a_word_a_hash_or_the_lists_that_made_it() -> None:
+    assert selection_hash("any") is None
+    assert selection_hash("whole") == selection_hash({}) == selection_hash({"schemas": [], "tables": []}) == WHOLE
+    assert selection_hash(PARTIAL.hash) == PARTIAL.hash
+    assert selection_hash({"tables": ["public.a", "b.c"]}) == selection_hash({"tables": ["b.c", "a"]}) != WHOLE
+
+
+@pytest.mark.parametrize("wanted", ["", "half", {"table": []}, {"tables": "a"}, {"tables": [1]}, [], None, 1])
+def test_a_selection_that_means_nothing(wanted: object) -> None:
+    with pytest.raises(RunbookError) as caught:
+        selection_hash(wanted)
+    assert caught.value.code == "invalid_parameter"
 
 
 def test_why_nothing_was_found_is_said(backups: Backups) -> None:
