@@ -18,6 +18,10 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"^(?:\d{1,9}[smh]|\d{1,6}[dw])+$|^\d{1,9}$")
 
 
+#: What seems younger than now by more than this makes its age unknown.
+CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """The controller's two clocks; tests pass another with the same three methods."""
@@ -87,6 +91,19 @@ def parse_duration(text: str, name: str) -> timedelta:
     if stripped.isdigit():
         return timedelta(seconds=int(stripped))
     return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([smhdw])", stripped)))
+
+
+def age(moment: datetime, now: datetime) -> int:
+    """Whole seconds since ``moment``; never negative, since clocks differ."""
+    return max(0, int((now - moment).total_seconds()))
+
+
+def clocks_differ(moment: datetime, now: datetime) -> str | None:
+    """Why the age of something is not known: it is dated so far ahead that one of the clocks must be wrong."""
+    if moment - now <= CLOCKS_MAY_DIFFER:
+        return None
+    ahead = human((moment - now).total_seconds())
+    return f"it is dated {ahead} ahead of this machine's clock, so that clock or the database server's is wrong"
 
 
 def human(seconds: float) -> str:

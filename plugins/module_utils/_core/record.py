@@ -150,7 +150,6 @@ class RunRecord:
                 self._store.put(self.key, body)
             except RunbookError as error:
                 self._context.warn(f"The progress of the run could not be written to {self.key}: {error.message}")
-                return
 
 
 def close_interrupted(store: Store, key: str, by_run_id: str) -> bool:

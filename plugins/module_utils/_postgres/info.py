@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso, parse_duration, parse_iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import (
+    age,
+    clocks_differ,
+    iso,
+    parse_duration,
+    parse_iso,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
@@ -88,6 +94,7 @@ class BackupInfo(Operation[Inventory, Plan]):
         """The answer; there is nothing to change."""
         wanted = [each for each in state.listed if self.params["kind"] in (None, each.entry.kind)]
         shown = wanted[: -self.params["limit"] - 1 : -1]
+        wrong = None if state.newest is None else clocks_differ(state.newest.snapshot_at, state.now)
         return Plan(
             changed=False,
             result={
@@ -100,6 +107,7 @@ class BackupInfo(Operation[Inventory, Plan]):
                 "latest": None if state.newest is None else describe(state.newest, state.now),
                 "rpo": judge(state.newest, state.now, self._rpo),
             },
+            warnings=(f"The age of the newest backup is not known: {wrong}.",) if wrong else (),
         )
 
     def act(self, state: Inventory, plan: Plan) -> Mapping[str, Any]:
@@ -141,12 +149,8 @@ def describe(manifest: Manifest, now: datetime) -> dict[str, Any]:
 
 
 def judge(newest: Manifest | None, now: datetime, allowed: timedelta) -> dict[str, Any]:
-    """Whether more could be lost than is allowed: the newest good backup is older, or there is none."""
-    old = None if newest is None else age(newest.snapshot_at, now)
+    """Whether more could be lost than is allowed: the newest good backup is older, or there is none of known age."""
+    known = newest is not None and clocks_differ(newest.snapshot_at, now) is None
+    old = age(newest.snapshot_at, now) if newest is not None and known else None
     seconds = int(allowed.total_seconds())
     return {"seconds": seconds, "age_seconds": old, "past": old is None or old > seconds}
-
-
-def age(moment: datetime, now: datetime) -> int:
-    """Whole seconds since ``moment``; never negative, since clocks differ."""
-    return max(0, int((now - moment).total_seconds()))

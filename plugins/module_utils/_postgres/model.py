@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import datetime
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -42,7 +42,8 @@ class Endpoint:
     @property
     def label(self) -> str:
         """``db.example.com:5432/app``, as people read it in every result and failure."""
-        return f"{self.socket or self.host}:{self.port}/{self.database}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.socket or host}:{self.port}/{self.database}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,6 +363,9 @@ def decode(kind: type[ValueT], document: Any) -> ValueT:
         raise TypeError(f"{kind.__name__} is not an object")
     hints = get_type_hints(kind)
     values = {name: _decode_as(hint, document[name], name) for name, hint in hints.items() if name in document}
+    demanded = (each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING)  # type: ignore[arg-type]
+    if lacking := [name for name in demanded if name not in values]:
+        raise ValueError(f"{kind.__name__} lacks {', '.join(lacking)}")
     return kind(**values)
 
 

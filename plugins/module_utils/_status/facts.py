@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import age, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.lease import LockState
 
 
@@ -121,8 +121,3 @@ class Facts:
         if isinstance(self.newest, Unknown):
             return None
         return self.newest is None or self.now - self.newest.snapshot_at > self.rpo
-
-
-def age(moment: datetime, now: datetime) -> int:
-    """Whole seconds since ``moment``; never negative, since clocks differ."""
-    return max(0, int((now - moment).total_seconds()))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import clocks_differ, parse_duration
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.lease import LockState
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
@@ -122,11 +122,13 @@ class StatusInfo(Operation[Facts, Plan]):
         except Exception as error:  # noqa: BLE001 - a status that fails is none
             return Unknown(reason=f"an unexpected {type(error).__name__} was raised")
 
-    def _newest(self) -> Newest | None:
+    def _newest(self) -> Newest | Unknown | None:
         backups = Backups(self.store, self.params["environment"], self.params["name"], self.context)
         manifest = backups.newest(self._selection)
         if manifest is None:
             return None
+        if wrong := clocks_differ(manifest.snapshot_at, self.context.clock.now()):
+            return Unknown(reason=f"the age of backup {manifest.backup_id}: {wrong}")
         return Newest(
             id=manifest.backup_id, snapshot_at=manifest.snapshot_at, state=manifest.state, bytes=manifest.bytes
         )

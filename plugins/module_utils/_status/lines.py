@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import age, human, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.lease import LockState
-from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import Facts, LastRun, Unknown, age
+from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import Facts, LastRun, Unknown
 from ansible_collections.ops.runbooks.plugins.module_utils._status.outcome import Outcome
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import age, clocks_differ
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Listed, entry_of
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.info import age, candidate, describe, judge
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.info import candidate, describe, judge
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Selection, TableFact
 
 from harness.manifests import NOON, make_manifest
@@ -28,6 +29,14 @@ def test_the_age_of_the_newest_decides(hours: float, seconds: int, past: bool) -
 
 def test_no_backup_is_past_every_limit() -> None:
     assert judge(None, NOON, DAY) == {"seconds": 93600, "age_seconds": None, "past": True}
+
+
+def test_a_backup_from_the_future_is_no_protection() -> None:
+    """A clock that is a day ahead would hide a day without backups."""
+    tolerated, wrong = NOON - timedelta(minutes=5), NOON - timedelta(minutes=6)
+    assert judge(make_manifest(), tolerated, DAY) == {"seconds": 93600, "age_seconds": 0, "past": False}
+    assert judge(make_manifest(), wrong, DAY) == {"seconds": 93600, "age_seconds": None, "past": True}
+    assert "6 min ahead" in str(clocks_differ(NOON, wrong))
 
 
 def test_clocks_that_differ_make_no_negative_age() -> None:
