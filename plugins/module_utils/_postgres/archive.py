@@ -16,9 +16,11 @@ length is checked against what has really arrived, and against :data:`HEAD_LIMIT
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from io import BytesIO
+from typing import Protocol, Self
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
@@ -32,6 +34,7 @@ HEAD_LIMIT = 1 << 30
 _CUSTOM_FORMAT = 1
 _CHUNK = 1 << 16
 _INT_BYTES = 4
+_INTEGER = struct.Struct("<BI")
 _OFFSET_SIZES = (4, 8)
 _OFFSET_SET = 2
 _ALGORITHMS = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
@@ -55,7 +58,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One line of the table of contents. ``None`` strings are those that the archive leaves out."""
+    """One line of the table of contents. ``None`` strings are those that the archive leaves out.
+
+    ``position`` is where the line begins in the head. The definition of a large object is left out, since up to
+    PostgreSQL 16 each of them has a line of its own, and there may be hundreds of thousands.
+    """
 
     dump_id: int
     desc: str
@@ -69,16 +76,18 @@ class Entry:
     table_am: str | None
     has_data: bool
     depends_on: tuple[int, ...]
-    defn_span: Span
-    owner_span: Span
-    offset_span: Span
+    position: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """Everything before the data. ``raw`` are its bytes, ``beyond`` what was read past it and belongs to the data."""
+    """Everything before the data. ``raw`` are its bytes, ``beyond`` what was read past it and belongs to the data.
+
+    ``offset_size`` is that of data offsets, in bytes.
+    """
 
     version: tuple[int, int]
+    offset_size: int
     compression: str
     database: str
     server_version: str
@@ -117,35 +126,60 @@ def read_head(stream: Readable, name: str) -> Head:
     count = reader.integer()
     if count < 0:
         raise reader.corrupt(f"it claims {count} entries")
-    raw_entries = [_read_entry(reader, version) for _number in range(count)]
-    codec = _codec(raw_entries)
+    codec, entries = _read_entries(reader, version, count)
     return Head(
         version=version,
+        offset_size=reader.offset_size,
         compression=compression,
         database=_text(database, codec) or "",
         server_version=_text(server_version, codec) or "",
         dump_version=_text(dump_version, codec) or "",
         codec=codec,
-        entries=tuple(_decode(raw, codec) for raw in raw_entries),
+        entries=entries,
         raw=reader.consumed(),
         beyond=reader.beyond(),
     )
 
 
+def _read_entries(reader: _Reader, version: tuple[int, int], count: int) -> tuple[str, tuple[Entry, ...]]:
+    """Python's name of the archive's encoding, and its entries; equal texts (kinds, owners, schemas) are kept once.
+
+    pg_dump says the encoding in the first entry (``dumpEncoding`` in ``pg_dump.c``).
+    """
+    known: dict[str, str] = {}
+    codec = "utf-8"
+    entries: list[Entry] = []
+
+    def shared(value: bytes | None) -> str | None:
+        decoded = _text(value, codec)
+        return None if decoded is None else known.setdefault(decoded, decoded)
+
+    for _number in range(count):
+        position = reader.position
+        raw = _read_entry(reader, version)
+        if not entries and raw.strings["desc"] == b"ENCODING":
+            codec = _codec(raw.strings["defn"] or b"")
+        entries.append(_decode(raw, position, codec, shared))
+    return codec, tuple(entries)
+
+
 def rewrite_head(head: Head, changes: Mapping[int, Change]) -> bytes:
     """The bytes of the head with ``changes`` (by dump id) applied; without any, exactly the bytes that were read."""
+    if not changes:
+        return head.raw
+    reader = _Reader(BytesIO(head.raw), head.database)
+    reader.offset_size = head.offset_size
     edits: list[tuple[Span, bytes]] = []
+    offsets: list[Span] = []
     for entry in head.entries:
-        change = changes.get(entry.dump_id)
-        if change is None:
-            continue
-        if change.defn is not None:
-            edits.append((entry.defn_span, _encode_string(change.defn, head.codec)))
-        if change.owner is not None:
-            edits.append((entry.owner_span, _encode_string(change.owner, head.codec)))
-    growth = sum(len(new) - (span.end - span.start) for span, new in edits)
-    if growth:
-        edits += [(entry.offset_span, _moved(head.raw, entry.offset_span, growth)) for entry in head.entries]
+        spans = _read_entry(reader.at(entry.position), head.version).spans
+        offsets.append(spans["offset"])
+        change = changes.get(entry.dump_id, Change())
+        for name, new in (("defn", change.defn), ("owner", change.owner)):
+            if new is not None:
+                edits.append((spans[name], _encode_string(new, head.codec)))
+    if growth := sum(len(new) - (span.end - span.start) for span, new in edits):
+        edits += [(span, _moved(head.raw, span, growth)) for span in offsets]
     return _apply(head.raw, edits)
 
 
@@ -196,7 +230,12 @@ class _Reader:
 
     def take(self, count: int) -> bytes:
         """The next ``count`` bytes. Memory follows what really arrives, never what a length field claims."""
-        end = self.position + count
+        start = self._advance(count)
+        return bytes(self._buffer[start : self.position])
+
+    def _advance(self, count: int) -> int:
+        """Go on by ``count`` bytes, which are then in the buffer; returns where they begin."""
+        start, end = self.position, self.position + count
         if end > HEAD_LIMIT:
             raise self.corrupt("its table of contents is larger than any real one")
         while len(self._buffer) < end:
@@ -204,17 +243,22 @@ class _Reader:
             if not chunk:
                 raise self.corrupt("it ends within its table of contents")
             self._buffer += chunk
-        taken = bytes(self._buffer[self.position : end])
         self.position = end
-        return taken
+        return start
+
+    def at(self, position: int) -> Self:
+        """This reader, at a place that it has been to before."""
+        self.position = position
+        return self
 
     def byte(self) -> int:
         return self.take(1)[0]
 
     def integer(self) -> int:
         """A sign byte (0 is plus) and four bytes, least significant first."""
-        sign, digits = self.byte(), self.take(_INT_BYTES)
-        value = int.from_bytes(digits, "little")
+        sign: int
+        value: int
+        sign, value = _INTEGER.unpack_from(self._buffer, self._advance(_INTEGER.size))
         return -value if sign else value
 
     def string(self) -> bytes | None:
@@ -224,7 +268,7 @@ class _Reader:
 
     def offset(self) -> None:
         """A flag and the place of the entry's data; only its span is of interest."""
-        self.take(1 + self.offset_size)
+        self._advance(1 + self.offset_size)
 
     def consumed(self) -> bytes:
         return bytes(self._buffer[: self.position])
@@ -320,23 +364,22 @@ def _read_entry(reader: _Reader, version: tuple[int, int]) -> _RawEntry:
     )
 
 
-def _decode(raw: _RawEntry, codec: str) -> Entry:
+def _decode(raw: _RawEntry, position: int, codec: str, shared: Callable[[bytes | None], str | None]) -> Entry:
+    desc = shared(raw.strings["desc"]) or ""
     return Entry(
         dump_id=raw.dump_id,
-        desc=_text(raw.strings["desc"], codec) or "",
+        desc=desc,
         tag=_text(raw.strings["tag"], codec) or "",
         section=_SECTIONS.get(raw.section, "none"),
-        namespace=_text(raw.strings["namespace"], codec),
-        owner=_text(raw.strings["owner"], codec),
-        defn=_text(raw.strings["defn"], codec),
+        namespace=shared(raw.strings["namespace"]),
+        owner=shared(raw.strings["owner"]),
+        defn=None if desc == "BLOB" else _text(raw.strings["defn"], codec),
         copy=_text(raw.strings["copy"], codec),
-        tablespace=_text(raw.strings["tablespace"], codec),
-        table_am=_text(raw.strings.get("table_am"), codec),
+        tablespace=shared(raw.strings["tablespace"]),
+        table_am=shared(raw.strings.get("table_am")),
         has_data=raw.has_data,
         depends_on=raw.depends_on,
-        defn_span=raw.spans["defn"],
-        owner_span=raw.spans["owner"],
-        offset_span=raw.spans["offset"],
+        position=position,
     )
 
 
@@ -357,13 +400,10 @@ _CODECS = {
 }
 
 
-def _codec(entries: list[_RawEntry]) -> str:
-    """Python's name of the encoding in which the archive is written; bytes survive whichever it is."""
-    for entry in entries:
-        if entry.strings["desc"] == b"ENCODING":
-            name = (entry.strings["defn"] or b"").decode("ascii", "replace").split("'")[1:2]
-            return _python_codec(name[0] if name else "UTF8")
-    return "utf-8"
+def _codec(statement: bytes) -> str:
+    """The encoding that ``SET client_encoding = 'UTF8';`` names; bytes survive whichever it is."""
+    name = statement.decode("ascii", "replace").split("'")[1:2]
+    return _python_codec(name[0] if name else "UTF8")
 
 
 def _python_codec(name: str) -> str:

@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry, Span, read_head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry, read_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import (
     RoleSetting,
     is_about_database,
@@ -43,9 +43,7 @@ def entry(desc: str, defn: str, *, tag: str = "thing", owner: str | None = "owne
         table_am=None,
         has_data=False,
         depends_on=(),
-        defn_span=Span(0, 0),
-        owner_span=Span(0, 0),
-        offset_span=Span(0, 0),
+        position=0,
     )
 
 
