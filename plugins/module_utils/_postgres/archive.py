@@ -11,41 +11,32 @@ has no option for.
 
 The layout is that of PostgreSQL's ``pg_backup_archiver.c`` (``ReadHead``, ``ReadToc``, ``ReadInt``, ``ReadStr``,
 ``ReadOffset``), archive versions 1.12 (PostgreSQL 9.0) to 1.16 (17 and 18). An archive is input from outside: every
-length is checked against what has really arrived, and against :data:`HEAD_LIMIT`.
+length is checked against what has really arrived, and against ``HEAD_LIMIT``.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Protocol, Self
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_reader import (
+    INT_BYTES,
+    HeadReader,
+    Readable,
+)
 
 #: The first bytes of every custom-format archive.
 MAGIC = b"PGDMP"
 #: The archive versions that this file knows. PostgreSQL 14 and 15 write 1.14, 16 writes 1.15, 17 and 18 write 1.16.
 OLDEST, NEWEST = (1, 12), (1, 16)
-#: No table of contents of a sane database is larger (a million objects with 1 KiB of SQL each).
-HEAD_LIMIT = 1 << 30
 
 _CUSTOM_FORMAT = 1
-_CHUNK = 1 << 16
-_INT_BYTES = 4
-_INTEGER = struct.Struct("<BI")
 _OFFSET_SIZES = (4, 8)
 _OFFSET_SET = 2
 _ALGORITHMS = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
 _SECTIONS = {1: "none", 2: "pre-data", 3: "data", 4: "post-data"}
-
-
-class Readable(Protocol):
-    """All that reading a head asks of a stream."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most ``size`` bytes; none at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +106,7 @@ def read_head(stream: Readable, name: str) -> Head:
 
     Raises ``object_corrupt`` where this is no whole head, ``backup_unusable`` where its version is a newer one.
     """
-    reader = _Reader(stream, name)
+    reader = HeadReader(stream, name)
     if reader.take(len(MAGIC)) != MAGIC:
         raise reader.corrupt("it does not begin like an archive of pg_dump's custom format")
     version = _read_version(reader)
@@ -141,7 +132,7 @@ def read_head(stream: Readable, name: str) -> Head:
     )
 
 
-def _read_entries(reader: _Reader, version: tuple[int, int], count: int) -> tuple[str, tuple[Entry, ...]]:
+def _read_entries(reader: HeadReader, version: tuple[int, int], count: int) -> tuple[str, tuple[Entry, ...]]:
     """Python's name of the archive's encoding, and its entries; equal texts (kinds, owners, schemas) are kept once.
 
     pg_dump says the encoding in the first entry (``dumpEncoding`` in ``pg_dump.c``).
@@ -167,7 +158,7 @@ def rewrite_head(head: Head, changes: Mapping[int, Change]) -> bytes:
     """The bytes of the head with ``changes`` (by dump id) applied; without any, exactly the bytes that were read."""
     if not changes:
         return head.raw
-    reader = _Reader(BytesIO(head.raw), head.database)
+    reader = HeadReader(BytesIO(head.raw), head.database)
     reader.offset_size = head.offset_size
     edits: list[tuple[Span, bytes]] = []
     offsets: list[Span] = []
@@ -203,7 +194,7 @@ def _moved(raw: bytes, span: Span, by: int) -> bytes:
 
 def _encode_string(text: str, codec: str) -> bytes:
     body = text.encode(codec, "surrogateescape")
-    return b"\0" + len(body).to_bytes(_INT_BYTES, "little") + body
+    return b"\0" + len(body).to_bytes(INT_BYTES, "little") + body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,101 +209,34 @@ class _RawEntry:
     spans: Mapping[str, Span]
 
 
-class _Reader:
-    """Takes fields from a stream and remembers every byte, so that the head can be written again."""
-
-    def __init__(self, stream: Readable, name: str) -> None:
-        self._stream = stream
-        self._name = name
-        self._buffer = bytearray()
-        self.position = 0
-        self.offset_size = 8
-
-    def take(self, count: int) -> bytes:
-        """The next ``count`` bytes. Memory follows what really arrives, never what a length field claims."""
-        start = self._advance(count)
-        return bytes(self._buffer[start : self.position])
-
-    def _advance(self, count: int) -> int:
-        """Go on by ``count`` bytes, which are then in the buffer; returns where they begin."""
-        start, end = self.position, self.position + count
-        if end > HEAD_LIMIT:
-            raise self.corrupt("its table of contents is larger than any real one")
-        while len(self._buffer) < end:
-            chunk = self._stream.read(_CHUNK)
-            if not chunk:
-                raise self.corrupt("it ends within its table of contents")
-            self._buffer += chunk
-        self.position = end
-        return start
-
-    def at(self, position: int) -> Self:
-        """This reader, at a place that it has been to before."""
-        self.position = position
-        return self
-
-    def byte(self) -> int:
-        return self.take(1)[0]
-
-    def integer(self) -> int:
-        """A sign byte (0 is plus) and four bytes, least significant first."""
-        sign: int
-        value: int
-        sign, value = _INTEGER.unpack_from(self._buffer, self._advance(_INTEGER.size))
-        return -value if sign else value
-
-    def string(self) -> bytes | None:
-        """A length and that many bytes; a negative length stands for none."""
-        length = self.integer()
-        return None if length < 0 else self.take(length)
-
-    def offset(self) -> None:
-        """A flag and the place of the entry's data; only its span is of interest."""
-        self._advance(1 + self.offset_size)
-
-    def consumed(self) -> bytes:
-        return bytes(self._buffer[: self.position])
-
-    def beyond(self) -> bytes:
-        return bytes(self._buffer[self.position :])
-
-    def corrupt(self, reason: str) -> RunbookError:
-        return RunbookError(
-            code="object_corrupt",
-            attempted="read the table of contents of an archive",
-            object=self._name,
-            reason=reason,
-            remedy="Use another backup, and keep this object for examination.",
-        )
-
-    def too_new(self, version: tuple[int, int]) -> RunbookError:
-        return RunbookError(
-            code="backup_unusable",
-            attempted="read the table of contents of an archive",
-            object=self._name,
-            reason=f"it is of archive version {_dotted(version)}, known are versions up to {_dotted(NEWEST)}",
-            remedy="Use a release of ops.runbooks that knows the pg_dump which wrote it.",
-        )
+def _too_new(reader: HeadReader, version: tuple[int, int]) -> RunbookError:
+    return RunbookError(
+        code="backup_unusable",
+        attempted="read the table of contents of an archive",
+        object=reader.name,
+        reason=f"it is of archive version {_dotted(version)}, known are versions up to {_dotted(NEWEST)}",
+        remedy="Use a release of ops.runbooks that knows the pg_dump which wrote it.",
+    )
 
 
 def _dotted(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
 
-def _read_version(reader: _Reader) -> tuple[int, int]:
+def _read_version(reader: HeadReader) -> tuple[int, int]:
     version = (reader.byte(), reader.byte())
     reader.byte()  # revision
     if version > NEWEST:
-        raise reader.too_new(version)
+        raise _too_new(reader, version)
     if version < OLDEST:
         raise reader.corrupt(f"it claims archive version {_dotted(version)}, which no supported pg_dump writes")
     return version
 
 
-def _read_sizes(reader: _Reader, version: tuple[int, int]) -> str:
+def _read_sizes(reader: HeadReader, version: tuple[int, int]) -> str:
     """The sizes of numbers, the format and the compression, whose name is returned."""
     int_size, reader.offset_size = reader.byte(), reader.byte()
-    if int_size != _INT_BYTES or reader.offset_size not in _OFFSET_SIZES:
+    if int_size != INT_BYTES or reader.offset_size not in _OFFSET_SIZES:
         raise reader.corrupt(f"it claims integers of {int_size} and offsets of {reader.offset_size} bytes")
     if (form := reader.byte()) != _CUSTOM_FORMAT:
         raise reader.corrupt(f"it is an archive of another format ({form}) than pg_dump's custom format")
@@ -324,7 +248,7 @@ def _read_sizes(reader: _Reader, version: tuple[int, int]) -> str:
     return "gzip" if reader.integer() != 0 else "none"
 
 
-def _read_entry(reader: _Reader, version: tuple[int, int]) -> _RawEntry:
+def _read_entry(reader: HeadReader, version: tuple[int, int]) -> _RawEntry:
     dump_id = reader.integer()
     if dump_id <= 0:
         raise reader.corrupt(f"entry id {dump_id} is out of range")

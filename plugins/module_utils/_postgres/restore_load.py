@@ -25,10 +25,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core import process
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import (
     Head,
-    Readable,
     read_head,
     rewrite_head,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_reader import Readable
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import (
-    HEAD_LIMIT,
     MAGIC,
     Change,
     Head,
     read_head,
     rewrite_head,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_reader import HEAD_LIMIT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
