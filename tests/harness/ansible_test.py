@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,12 +113,25 @@ def toolchains() -> list[ToolChain]:
     return chains
 
 
+def on_each(run: Callable[[ToolChain], int]) -> int:
+    """Run something with every tool chain at once; 0 where all of it succeeded, else 1."""
+    chains = toolchains()
+    with ThreadPoolExecutor(len(chains)) as pool:
+        return int(any(list(pool.map(run, chains))))
+
+
 def ansible_test(chain: ToolChain, root: Path, arguments: Sequence[str]) -> int:
-    """Run ``ansible-test`` in a staged copy and return its exit status, with a line about how it went."""
+    """Run ``ansible-test`` in a staged copy and return its exit status.
+
+    What it prints appears when it has ended, since another one may run beside it, with a line about how it went.
+    """
     started = time.monotonic()
     argv = [str(chain.directory / "bin" / "ansible-test"), *arguments]
-    status = subprocess.run(argv, cwd=root, env=chain.environment(), check=False).returncode
+    ended = subprocess.run(
+        argv, cwd=root, env=chain.environment(), check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     took = time.monotonic() - started
-    verdict = "passed" if status == 0 else f"FAILED with status {status}"
-    print(f"ansible-test {arguments[0]} on ansible-core {chain.core}: {verdict} in {took:.0f} s", flush=True)
-    return status
+    verdict = "passed" if ended.returncode == 0 else f"FAILED with status {ended.returncode}"
+    said = ended.stdout.decode("utf-8", "replace").rstrip()
+    print(f"{said}\nansible-test {arguments[0]} on ansible-core {chain.core}: {verdict} in {took:.0f} s", flush=True)
+    return ended.returncode

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness.ansible_test import ToolChain, ansible_test, staged, toolchains
+from harness.ansible_test import ToolChain, ansible_test, on_each, staged
 from harness.paths import CHECKOUT
 from harness.servers import s3_client
 
@@ -37,13 +37,19 @@ def variables(sandbox: Sandbox, bucket: str, file_store: Path) -> dict[str, Any]
     }
 
 
-def run_targets(chain: ToolChain, sandbox: Sandbox, directory: Path) -> int:
-    """Run them with one ansible-core, in stores of its own: the next would find everything done."""
-    bucket = f"integration-{chain.core.replace('.', '-')}"
-    s3_client(sandbox.s3).create_bucket(Bucket=bucket)
-    file_store = directory / bucket
-    file_store.mkdir()
-    with staged() as root:
+def run_targets(chain: ToolChain) -> int:
+    """Run them with one ansible-core, on servers of its own: the other would find everything done."""
+    from sandbox import Sandbox
+
+    with (
+        tempfile.TemporaryDirectory(prefix="runbooks-integration-") as directory,
+        Sandbox(Path(directory) / "sandbox", postgres="18") as sandbox,
+        staged() as root,
+    ):
+        bucket = "integration"
+        s3_client(sandbox.s3).create_bucket(Bucket=bucket)
+        file_store = Path(directory) / bucket
+        file_store.mkdir()
         config = root / "tests" / "integration" / "integration_config.yml"
         config.write_text(yaml.safe_dump(variables(sandbox, bucket, file_store)), encoding="utf-8")
         arguments = ["integration", "--local", "--allow-root", "--python", chain.version, "--color", "no"]
@@ -51,16 +57,9 @@ def run_targets(chain: ToolChain, sandbox: Sandbox, directory: Path) -> int:
 
 
 def main() -> int:
-    """Run the targets; further arguments go to ansible-test, such as the name of one target."""
+    """Run the targets with both; further arguments go to ansible-test, such as the name of one target."""
     sys.path.insert(0, str(CHECKOUT))
-    from sandbox import Sandbox
-
-    with (
-        tempfile.TemporaryDirectory(prefix="runbooks-integration-") as directory,
-        Sandbox(Path(directory) / "sandbox", postgres="18") as sandbox,
-    ):
-        statuses = [run_targets(chain, sandbox, Path(directory)) for chain in toolchains()]
-    return int(any(statuses))
+    return on_each(run_targets)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import sys
 
-from harness.ansible_test import ansible_test, staged, toolchains
+from harness.ansible_test import ToolChain, ansible_test, on_each, staged
 
 
 def main() -> int:
     """Run sanity; further arguments go to ansible-test, such as ``--test validate-modules``."""
-    failures = 0
-    for chain in toolchains():
-        with staged() as root:
-            if list(root.glob("tests/sanity/ignore*")):
-                raise SystemExit("tests/sanity/ignore files are not accepted")
-            arguments = ["sanity", "--local", "--python", chain.version, "--color", "no", *sys.argv[1:]]
-            failures += ansible_test(chain, root, arguments) != 0
-    return min(failures, 1)
+    return on_each(check)
+
+
+def check(chain: ToolChain) -> int:
+    """Run it with one ansible-core."""
+    with staged() as root:
+        if list(root.glob("tests/sanity/ignore*")):
+            raise SystemExit("tests/sanity/ignore files are not accepted")
+        arguments = ["sanity", "--local", "--python", chain.version, "--color", "no", *sys.argv[1:]]
+        return ansible_test(chain, root, arguments)
 
 
 if __name__ == "__main__":
