@@ -98,7 +98,7 @@ options:
     default: auto
   compression_level:
     description:
-      - V(3) for zstd and V(1) for gzip where it is not given.
+      - V(2) for zstd and V(1) for gzip where it is not given.
     type: int
   include_globals:
     description:

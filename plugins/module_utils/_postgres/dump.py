@@ -15,7 +15,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -129,9 +128,7 @@ class Dumper:
             start(argv, context=self._context, env=environment, name=tool.name) as child,
             self._limited(child) as expired,
         ):
-            if not isinstance(child.stdout, BufferedReader):  # pragma: no cover - start() was asked for a pipe
-                raise TypeError("the tool has no pipe to read from")
-            sink.pump(child.stdout, lambda count: self._progress(key, count))
+            sink.pump(child.output(), lambda count: self._progress(key, count))
             status = child.wait(_PATIENCE)
             if expired.is_set():
                 raise self._timed_out(tool)

@@ -94,6 +94,35 @@ def test_a_large_stream_passes_both_ways(context: Context) -> None:
     assert received == body
 
 
+def test_output_comes_in_large_pieces_whole_and_to_its_end(context: Context) -> None:
+    """4 KiB at a time, as tools write; then a slow byte, which is not held back, and the end."""
+    script = """
+        import os, time
+        for number in range(1024):
+            os.write(1, bytes([number % 256]) * 4096)
+        time.sleep(0.5)
+        os.write(1, b"x")
+    """
+    pieces = []
+    buffer = memoryview(bytearray(8 << 20))
+    with process.start(python(script), context=context, env={}, name="writer") as child:
+        source = child.output()
+        while count := source.readinto(buffer):
+            pieces.append(bytes(buffer[:count]))
+        assert child.wait(5) == 0
+    assert b"".join(pieces) == b"".join(bytes([number % 256]) * 4096 for number in range(1024)) + b"x"
+    assert len(pieces) < 200
+    assert pieces[-1] == b"x"
+
+
+def test_output_that_was_not_asked_for(context: Context) -> None:
+    with (
+        process.start(["true"], context=context, env={}, stdout=process.DEVNULL, name="true") as child,
+        pytest.raises(ValueError, match="without a pipe"),
+    ):
+        child.output()
+
+
 def test_a_missing_tool(context: Context, tmp_path: Path) -> None:
     no_program = tmp_path / "pg_dump"
     no_program.write_text("")

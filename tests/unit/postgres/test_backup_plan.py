@@ -162,7 +162,7 @@ def test_bad_requests(params: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("asked", "level", "zstd", "expected", "argument18", "argument15"),
     [
-        ("auto", None, True, "zstd:3", "--compress=zstd:3", None),
+        ("auto", None, True, "zstd:2", "--compress=zstd:2", None),
         ("auto", None, False, "gzip:1", "--compress=gzip:1", "--compress=1"),
         ("zstd", 9, True, "zstd:9", "--compress=zstd:9", None),
         ("gzip", 6, True, "gzip:6", "--compress=gzip:6", "--compress=6"),
