@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from sandbox import pagila
 from sandbox.environment import Sandbox
 from sandbox.errors import SandboxError
 
@@ -39,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command, text in (
-        ("up", up, "start the servers, or repair them; harmless when they run"),
+        ("up", up, "start the servers, or repair them, and load a sample database; harmless when they run"),
         ("down", down, "stop them; PostgreSQL's data stay, the S3 store's objects do not"),
         ("status", status, "show what runs, and where; exit 1 when something does not"),
         ("env", env, "print shell commands that set the clients' environment variables"),
@@ -56,6 +57,9 @@ def up(sandbox: Sandbox, _options: argparse.Namespace) -> int:
     """Start what does not run."""
     started = sandbox.up()
     print("The sandbox is up." if started else "The sandbox was up already.")
+    if pagila.ensure(sandbox.postgres):
+        print("The sample database pagila was loaded.")
+    print("Try: . .venv/bin/activate; ansible-playbook ops.runbooks.backup -i inventories/sandbox")
     return status(sandbox, _options)
 
 

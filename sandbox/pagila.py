@@ -23,6 +23,16 @@ ROWS = 46_268
 TABLES_WITH_ROWS = 22
 
 
+def ensure(server: PostgresServer) -> bool:
+    """A database ``pagila``, unless there is one; whether it was loaded. A load that was killed is begun again."""
+    if psql(server, "postgres", "-Atc", "SELECT 1 FROM pg_database WHERE datname = 'pagila'"):
+        return False
+    psql(server, "postgres", "-c", "DROP DATABASE IF EXISTS pagila_loading", "-c", "CREATE DATABASE pagila_loading")
+    load(server, "pagila_loading")
+    psql(server, "postgres", "-c", "ALTER DATABASE pagila_loading RENAME TO pagila")
+    return True
+
+
 def load(server: PostgresServer, database: str) -> None:
     """Fill ``database``, which must be empty, as the server's superuser, who must be called ``postgres``."""
     major = int(psql(server, database, "-Atc", "SHOW server_version_num")) // 10000

@@ -30,7 +30,7 @@ from sandbox.service import ANSWER_TIMEOUT, CHECKOUT, Facts, Service
 #: The interpreter of the environment that holds LocalStack.
 PYTHON = CHECKOUT / ".venv-s3" / "bin" / "python"
 
-MODULE = "localstack.runtime.main"
+SCRIPT = CHECKOUT / "sandbox" / "localstack_here.py"
 
 
 class S3Server(Service):
@@ -93,7 +93,7 @@ class S3Server(Service):
         )
 
     def belongs(self, process: psutil.Process) -> bool:
-        return MODULE in process.cmdline() and processes.works_in(process, self.directory)
+        return str(SCRIPT) in process.cmdline() and processes.works_in(process, self.directory)
 
     def answers(self) -> bool:
         try:
@@ -125,7 +125,7 @@ class S3Server(Service):
         self._clear()
         (self.directory / "tmp").mkdir()
         return processes.spawn(
-            [str(PYTHON), "-m", MODULE],
+            [str(PYTHON), str(SCRIPT)],
             directory=self.directory,
             log=self.log,
             environment=_clean_environment() | self.settings(),

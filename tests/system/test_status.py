@@ -70,7 +70,7 @@ def test_after_a_backup_and_a_restore(ask: Asker, run_module: ModuleRunner, data
     assert status["newest_restore"]["phase"] == "finished"
     assert status["newest_restore"]["target_database"] == f"{database.name}_r"
     assert status["last_run"]["module"].endswith("postgres_restore")
-    assert "last run run-2" in status["lines"][0]
+    assert "last recorded run run-2" in status["lines"][0]
 
     time.sleep(2)
     assert ask(rpo="1s")["status"]["past_rpo"]

@@ -65,16 +65,24 @@ def check_target_name(name: str) -> None:
     )
 
 
-def check_target_free(name: str, databases: Collection[str], label: str) -> None:
-    """The target must not exist: a restore never touches a database that is there."""
-    if name not in databases:
-        return
-    raise RunbookError(
+def target_occupied(name: str, label: str, *, live: bool, holds: str | None) -> RunbookError:
+    """The failure for a target that exists: a restore never touches a database that is there.
+
+    ``live`` is whether it is the database that is backed up under this name, ``holds`` the backup that an earlier
+    restore has put into it.
+    """
+    other, reason = f"such as {name}_2", "a database of that name exists already, and was not made by this restore"
+    if live:
+        other, reason = f"such as {name}_restored", "that is the live database, which a restore never replaces"
+    elif holds is not None:
+        reason = f"an earlier restore has put backup {holds} there"
+    drop = f", or drop {name} where nobody needs it any more" if holds is not None else ""
+    return RunbookError(
         code="target_occupied",
         attempted=_ATTEMPTED,
         object=f"database {name} on {label}",
-        reason="a database of that name exists already, and was not made by this restore",
-        remedy="Give target_database a name that is free, or rename the database that is in the way.",
+        reason=reason,
+        remedy=f"Give target_database a name that is free, {other}{drop}.",
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -121,9 +121,19 @@ class Marks:
 
     def attempts(self) -> list[Attempt]:
         """Every temporary database that any restore of this name may have left behind."""
+        return [attempt for mark in self._all() for attempt in mark.attempts]
+
+    def made(self, database: str, oid: int, system_identifier: str) -> Mark | None:
+        """The finished restore that has made that very database; None where none has."""
+        for mark in self._all():
+            is_it = (mark.target_database, mark.oid, mark.system_identifier) == (database, oid, system_identifier)
+            if is_it and mark.phase == FINISHED:
+                return mark
+        return None
+
+    def _all(self) -> Iterator[Mark]:
         ids = {stored.key.removeprefix(f"{self._root}/").split("/")[0] for stored in self._store.list(f"{self._root}/")}
-        marks = (self.read(restore_id) for restore_id in sorted(ids))
-        return [attempt for mark in marks if mark is not None for attempt in mark.attempts]
+        return (mark for restore_id in sorted(ids) if (mark := self.read(restore_id)) is not None)
 
     def _series(self, restore_id: str) -> Series:
         return Series(self._store, f"{self._root}/{restore_id}", schema=MARK_SCHEMA)

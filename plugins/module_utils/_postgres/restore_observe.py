@@ -77,7 +77,7 @@ class Observer:
         databases = read_databases(self._session)
         found_as = _found_as(mark, server, databases)
         if found_as is None or (mark is not None and mark.phase == LOADED and found_as != mark.target_database):
-            checks.check_target_free(self._options.target_database, databases, self._session.endpoint.label)
+            self._check_target_free(databases, server)
         work = None
         if found_as is None:
             work = self._work(manifest or self._source.by_id(backup.id), server)
@@ -93,6 +93,19 @@ class Observer:
             found_as=found_as,
             work=work,
             now=self._context.clock.now(),
+        )
+
+    def _check_target_free(self, databases: Mapping[str, int], server: ServerFact) -> None:
+        """The target must not exist. Where it does, what it is decides what there is to do about it."""
+        name = self._options.target_database
+        if name not in databases:
+            return
+        made = self._marks.made(name, databases[name], server.system_identifier)
+        raise checks.target_occupied(
+            name,
+            self._session.endpoint.label,
+            live=name == self._connector.address.keywords.get("dbname"),
+            holds=made.backup.id if made is not None else None,
         )
 
     def _resolve(self) -> tuple[Mark | None, Manifest | None, SourceBackup, str]:

@@ -51,7 +51,7 @@ def _last_run(last: LastRun | Unknown | None) -> str:
     said = {"done": "done", "failed": f"failed ({last.code})", "running": "still running"}
     status = said.get(last.status, "interrupted (killed before its end)")
     when = f", ended {last.ended}" if last.ended else f", started {last.started}"
-    return f"last run {last.run_id} ({last.module} {last.identity}{when}): {status}"
+    return f"last recorded run {last.run_id} ({last.module} {last.identity}{when}): {status}"
 
 
 def _changed(outcome: Outcome | None, facts: Facts) -> str:

@@ -74,8 +74,11 @@ def test_names_that_postgresql_would_change_are_refused(name: str) -> None:
 
 
 def test_an_occupied_target_is_refused() -> None:
-    checks.check_target_free("app", {"app2": 1}, "db")
-    assert "app" in refused("target_occupied", lambda: checks.check_target_free("app", {"app": 1}, "db"))
+    for live, holds, said in ((True, None, "live"), (False, "b1", "backup b1"), (False, None, "not made by this")):
+        failure = checks.target_occupied("app", "db", live=live, holds=holds)
+        assert failure.code == "target_occupied"
+        assert said in failure.message
+        assert ("drop app" in failure.message) is (holds is not None)
 
 
 def test_a_server_older_than_the_backup_is_refused() -> None:

@@ -20,7 +20,7 @@ import pytest
 from sandbox import processes
 from sandbox.errors import SandboxError
 from sandbox.postgres import PostgresServer
-from sandbox.s3 import MODULE, S3Server
+from sandbox.s3 import SCRIPT, S3Server
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -66,7 +66,7 @@ def test_another_program_in_the_directory_is_left_alone(tmp_path: Path) -> None:
 def test_a_server_is_recognised_by_its_program_and_its_directory(tmp_path: Path) -> None:
     here, elsewhere = S3Server(tmp_path / "s3"), S3Server(tmp_path / "other")
     here.directory.mkdir()
-    child = subprocess.Popen([*SLEEP, MODULE], cwd=here.directory)
+    child = subprocess.Popen([*SLEEP, str(SCRIPT)], cwd=here.directory)
     try:
         assert elsewhere.processes() == []
         assert here.stop() is True

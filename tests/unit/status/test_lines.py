@@ -147,7 +147,7 @@ def test_locks() -> None:
 def test_without_an_outcome_the_last_run_speaks(status: str, said: str, again: bool) -> None:
     last = replace(LAST, status=status, code="dump_failed" if status == "failed" else None)
     spoken = lines(None, last_run=last)
-    assert spoken["Result"].startswith("last run run-6 (ops.runbooks.postgres_backup daily-2026-11-19, ended ")
+    assert spoken["Result"].startswith("last recorded run run-6 (ops.runbooks.postgres_backup daily-2026-11-19, ended ")
     assert said in spoken["Result"]
     assert last.key in spoken["Changed"]
     assert spoken["Next"].startswith("ansible-playbook ops.runbooks." + ("backup" if again else "status"))
