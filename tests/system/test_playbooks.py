@@ -221,7 +221,23 @@ def test_status_is_red_without_a_young_backup(
     lines_of(run_playbook("ops.runbooks.status", inventory=inventory).ok())
     late = run_playbook("ops.runbooks.status", inventory=inventory, extra_vars={"runbooks_rpo": "0s"}).red()
     assert "OLDER" in lines_of(late)
+    assert lines_of(late).startswith("Result: failed: Could not restore what was written")
     assert "older than the 0s that are allowed" in late.output
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"target_database": "x"}, "none says which backup"),
+        ({"restore_id": "x"}, "none says which backup"),
+        ({"backup": "latest"}, "Add -e target_database=main_restored"),
+    ],
+)
+def test_inputs_that_do_not_belong_together(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt, inputs: dict[str, str], said: str
+) -> None:
+    played = run_playbook("ops.runbooks.restore", inventory=environment(file_store, main=filled), extra_vars=inputs)
+    assert said in lines_of(played.red()).splitlines()[0]
 
 
 def test_a_part_of_a_database_is_what_counts_where_that_is_backed_up(

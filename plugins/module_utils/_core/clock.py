@@ -18,6 +18,8 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"^(?:\d{1,9}[smh]|\d{1,6}[dw])+$|^\d{1,9}$")
 
 
+#: A hundred years in seconds: a time that far ago can still be told.
+_LONGEST = 36525 * 86400
 #: What seems younger than now by more than this makes its age unknown.
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
@@ -59,17 +61,17 @@ def parse_iso(text: str, attempted: str = "read a time") -> datetime:
     """An ISO 8601 moment; one without a zone is refused, since nobody can say what it means."""
     try:
         moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00").replace("z", "+00:00"))
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        if moment.tzinfo is None:
+            raise ValueError("it has no zone")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise RunbookError(
             code="invalid_parameter",
             attempted=attempted,
             object=repr(text),
             reason="it is not an ISO 8601 time with a zone",
             remedy="Write it like 2026-11-20T02:00:00Z or 2026-11-20T03:00:00+01:00.",
-        )
-    return moment.astimezone(UTC)
+        ) from error
 
 
 def parse_compact(text: str) -> datetime:
@@ -80,7 +82,9 @@ def parse_compact(text: str) -> datetime:
 def parse_duration(text: str, name: str) -> timedelta:
     """``90``, ``90s``, ``15m``, ``26h``, ``7d``, ``2w`` or a sum such as ``1d12h``; ``name`` is the parameter's."""
     stripped = text.strip().lower()
-    if not _DURATION.match(stripped):
+    numbers = re.findall(r"(\d+)([smhdw]?)", stripped) if _DURATION.match(stripped) else []
+    seconds = sum(int(number) * _UNITS[unit or "s"] for number, unit in numbers)
+    if not numbers or seconds > _LONGEST:
         raise RunbookError(
             code="invalid_parameter",
             attempted=f"read the duration {name}",
@@ -88,9 +92,7 @@ def parse_duration(text: str, name: str) -> timedelta:
             reason="it is not a duration",
             remedy="Write a number of seconds, or numbers with s, m, h, d or w, such as 26h or 1d12h.",
         )
-    if stripped.isdigit():
-        return timedelta(seconds=int(stripped))
-    return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([smhdw])", stripped)))
+    return timedelta(seconds=seconds)
 
 
 def age(moment: datetime, now: datetime) -> int:

@@ -123,7 +123,15 @@ def margin(seconds: float) -> float:
 
 def ends(document: Document) -> datetime:
     """When the lease of a held document ends, by the store's clock."""
-    return document.modified + timedelta(seconds=float(document.body.get("lease_seconds") or DEFAULT_LEASE))
+    return document.modified + timedelta(seconds=seconds_of(document.body))
+
+
+def seconds_of(body: Mapping[str, Any]) -> float:
+    """How long a lease lasts; what no release writes is not believed, so that no lock is held for ever."""
+    said = body.get("lease_seconds")
+    if isinstance(said, (int, float)) and 0 < said <= LONGEST_LEASE:
+        return float(said)
+    return DEFAULT_LEASE
 
 
 def state_of(resource: str, document: Document | None, now: datetime) -> LockState:

@@ -36,6 +36,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.lease import (
     ends,
     judge,
     margin,
+    seconds_of,
     state_of,
     unbroken,
 )
@@ -147,7 +148,7 @@ class _Request:
         body = self._claim.body(now)
         if verdict is Verdict.ENTER and found is not None:
             # The lock stays that of the runbook which took it, and lasts as long as it asked for.
-            body = {**found.body, "lease_seconds": max(float(found.body["lease_seconds"]), self._claim.lease_seconds)}
+            body = {**found.body, "lease_seconds": max(seconds_of(found.body), self._claim.lease_seconds)}
         self._context.effect(f"take the lock of {self._resource}")
         sent = self._context.clock.monotonic()
         written = self._series.create_next(body, after=found.number if found else 0)

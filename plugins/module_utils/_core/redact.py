@@ -30,6 +30,7 @@ _URL_PASSWORD = re.compile(r"(?P<head>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@'\"]*:)
 _DSN_PASSWORD = re.compile(r"(?P<head>\b(?:pass(?:word)?|PGPASSWORD)\s*=\s*)(?P<secret>'(?:[^'\\]|\\.)*'|[^\s'\"&]+)")
 _SIGNATURE = re.compile(r"(?P<head>(?:X-Amz-Signature|X-Amz-Security-Token|Signature)=)(?P<secret>[^\s&'\"]+)")
 _HEADER = re.compile(r"(?P<head>(?i:authorization)['\"]?\s*[:=]\s*['\"]?(?:(?:Bearer|Basic)\s+)?)(?P<secret>[^\s'\"]+)")
+_WORD = re.compile(r"[a-z][a-z_]{0,30}")
 _SECRET_VARIABLE = re.compile(r"(?:^|_)(?:PASSWORD|PGPASSWORD|SECRET|TOKEN|SECRET_KEY|SECRET_ACCESS_KEY|PRIVATE_KEY)$")
 
 
@@ -86,12 +87,17 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {self.value(key): self.value(inner) for key, inner in value.items()}
+            return {_key(key) or self.value(key): self.value(inner) for key, inner in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)):
             return [self.value(inner) for inner in value]
         if value is None or isinstance(value, (bool, int, float)):
             return value
         return self.text(str(value))
+
+
+def _key(key: Any) -> str | None:
+    """A key that is plainly a word of our own: a password that is the same word must not take results apart."""
+    return key if isinstance(key, str) and _WORD.fullmatch(key) else None
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core import binding
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import CLOCKS_MAY_DIFFER
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
@@ -163,13 +164,19 @@ class PostgresBackup(Operation[Any, Plan]):
         """The backup that satisfies the request: the one of that id, else a young one where age is what counts."""
         if wanted.by_id and (manifest := self.backups.manifest(wanted.backup_id)) is not None:
             check_same(manifest, wanted, reached)
+            self.backups.require_objects(manifest)
             return manifest
         if wanted.max_age is None:
             return None
+        now = self._now()
         try:
-            newest = self.backups.newest(wanted.selection.hash, since=self._now() - wanted.max_age)
+            # What is dated ahead was dated by a clock that was wrong: nobody knows how old it is.
+            until = now + CLOCKS_MAY_DIFFER
+            newest = self.backups.newest(wanted.selection.hash, since=now - wanted.max_age, until=until)
+            if newest is not None and is_of(newest, reached):
+                self.backups.require_objects(newest)
         except RunbookError as error:
-            if error.code not in ("object_corrupt", "document_too_new"):
+            if error.code not in ("object_corrupt", "object_missing", "document_too_new"):
                 raise
             # Never a reason not to have a good one: a damaged backup is when a new one is needed most.
             self.context.warn(f"{error.message} It does not count as young enough, so another backup is due.")
@@ -180,8 +187,11 @@ class PostgresBackup(Operation[Any, Plan]):
 
     def _now(self) -> datetime:
         """The database server's clock, by which snapshots are dated."""
-        now: datetime = self.session.value("SELECT pg_catalog.clock_timestamp()", attempted="read the server's clock")
-        return now
+        # As a number: the session may not be ours to set, and psycopg cannot read every DateStyle.
+        seconds = self.session.value(
+            "SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())", attempted="read the server's clock"
+        )
+        return datetime.fromtimestamp(seconds, UTC)
 
     def _work(self, wanted: Request, reached: Reached, bound: bool) -> Work:
         """All that a new backup needs, or the failure that tells what is missing; nothing is written."""

@@ -261,6 +261,27 @@ class Backups:
             raise self._not_found(f"use backup {backup_id}", "it has no manifest: never completed, or deleted")
         return manifest
 
+    def require_objects(self, manifest: Manifest) -> None:
+        """Fail where an archive of a complete backup is gone or has another size, whoever did that (a lifecycle rule).
+
+        Raises ``object_missing`` and ``object_corrupt``. One request for each archive.
+        """
+        for archive in manifest.archives:
+            stored = self.store.head(archive.key)
+            if stored is not None and stored.size == archive.bytes:
+                continue
+            reason = "it is not there"
+            if stored is not None:
+                reason = f"it has {stored.size} bytes, and the manifest says {archive.bytes}"
+            raise RunbookError(
+                code="object_missing" if stored is None else "object_corrupt",
+                attempted=f"count on backup {manifest.backup_id}",
+                object=f"{archive.key} in {self.store.url}",
+                reason=reason,
+                remedy="Find out who changed this object (a lifecycle rule?), delete the backup with state absent and "
+                "force, then take another one.",
+            )
+
     def newest(
         self, selection_hash: str | None, *, since: datetime | None = None, until: datetime | None = None
     ) -> Manifest | None:

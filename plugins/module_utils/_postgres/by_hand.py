@@ -56,8 +56,14 @@ def _dbname(database: DatabaseFact) -> str:
 def _fetch(store_url: str, endpoint_url: str | None, key: str, to: str) -> str:
     if store_url.startswith("file://"):
         return f"cp {shlex.quote(unquote(store_url.removeprefix('file://')).rstrip('/') + '/' + key)} {to}"
-    endpoint = f" --endpoint-url {shlex.quote(endpoint_url)}" if endpoint_url else ""
+    endpoint = f" --endpoint-url {shlex.quote(_without_user(endpoint_url))}" if endpoint_url else ""
     return f"aws s3 cp{endpoint} {shlex.quote(f'{store_url}/{key}')} {to}"
+
+
+def _without_user(url: str) -> str:
+    """A URL without user and password, which do not belong into a document."""
+    scheme, mark, rest = url.rpartition("://")
+    return scheme + mark + rest.rpartition("@")[2]
 
 
 def _check(sha256: str, name: str) -> str:

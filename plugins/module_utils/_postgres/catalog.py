@@ -29,15 +29,17 @@ if TYPE_CHECKING:  # pragma: no cover
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 
-#: Also asked in sessions whose search path is not ours yet, hence the qualified names.
+#: Also asked in sessions whose search path is not ours yet, hence the qualified names, of operators too: a database's
+#: owner can put a schema of his before pg_catalog.
 _DATABASE = """
 SELECT pg_catalog.to_jsonb(d), d.oid::pg_catalog.int8, pg_catalog.pg_get_userbyid(d.datdba),
        pg_catalog.pg_encoding_to_char(d.encoding), pg_catalog.pg_database_size(d.oid),
        pg_catalog.shobj_description(d.oid, 'pg_database'), t.spcname,
        coalesce((SELECT s.setconfig FROM pg_catalog.pg_db_role_setting s
-                 WHERE s.setdatabase = d.oid AND s.setrole = 0), '{}')
-FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
-WHERE d.datname = pg_catalog.current_database()"""
+                 WHERE s.setdatabase OPERATOR(pg_catalog.=) d.oid
+                   AND s.setrole OPERATOR(pg_catalog.=) 0::pg_catalog.oid), '{}')
+FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid OPERATOR(pg_catalog.=) d.dattablespace
+WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()"""
 
 #: pg_shdepend knows each role that an owner, a grant, a default privilege or a policy of this database names, except
 #: the bootstrap superuser (oid 10), whose dependencies are not recorded; then every role that those are members of.
@@ -94,6 +96,10 @@ _SEQUENCES_AT_ONCE = 200
 _SEQUENCES = """
 SELECT s.seqrelid::int8, pg_sequence_last_value(s.seqrelid), s.seqincrement, s.seqcycle
 FROM pg_sequence s WHERE s.seqrelid = ANY (%s::oid[])"""
+
+_OWN_TYPES = """
+SELECT NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+                   AND a.atttypid >= 16384)"""
 
 #: Where tools that change schemas write down what they did: the newest finished entry of each.
 _MIGRATION_TABLES = (
@@ -226,15 +232,25 @@ def sequences(session: Session, wanted: Sequence[Relation]) -> dict[int, Sequenc
 
 
 def migration_head(session: Session, tables: Sequence[Relation]) -> MigrationHead | None:
-    """The newest migration that a known tool has recorded, from the tables in the backup; within a transaction."""
-    present = {(each.name.schema, each.name.name): each.name.quoted for each in tables if each.readable}
+    """The newest migration that a known tool has recorded, from the tables in the backup; within a transaction.
+
+    Anybody can make a table of such a name, with a column whose cast or operator is a function of his own, which would
+    then run with the rights of whoever takes the backup: only tables of PostgreSQL's own types are read.
+    """
+    present = {(each.name.schema, each.name.name): each for each in tables if each.readable and each.kind == "r"}
     for tool, schema, table, column, condition, order in _MIGRATION_TABLES:
-        if (schema, table) not in present:
+        if (found_as := present.get((schema, table))) is None or not _of_own_types(session, found_as):
             continue
-        query = f"SELECT ({column})::text FROM {present[schema, table]} WHERE {condition} ORDER BY {order} DESC LIMIT 1"
+        name = found_as.name.quoted
+        query = f"SELECT ({column})::text FROM ONLY {name} WHERE {condition} ORDER BY {order} DESC LIMIT 1"
         if found := _tried(session, query):
             return MigrationHead(tool=tool, id=str(found[0][0]))
     return None
+
+
+def _of_own_types(session: Session, table: Relation) -> bool:
+    """Whether all columns have types that came with the server (FirstNormalObjectId is 16384)."""
+    return bool(session.value(_OWN_TYPES, (table.oid,), attempted="look for migrations"))
 
 
 def _tried(session: Session, query: str) -> list[tuple[Any, ...]]:

@@ -70,13 +70,18 @@ class Connector:
         self.endpoint = _described(self._keywords)
         context.redactor.protect(address.keywords.get("password"))
 
-    def open(self, database: str | None = None) -> Session:
-        """A new session, in autocommit mode, with ``database`` or the one that the address names."""
+    def open(self, database: str | None = None, *, setting: str | None = None) -> Session:
+        """A new session, in autocommit mode, with ``database`` or the one that the address names.
+
+        ``setting`` is a ``name=value`` that must hold from its first moment on.
+        """
         psycopg = _library()
         _forget_environment()
         keywords = {**self._keywords, "client_encoding": "utf8"}
         if database is not None:
             keywords["dbname"] = database
+        if setting is not None:
+            keywords["options"] = f"{keywords.get('options', '')} -c {setting}".strip()
         failure = None
         try:
             connection = psycopg.connect(autocommit=True, prepare_threshold=None, **keywords)
@@ -217,7 +222,8 @@ class Session:
         limits += ["transaction_timeout"] if self.major >= 17 else []
         statements = [f"SET {name} = 0" for name in limits]
         statements += [f"SET lock_timeout = {int(lock_timeout.total_seconds() * 1000)}", "SET search_path = ''"]
-        statements += ["SET row_security = off", "SET max_parallel_workers_per_gather = 0"]
+        # psycopg reads times in this style only; roles and databases may have another one set.
+        statements += ["SET datestyle = ISO", "SET row_security = off", "SET max_parallel_workers_per_gather = 0"]
         self.execute("; ".join(statements), attempted="prepare a session")
 
     def cancel(self) -> None:

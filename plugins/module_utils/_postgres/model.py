@@ -312,7 +312,10 @@ class Manifest:
                 remedy="Install the release of ops.runbooks that wrote it, or a later one.",
             )
         try:
-            return decode(cls, document)
+            manifest = decode(cls, document)
+            if not manifest.archives:
+                raise ValueError("it names no archive")
+            return manifest
         except (KeyError, TypeError, ValueError, RunbookError) as error:
             detail = error.reason if isinstance(error, RunbookError) else str(error)
             raise RunbookError(

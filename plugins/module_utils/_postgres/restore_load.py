@@ -135,6 +135,9 @@ def load(
                 status = child.wait()
             loading.time_left()
             said = child.stderr_tail()
+        if status != 0:
+            # Another run that has taken the lock over drops this database: then that is the reason, not pg_restore.
+            context.effect(f"go on loading {loading.label}")
         measured.drain()
     _verify(store, archive, measured)
     if status != 0:

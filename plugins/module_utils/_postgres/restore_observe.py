@@ -182,7 +182,10 @@ class Observer:
         return tuple(
             attempt
             for attempt in self._marks.attempts()
-            if attempt.system_identifier == target.server.system_identifier and attempt.database in target.databases
+            if attempt.system_identifier == target.server.system_identifier
+            and attempt.database in target.databases
+            # The store's word alone is not enough to drop a database.
+            and is_temporary(attempt.database)
         )
 
 

@@ -129,6 +129,7 @@ class StatusInfo(Operation[Facts, Plan]):
             return None
         if wrong := clocks_differ(manifest.snapshot_at, self.context.clock.now()):
             return Unknown(reason=f"the age of backup {manifest.backup_id}: {wrong}")
+        backups.require_objects(manifest)
         return Newest(
             id=manifest.backup_id, snapshot_at=manifest.snapshot_at, state=manifest.state, bytes=manifest.bytes
         )

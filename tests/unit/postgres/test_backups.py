@@ -156,11 +156,10 @@ def test_names_with_a_common_beginning_never_mix(store: FileStore, context: Cont
 
 
 def test_ids_with_a_common_beginning_keep_their_index_keys(backups: Backups) -> None:
-    one = make_manifest("daily")
-    other = replace(one, backup_id="daily-2", archives=())
-    for manifest in (replace(one, archives=()), other):
+    one, other = make_manifest("daily"), make_manifest("daily-2")
+    for manifest in (one, other):
         assert backups.write_manifest(manifest)
-    assert [key.split(".")[1] for key in backups.index_keys(replace(one, archives=()))] == ["daily"]
+    assert [key.split(".")[1] for key in backups.index_keys(one)] == ["daily"]
 
 
 def test_lists_are_bounded_by_time_on_both_sides(backups: Backups) -> None:
@@ -229,9 +228,7 @@ def test_newest_agrees_with_looking_at_all(
         return None if hours is None else now + timedelta(hours=hours)
 
     for hours, suspect, partial in history:
-        manifest = make_manifest(
-            f"b{-hours}", snapshot_at=moment(hours), selection=PARTIAL if partial else Selection(), archives=()
-        )
+        manifest = make_manifest(f"b{-hours}", snapshot_at=moment(hours), selection=PARTIAL if partial else Selection())
         assert backups.write_manifest(manifest)
         if suspect:
             backups.write_index(manifest, "suspect")
