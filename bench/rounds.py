@@ -30,25 +30,26 @@ class Measured:
 
 
 def interleaved(
-    contenders: Mapping[str, Callable[[], Run]], rounds: int, after_each: Callable[[], None], say: Say
+    on: Contenders, contenders: Mapping[str, Callable[[], Run]], rounds: int, after_each: Callable[[], None], say: Say
 ) -> dict[str, Measured]:
     """Each contender once in each round, so that a disturbance of the machine meets all alike.
 
-    One round more goes before, unmeasured: caches fill, modules are compiled. The order turns from round to round.
+    One round more goes before: caches fill, modules are compiled. It does not count, but for memory, since looking for
+    that takes a good part of a processor. The order turns from round to round.
     """
     runs: dict[str, list[Run]] = {name: [] for name in contenders}
+    peaks = dict.fromkeys(contenders, 0)
     names = list(contenders)
     for number in range(rounds + 1):
         for name in names[number % len(names) :] + names[: number % len(names)]:
+            on.measures_memory = number == 0
             run = contenders[name]()
+            peaks[name] = max(peaks[name], run.peak)
             after_each()
             say(f"round {number}/{rounds} {name}: {run.seconds:.2f} s" + (" (to warm up)" if number == 0 else ""))
             if number > 0:
                 runs[name].append(run)
-    return {
-        name: Measured(seconds=tuple(run.seconds for run in done), peak=max(run.peak for run in done))
-        for name, done in runs.items()
-    }
+    return {name: Measured(seconds=tuple(run.seconds for run in done), peak=peaks[name]) for name, done in runs.items()}
 
 
 def speed(bench: Bench, database: str, rounds: int, say: Say, *, with_peers: bool) -> dict[str, Measured]:
@@ -57,7 +58,7 @@ def speed(bench: Bench, database: str, rounds: int, say: Say, *, with_peers: boo
     contenders = {"ping": on.ping, "pg_dump": on.pg_dump, "runbooks": on.runbooks}
     if with_peers:
         contenders |= {"pipe": on.pipe, "modules": on.modules}
-    return interleaved(contenders, rounds, bench.empty_store, say)
+    return interleaved(on, contenders, rounds, bench.empty_store, say)
 
 
 def unchanged(bench: Bench, database: str, rounds: int, say: Say) -> dict[str, Measured]:
@@ -65,7 +66,7 @@ def unchanged(bench: Bench, database: str, rounds: int, say: Say) -> dict[str, M
     on = Contenders(bench, database)
     on.runbooks()
     try:
-        return interleaved({"ping": on.ping, "unchanged": on.unchanged}, rounds, lambda: None, say)
+        return interleaved(on, {"ping": on.ping, "unchanged": on.unchanged}, rounds, lambda: None, say)
     finally:
         bench.empty_store()
 

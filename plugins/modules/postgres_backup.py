@@ -67,6 +67,8 @@ options:
     description:
       - Only these schemas. Excludes O(tables).
       - A backup of a part never counts as one of the whole database, nor as one of another part.
+      - What the part uses of the rest (a type, a function, a table that a view reads) is not taken along. Restore such
+        a backup once before you rely on it.
     type: list
     elements: str
     default: []
@@ -98,7 +100,7 @@ options:
     default: auto
   compression_level:
     description:
-      - V(2) for zstd and V(1) for gzip where it is not given.
+      - V(1) where it is not given; the highest is V(22) for zstd and V(9) for gzip.
     type: int
   include_globals:
     description:

@@ -261,7 +261,7 @@ def test_empty_database(database: Database, store: StoreAt, backup: Backup) -> N
     assert (made["tables"], made["rows"]) == (0, 0)
 
 
-@pytest.mark.parametrize(("given", "expected"), [("auto", "zstd:2"), ("gzip", "gzip:1"), ("none", "none")])
+@pytest.mark.parametrize(("given", "expected"), [("auto", "zstd:1"), ("gzip", "gzip:1"), ("none", "none")])
 def test_compression(given: str, expected: str, shop: Database, s3_store: S3StoreAt, run_module: ModuleRunner) -> None:
     args = {"environment": "test", "name": "main", **s3_store.args, **shop.args, "compression": given}
     made = run_module("postgres_backup", {**args, "backup_id": given}).ok()["backup"]

@@ -211,7 +211,7 @@ class Backups:
             return None
         try:
             document = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._corrupt(key, "it is not JSON") from error
         manifest = Manifest.from_json(document, where=key)
         if (manifest.backup_id, manifest.name) != (backup_id, self.name) or manifest.environment != self.environment:

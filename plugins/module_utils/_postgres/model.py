@@ -268,7 +268,7 @@ class Manifest:
     large_objects: LargeObjectsFact = LargeObjectsFact(count=0, bytes=0)
     migration_head: MigrationHead | None = None
     encryption: str = "none"
-    compression: str = "zstd:2"
+    compression: str = "zstd:1"
     durations: dict[str, float] = field(default_factory=dict)
     restore_by_hand: ByHand
     state: str = "complete"

@@ -151,7 +151,13 @@ def test_identities(params: dict[str, Any], expected: tuple[str, str, bool]) -> 
 
 @pytest.mark.parametrize(
     "params",
-    [{"backup_id": "a.b"}, {"backup_id": "a/b"}, {"max_age": "x"}, {"backup_id": "a", "lock_wait_timeout": ""}],
+    [
+        {"backup_id": "a.b"},
+        {"backup_id": "a/b"},
+        {"max_age": "x"},
+        {"backup_id": "a", "lock_wait_timeout": ""},
+        {"backup_id": "a", "lock_wait_timeout": "30d"},
+    ],
 )
 def test_bad_requests(params: dict[str, Any]) -> None:
     with pytest.raises(RunbookError) as caught:
@@ -162,7 +168,7 @@ def test_bad_requests(params: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("asked", "level", "zstd", "expected", "argument18", "argument15"),
     [
-        ("auto", None, True, "zstd:2", "--compress=zstd:2", None),
+        ("auto", None, True, "zstd:1", "--compress=zstd:1", None),
         ("auto", None, False, "gzip:1", "--compress=gzip:1", "--compress=1"),
         ("zstd", 9, True, "zstd:9", "--compress=zstd:9", None),
         ("gzip", 6, True, "gzip:6", "--compress=gzip:6", "--compress=6"),
