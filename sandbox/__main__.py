@@ -57,7 +57,7 @@ def up(sandbox: Sandbox, _options: argparse.Namespace) -> int:
     """Start what does not run."""
     started = sandbox.up()
     print("The sandbox is up." if started else "The sandbox was up already.")
-    if pagila.ensure(sandbox.postgres):
+    if started and pagila.ensure(sandbox.postgres):
         print("The sample database pagila was loaded.")
     print("Try: . .venv/bin/activate; ansible-playbook ops.runbooks.backup -i inventories/sandbox")
     return status(sandbox, _options)

@@ -195,12 +195,6 @@ def test_an_unknown_variable_is_refused_wherever_it_is_set(play: Play) -> None:
     assert worked_on(play(hosts, limit="main").ok()) == ["main"]
 
 
-def test_why_a_setting_cannot_be_told_is_passed_on(play: Play) -> None:
-    """An inventory may explain what it lacks, as that of the sandbox does."""
-    store = "{{ undef(hint='The sandbox has not been started.') }}"
-    assert "The sandbox has not been started." in play(inventory(runbooks_store=store)).red().output
-
-
 @pytest.mark.parametrize("missing", ["runbooks_environment", "runbooks_store"])
 @pytest.mark.parametrize("value", [None, "", "{{ lookup('ansible.builtin.env', 'NOT_SET_ANYWHERE') }}"])
 def test_an_environment_without_name_or_store_is_refused(play: Play, missing: str, value: str | None) -> None:
