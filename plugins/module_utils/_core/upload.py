@@ -24,7 +24,8 @@ if TYPE_CHECKING:  # pragma: no cover
 MIB = 1024 * 1024
 #: Bytes in flight over all streams of a module.
 DEFAULT_BUDGET = 64 * MIB
-DEFAULT_PART = 8 * MIB
+#: Each part costs both sides a request; four of this size are in flight within the budget.
+DEFAULT_PART = 16 * MIB
 #: Limits of multipart uploads (Amazon S3 user guide, "Multipart upload limits").
 SMALLEST_PART = 5 * MIB
 LARGEST_PART = 5 * 1024 * MIB
