@@ -130,6 +130,10 @@ backups:
             - V(complete), V(proven) (restored and compared) or V(suspect) (shrunken or damaged; counts for nothing).
           type: str
           sample: complete
+        suspect_reason:
+          description: Why a suspect backup is one; V(null) for others.
+          type: str
+          sample: null
         held:
           description: Whether someone forbade to delete it.
           type: bool

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -56,12 +56,22 @@ class Document:
 class Series:
     """The versions of one document. ``schema`` is the newest form that this release reads and the one it writes.
 
-    ``keep`` is how many versions are left when a new one is written.
+    ``keep`` is how many versions are left when a new one is written. ``create`` replaces the store's conditional create
+    where a lock that lives elsewhere keeps other writers out.
     """
 
-    def __init__(self, store: Store, document: str, *, schema: int = 1, keep: int = 10) -> None:
+    def __init__(
+        self,
+        store: Store,
+        document: str,
+        *,
+        schema: int = 1,
+        keep: int = 10,
+        create: Callable[[str, bytes], bool] | None = None,
+    ) -> None:
         self.document = document
         self._store = store
+        self._create = create or store.create
         self._schema = schema
         self._keep = keep
         self._may_delete = True
@@ -90,7 +100,7 @@ class Series:
         """
         number = after + 1
         full = self._completed(body, new_token())
-        if not self._store.create(self._key(number), _encoded(full)):
+        if not self._create(self._key(number), _encoded(full)):
             return None
         return self._if_highest(number, full)
 

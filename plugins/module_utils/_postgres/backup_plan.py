@@ -18,6 +18,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import (
     iso,
     parse_duration,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._core.codec import encode
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_id
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
@@ -32,7 +33,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     Selection,
     ServerFact,
     TableFact,
-    encode,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Scope, selection
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import ID
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres import scope
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import scope, verdict
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
     KINDS,
     BackupEntry,
@@ -44,28 +44,10 @@ _HASH = re.compile(r"^[0-9a-f]{12}$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """A backup as the index knows it: one entry, however many keys it has."""
+    """A backup as the index knows it: one entry, however many keys it has. What its marks mean, ``verdict`` tells."""
 
     entry: BackupEntry
     marks: frozenset[str] = frozenset()
-
-    @property
-    def state(self) -> str:
-        """``suspect``, ``proven`` or ``complete``; suspicion outweighs a proof."""
-        for state in ("suspect", "proven"):
-            if state in self.marks:
-                return state
-        return "complete"
-
-    @property
-    def good(self) -> bool:
-        """Whether it counts as a backup at all: for ``latest``, ``max_age``, RPO and floors."""
-        return "suspect" not in self.marks
-
-    @property
-    def held(self) -> bool:
-        """Whether someone forbade to delete it."""
-        return "held" in self.marks
 
 
 def encode_entry(entry: BackupEntry) -> str:
@@ -185,6 +167,20 @@ class Backups:
         """Every backup by snapshot time, oldest first, from ``since`` to ``until`` (both included)."""
         return merge(self._entries(since, until))
 
+    def judged(self, listed: Iterable[Listed]) -> Iterator[tuple[Listed, verdict.Verdict]]:
+        """Each with its verdict, which takes requests only for suspect and held ones."""
+        return ((each, self.judge(each)) for each in listed)
+
+    def judge(self, listed: Listed, manifest: Manifest | None = None) -> verdict.Verdict:
+        """What is known of a listed backup."""
+        return verdict.read(self, listed.entry.backup_id, listed.marks, manifest)
+
+    def verdict_on(self, manifest: Manifest) -> verdict.Verdict:
+        """What is known of a backup whose manifest was read: one request, and what its marks point at."""
+        stem = f"{self.index_key(entry_of(manifest))}."
+        marks = {key.removeprefix(stem) for key in self.index_keys(manifest) if key.startswith(stem)}
+        return verdict.read(self, manifest.backup_id, marks, manifest)
+
     def _entries(self, since: datetime | None, until: datetime | None) -> Iterator[BackupEntry]:
         prefix = f"{self._root}/index/"
         after = prefix + since.astimezone(UTC).strftime(_MOMENT) if since is not None else ""
@@ -225,12 +221,14 @@ class Backups:
         """Make a backup complete: its manifest, then its index key. False where another run's manifest is there."""
         body = json.dumps(manifest.to_json(), indent=1, sort_keys=True, ensure_ascii=False).encode()
         self._context.effect(f"write the manifest of backup {manifest.backup_id}")
-        if not self._create(self.manifest_key(manifest.backup_id), body):
+        if not self.create(self.manifest_key(manifest.backup_id), body):
             return False
+        if manifest.state == "suspect":
+            self.write_index(manifest, "suspect")
         self.write_index(manifest)
         return True
 
-    def _create(self, key: str, body: bytes) -> bool:
+    def create(self, key: str, body: bytes) -> bool:
         """A conditional create; on a store that has none, where locks live elsewhere, the lock keeps others out."""
         try:
             return self.store.create(key, body)
@@ -247,6 +245,15 @@ class Backups:
         """Write one index key of a complete backup; also what repairs an index that lost it."""
         self._context.effect(f"write the index key of backup {manifest.backup_id}")
         self.store.put(self.index_key(entry_of(manifest, mark)), b"")
+
+    def forget_mark(self, manifest: Manifest, mark: str) -> None:
+        """Remove an index key that no longer says anything, at best effort: its document says so too."""
+        self._context.effect(f"remove the index key of backup {manifest.backup_id}")
+        try:
+            self.store.delete(self.index_key(entry_of(manifest, mark)))
+        except RunbookError as error:
+            if error.code != "store_denied":
+                raise
 
     def indexed(self, manifest: Manifest) -> bool:
         """Whether a complete backup has its index key; one whose writer died in between has none."""
@@ -283,42 +290,49 @@ class Backups:
             )
 
     def newest(
-        self, selection_hash: str | None, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        selection_hash: str | None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        min_state: str = "complete",
     ) -> Manifest | None:
-        """The newest good backup by snapshot time; None where there is none.
+        """The newest good backup by snapshot time, proven where ``min_state`` says so; None where there is none.
 
         ``selection_hash`` None accepts any selection. A listed backup whose manifest is gone is passed over with a
         warning; one whose manifest cannot be read is an error, since an older one would silently lose data.
         """
-        return self.first_with_manifest(self._newest_first(selection_hash, since, until))
+        return self.first_with_manifest(self._newest_first(selection_hash, since, until), min_state)
 
-    def first_with_manifest(self, candidates: Iterable[Listed]) -> Manifest | None:
-        """The first of these backups that has a manifest which does not call it suspect; see :meth:`newest`."""
+    def first_with_manifest(self, candidates: Iterable[Listed], min_state: str = "complete") -> Manifest | None:
+        """The first of these backups that is good and has a manifest; see :meth:`newest`."""
         for listed in candidates:
+            if not self.judge(listed).reaches(min_state):
+                continue
             manifest = self.manifest(listed.entry.backup_id)
             if manifest is None:
                 named = f"backup {listed.entry.backup_id}, which has no manifest"
                 self._context.warn(f"The index of {self.label} lists {named}; it was passed over.")
-            elif manifest.state != "suspect":
+            elif manifest.state != "suspect" or self.judge(listed, manifest).reaches(min_state):
                 return manifest
         return None
 
-    def latest(self, selection_hash: str | None) -> Manifest:
+    def latest(self, selection_hash: str | None, min_state: str = "complete") -> Manifest:
         """The newest good backup. Raises ``backup_not_found``."""
-        if (manifest := self.newest(selection_hash)) is not None:
+        if (manifest := self.newest(selection_hash, min_state=min_state)) is not None:
             return manifest
         raise self._not_found("find the latest backup", self._why_none(selection_hash, None))
 
-    def at(self, moment: datetime, selection_hash: str | None) -> Manifest:
+    def at(self, moment: datetime, selection_hash: str | None, min_state: str = "complete") -> Manifest:
         """The newest good backup whose snapshot is not later than ``moment``. Raises ``backup_not_found``."""
-        if (manifest := self.newest(selection_hash, until=moment)) is not None:
+        if (manifest := self.newest(selection_hash, until=moment, min_state=min_state)) is not None:
             return manifest
         raise self._not_found(f"find a backup of {iso(moment)} or before", self._why_none(selection_hash, moment))
 
     def _newest_first(
         self, selection_hash: str | None, since: datetime | None, until: datetime | None
     ) -> Iterator[Listed]:
-        """Good backups, newest first: the last weeks before everything else, which one request usually answers."""
+        """Listed backups, newest first: the last weeks before everything else, which one request usually answers."""
         recent = (until or self._context.clock.now()) - _RECENT
         if since is not None and since >= recent:
             yield from self._matching(selection_hash, since, until)
@@ -330,7 +344,7 @@ class Backups:
         found = [
             listed
             for listed in self.listed(since=since, until=until)
-            if listed.good and selection_hash in (None, listed.entry.selection_hash)
+            if selection_hash in (None, listed.entry.selection_hash)
         ]
         return found[::-1]
 
@@ -339,9 +353,12 @@ class Backups:
         if not everything:
             return "the store lists no backup" + (" that old" if until else "")
         others = [listed for listed in everything if selection_hash not in (None, listed.entry.selection_hash)]
-        suspect = [listed for listed in everything if not listed.good]
-        lost = [x for x in everything if x.good and x not in others]
-        counted = ((len(others), "of another selection"), (len(suspect), "suspect"), (len(lost), "without a manifest"))
+        fitting = [verdict for listed, verdict in self.judged(each for each in everything if each not in others)]
+        counted = (
+            (len(others), "of another selection"),
+            (sum(not each.good for each in fitting), "suspect"),
+            (sum(each.good for each in fitting), "not proven or without a manifest"),
+        )
         named = ", ".join(f"{count} {what}" for count, what in counted if count)
         return f"of the backups that the store lists, {named} are all"
 

@@ -31,6 +31,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups imp
     selection_hash,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import KINDS, Manifest, Selection
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
 INFO_SPEC = STORE_SPEC.merge(
     ArgumentSpec(
@@ -47,11 +48,14 @@ INFO_SPEC = STORE_SPEC.merge(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """What was found: backups of the selection, oldest first, and the manifest of the newest good one of all."""
+    """What was found: the backups of the selection, their number and the newest of them with verdicts, newest first;
+    and the manifest and the verdict of the newest good one of all."""
 
-    listed: tuple[Listed, ...]
+    total: int
+    shown: tuple[tuple[Listed, Verdict], ...]
     of_other_selections: int
     newest: Manifest | None
+    newest_verdict: Verdict
     now: datetime
 
 
@@ -80,20 +84,21 @@ class BackupInfo(Operation[Inventory, Plan]):
         backups = Backups(self.store, self.params["environment"], self.params["name"], self.context)
         everything = list(backups.listed(since=self._since))
         listed = [each for each in everything if self._selection in (None, each.entry.selection_hash)]
-        newest = backups.first_with_manifest(each for each in reversed(listed) if each.good)
+        newest = backups.first_with_manifest(reversed(listed))
         if newest is None and self._since is not None:
             newest = backups.newest(self._selection, until=self._since)
+        wanted = [each for each in listed if self.params["kind"] in (None, each.entry.kind)]
         return Inventory(
-            listed=tuple(listed),
+            total=len(wanted),
+            shown=tuple(backups.judged(wanted[: -self.params["limit"] - 1 : -1])),
             of_other_selections=len(everything) - len(listed),
             newest=newest,
+            newest_verdict=Verdict() if newest is None else backups.verdict_on(newest),
             now=self.context.clock.now(),
         )
 
     def plan(self, state: Inventory) -> Plan:
         """The answer; there is nothing to change."""
-        wanted = [each for each in state.listed if self.params["kind"] in (None, each.entry.kind)]
-        shown = wanted[: -self.params["limit"] - 1 : -1]
         wrong = None if state.newest is None else clocks_differ(state.newest.snapshot_at, state.now)
         return Plan(
             changed=False,
@@ -101,10 +106,10 @@ class BackupInfo(Operation[Inventory, Plan]):
                 "environment": self.params["environment"],
                 "name": self.params["name"],
                 "store": self.store.url,
-                "total": len(wanted),
+                "total": state.total,
                 "of_other_selections": state.of_other_selections,
-                "candidates": [candidate(each, state.now) for each in shown],
-                "latest": None if state.newest is None else describe(state.newest, state.now),
+                "candidates": [candidate(each, verdict, state.now) for each, verdict in state.shown],
+                "latest": None if state.newest is None else describe(state.newest, state.newest_verdict, state.now),
                 "rpo": judge(state.newest, state.now, self._rpo),
             },
             warnings=(f"The age of the newest backup is not known: {wrong}.",) if wrong else (),
@@ -115,8 +120,8 @@ class BackupInfo(Operation[Inventory, Plan]):
         raise ValueError("an information module has nothing to carry out")
 
 
-def candidate(listed: Listed, now: datetime) -> dict[str, Any]:
-    """A backup as the index knows it."""
+def candidate(listed: Listed, verdict: Verdict, now: datetime) -> dict[str, Any]:
+    """A backup as the index and its verdict know it."""
     entry = listed.entry
     return {
         "id": entry.backup_id,
@@ -125,12 +130,13 @@ def candidate(listed: Listed, now: datetime) -> dict[str, Any]:
         "kind": entry.kind,
         "bytes": entry.bytes,
         "selection": "whole" if entry.selection_hash == Selection().hash else entry.selection_hash,
-        "state": listed.state,
-        "held": listed.held,
+        "state": verdict.state,
+        "suspect_reason": verdict.suspect_reason,
+        "held": verdict.held,
     }
 
 
-def describe(manifest: Manifest, now: datetime) -> dict[str, Any]:
+def describe(manifest: Manifest, verdict: Verdict, now: datetime) -> dict[str, Any]:
     """A backup as its manifest knows it."""
     return {
         "id": manifest.backup_id,
@@ -139,7 +145,7 @@ def describe(manifest: Manifest, now: datetime) -> dict[str, Any]:
         "kind": manifest.kind,
         "bytes": manifest.bytes,
         "selection": manifest.selection.describe(),
-        "state": manifest.state,
+        "state": verdict.state,
         "database": manifest.database.name,
         "server_version": manifest.server.version,
         "tables": len(manifest.tables),

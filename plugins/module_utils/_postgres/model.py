@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso, parse_iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.codec import decode, encode
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
 #: The schema of manifests that this release writes, and the newest that it reads.
@@ -243,7 +242,11 @@ class ByHand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The document whose existence makes a backup complete. Sizes are bytes, durations seconds, times UTC."""
+    """The document whose existence makes a backup complete. Sizes are bytes, durations seconds, times UTC.
+
+    ``state`` is complete, or suspect with ``suspect_reason``, as it was when the backup was taken; what became known
+    since is in ``verdict``.
+    """
 
     schema: int = MANIFEST_SCHEMA
     backup_id: str
@@ -272,6 +275,7 @@ class Manifest:
     durations: dict[str, float] = field(default_factory=dict)
     restore_by_hand: ByHand
     state: str = "complete"
+    suspect_reason: str | None = None
 
     @property
     def bytes(self) -> int:
@@ -342,56 +346,3 @@ class BackupEntry:
 def quote_identifier(name: str) -> str:
     """``name`` as a delimited SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
-
-
-ValueT = TypeVar("ValueT")
-
-
-def encode(value: Any) -> Any:
-    """Dataclasses, times and tuples as JSON has them."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: encode(getattr(value, each.name)) for each in fields(value)}
-    if isinstance(value, datetime):
-        return iso(value)
-    if isinstance(value, (tuple, list)):
-        return [encode(each) for each in value]
-    if isinstance(value, dict):
-        return {key: encode(each) for key, each in value.items()}
-    return value
-
-
-def decode(kind: type[ValueT], document: Any) -> ValueT:
-    """The inverse of :func:`encode` for a dataclass. Raises KeyError, TypeError or ValueError naming the field."""
-    if not isinstance(document, dict):
-        raise TypeError(f"{kind.__name__} is not an object")
-    hints = get_type_hints(kind)
-    values = {name: _decode_as(hint, document[name], name) for name, hint in hints.items() if name in document}
-    demanded = (each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING)  # type: ignore[arg-type]
-    if lacking := [name for name in demanded if name not in values]:
-        raise ValueError(f"{kind.__name__} lacks {', '.join(lacking)}")
-    return kind(**values)
-
-
-def _decode_as(hint: Any, value: Any, name: str) -> Any:
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        if value is None:
-            return None
-        return _decode_as(next(each for each in arguments if each is not NoneType), value, name)
-    if origin is tuple:
-        return tuple(_decode_as(arguments[0], each, name) for each in _expect(list, value, name))
-    if origin is dict:
-        return {key: _decode_as(arguments[1], each, name) for key, each in _expect(dict, value, name).items()}
-    if hint is datetime:
-        return parse_iso(_expect(str, value, name))
-    if is_dataclass(hint) and isinstance(hint, type):
-        return decode(hint, value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    return _expect(hint, value, name)
-
-
-def _expect(kind: type[ValueT], value: Any, name: str) -> ValueT:
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise TypeError(f"{name} is not of type {kind.__name__}")
-    return value

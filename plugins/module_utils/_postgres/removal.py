@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import describe
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
@@ -34,6 +35,7 @@ class Doomed:
     index: tuple[str, ...]
     objects: tuple[str, ...]
     newest_good: bool
+    verdict: Verdict = field(default_factory=Verdict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ def observe(backups: Backups, backup_id: str, context: Context) -> Doomed:
         manifest=manifest,
         index=tuple(backups.index_keys(manifest)) if manifest else (),
         objects=tuple(each.key for each in backups.store.list(backups.prefix(backup_id))),
+        verdict=backups.verdict_on(manifest) if manifest else Verdict(),
         newest_good=manifest is not None and newest is not None and newest.backup_id == backup_id,
     )
 
@@ -95,8 +98,10 @@ def act(backups: Backups, plan: RemovalPlan, context: Context) -> Mapping[str, A
 
 
 def _check_allowed(seen: Doomed, force: bool) -> None:
-    if any(key.endswith(".held") for key in seen.index):
-        raise _protected(seen, "it is held", "Release the hold first; force does not override it.")
+    if seen.verdict.held:
+        raise _protected(
+            seen, f"it is held: {seen.verdict.hold_reason}", "Release the hold first; force does not override it."
+        )
     if seen.newest_good and not force:
         reason = "it is the newest good backup of its selection"
         raise _protected(seen, reason, "Take another one first, or set force: true.")

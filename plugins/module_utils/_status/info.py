@@ -131,7 +131,10 @@ class StatusInfo(Operation[Facts, Plan]):
             return Unknown(reason=f"the age of backup {manifest.backup_id}: {wrong}")
         backups.require_objects(manifest)
         return Newest(
-            id=manifest.backup_id, snapshot_at=manifest.snapshot_at, state=manifest.state, bytes=manifest.bytes
+            id=manifest.backup_id,
+            snapshot_at=manifest.snapshot_at,
+            state=backups.verdict_on(manifest).state,
+            bytes=manifest.bytes,
         )
 
     def _lock(self) -> LockState:

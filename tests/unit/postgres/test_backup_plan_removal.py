@@ -14,6 +14,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.by_hand import by_hand
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, ObjectFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.removal import Doomed, plan_removal
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
 from harness.manifests import NOON, make_database_fact, make_manifest
 
@@ -60,7 +61,7 @@ def test_what_an_unfinished_deletion_left_goes_too() -> None:
     [
         ({"newest_good": True}, False, True),
         ({"newest_good": True}, True, False),
-        ({"index": (INDEX, f"{INDEX}.held")}, True, True),
+        ({"verdict": Verdict(held=True, hold_reason="audit")}, True, True),
         ({"index": (INDEX, f"{INDEX}.proven")}, False, False),
     ],
 )

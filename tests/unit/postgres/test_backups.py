@@ -130,9 +130,9 @@ def test_a_backup_is_listed_once_with_all_its_marks(backups: Backups) -> None:
     written(backups, 1)
     for mark in ("proven", "held"):
         backups.write_index(manifest, mark)
-    first, second = backups.listed()
-    assert (first.entry.backup_id, first.state, first.held, first.good) == ("b0", "proven", True, True)
-    assert (second.entry.backup_id, second.state, second.held) == ("b1", "complete", False)
+    (first, proven), (second, plain) = backups.judged(backups.listed())
+    assert (first.entry.backup_id, proven.state, proven.held, proven.good) == ("b0", "proven", True, True)
+    assert (second.entry.backup_id, plain.state, plain.held) == ("b1", "complete", False)
     assert len(backups.index_keys(manifest)) == 3
 
 
@@ -141,7 +141,7 @@ def test_a_mark_without_its_plain_key_still_lists_the_backup(backups: Backups) -
     backups.write_index(manifest, "proven")
     backups.store.delete(backups.index_key(entry_of(manifest)))
     (only,) = backups.listed()
-    assert (only.entry.backup_id, only.state) == ("b0", "proven")
+    assert (only.entry.backup_id, backups.judge(only).state) == ("b0", "proven")
 
 
 def test_names_with_a_common_beginning_never_mix(store: FileStore, context: Context) -> None:

@@ -13,6 +13,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import ag
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Listed, entry_of
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.info import candidate, describe, judge
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Selection, TableFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
 from harness.manifests import NOON, make_manifest
 
@@ -45,8 +46,8 @@ def test_clocks_that_differ_make_no_negative_age() -> None:
 
 def test_a_candidate_says_what_the_index_knows() -> None:
     manifest = make_manifest(selection=Selection(schemas=("app",)))
-    listed = Listed(entry=entry_of(manifest), marks=frozenset({"held", "proven"}))
-    assert candidate(listed, NOON + timedelta(minutes=1)) == {
+    listed, verdict = Listed(entry=entry_of(manifest)), Verdict(state="proven", held=True)
+    assert candidate(listed, verdict, NOON + timedelta(minutes=1)) == {
         "id": "daily-2026-11-20",
         "snapshot_at": "2026-11-20T12:00:00.250000Z",
         "age_seconds": 60,
@@ -54,18 +55,14 @@ def test_a_candidate_says_what_the_index_knows() -> None:
         "bytes": 1000,
         "selection": manifest.selection.hash,
         "state": "proven",
+        "suspect_reason": None,
         "held": True,
     }
-    assert candidate(Listed(entry=entry_of(make_manifest())), NOON)["selection"] == "whole"
-
-
-def test_suspicion_outweighs_a_proof() -> None:
-    listed = Listed(entry=entry_of(make_manifest()), marks=frozenset({"suspect", "proven"}))
-    assert (listed.state, listed.good) == ("suspect", False)
+    assert candidate(Listed(entry=entry_of(make_manifest())), Verdict(), NOON)["selection"] == "whole"
 
 
 def test_a_manifest_says_more() -> None:
     table = TableFact(schema="public", name="t", kind="table", rows=7)
-    described = describe(make_manifest(tables=(table,)), NOON)
+    described = describe(make_manifest(tables=(table,)), Verdict(state="proven"), NOON)
     assert (described["tables"], described["rows"], described["database"]) == (1, 7, "app")
-    assert described["selection"] == "the whole database"
+    assert (described["selection"], described["state"]) == ("the whole database", "proven")
