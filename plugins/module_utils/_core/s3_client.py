@@ -11,6 +11,7 @@ is time to import.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -178,6 +179,7 @@ class Bucket:
             config=config,
         )
         client.meta.events.register_first("needs-retry.s3", _let_through)
+        client.meta.events.register("before-sign.s3", _sign_md5_alone)
         return client
 
 
@@ -187,3 +189,16 @@ def _let_through(caught_exception: Exception | None = None, **_event: Any) -> No
     inner = getattr(caught_exception, "kwargs", {}).get("error")
     if isinstance(inner, RunbookError):
         raise inner
+
+
+def _sign_md5_alone(request: Any, **_event: Any) -> None:
+    """Let the signature cover a body by its MD5, which is one of the signed headers.
+
+    Over TLS botocore does so by itself. Without TLS it would read and hash each part once more; settings of a client
+    hold for all of its requests, so this one request is given its own.
+    """
+    config = request.context.get("client_config")
+    if config is not None and "Content-MD5" in request.headers:
+        config = copy.copy(config)
+        config.s3 = {**(config.s3 or {}), "payload_signing_enabled": False}
+        request.context["client_config"] = config

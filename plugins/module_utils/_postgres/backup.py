@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, ClassVar
@@ -49,7 +50,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import KINDS, Manifest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import sweep
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Toolset
 
 BACKUP_SPEC = ArgumentSpec(
     options={
@@ -95,8 +96,7 @@ class PostgresBackup(Operation[Any, Plan]):
         self._started = context.clock.now()
         self._reached: Reached | None = None
         self._proven = False
-        self._tools: dict[tuple[str, int], Tool] = {}
-        self._zstd: bool | None = None
+        self._tools: Toolset | None = None
 
     # the things at hand, each made when it is first needed
 
@@ -195,6 +195,29 @@ class PostgresBackup(Operation[Any, Plan]):
 
     def _work(self, wanted: Request, reached: Reached, bound: bool) -> Work:
         """All that a new backup needs, or the failure that tells what is missing; nothing is written."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="look") as aside:
+            # Programs take a while to start: they do so while the server answers.
+            looking = aside.submit(self._toolset, wanted, reached)
+            contents = self._contents(wanted, reached)
+        found = looking.result()
+        method = self._compression(found)
+        part_size = part_size_for(reached.database.bytes, method.method)
+        budget = Budget()
+        budget.fit(part_size)
+        return Work(
+            scope=contents,
+            pg_dump=found.pg_dump,
+            pg_restore=found.pg_restore,
+            pg_dumpall=found.pg_dumpall,
+            compression=method,
+            part_size=part_size,
+            memory_budget=budget.total,
+            memory_budget_raised=budget.raised_to is not None,
+            bound=bound,
+        )
+
+    def _contents(self, wanted: Request, reached: Reached) -> scope.Scope:
+        """What would be dumped, all of which the role may read, by a session that is proven to be one."""
         session = self.session
         if not self._proven:
             pooler.require_session(self.connector, session)
@@ -207,45 +230,24 @@ class PostgresBackup(Operation[Any, Plan]):
             unreadable_large_objects=catalog.unreadable_large_objects(session) if contents.large_objects else 0,
             where=reached.endpoint.label,
         )
-        pg_dump = self._tool("pg_dump", reached)
-        method = self._compression(pg_dump)
-        part_size = part_size_for(reached.database.bytes, method.method)
-        budget = Budget()
-        budget.fit(part_size)
-        return Work(
-            scope=contents,
-            pg_dump=pg_dump,
-            pg_restore=self._tool("pg_restore", reached),
-            pg_dumpall=self._tool("pg_dumpall", reached) if wanted.include_globals else None,
-            compression=method,
-            part_size=part_size,
-            memory_budget=budget.total,
-            memory_budget_raised=budget.raised_to is not None,
-            bound=bound,
-        )
+        return contents
 
-    def _tool(self, name: str, reached: Reached) -> Tool:
-        """One of the server's own major version, looked for once."""
-        key = (name, reached.server.major)
-        if key not in self._tools:
-            environment = self.connector.tool_environment()
-            self._tools[key] = tools.find(
-                name,
+    def _toolset(self, wanted: Request, reached: Reached) -> Toolset:
+        """The tools of the server's own major version, looked for once."""
+        if self._tools is None:
+            self._tools = tools.find_set(
                 reached.server.major,
+                pg_dumpall=wanted.include_globals,
                 bindir=self.params["bindir"],
-                environment=environment,
+                environment=self.connector.tool_environment(),
                 context=self.context,
             )
-        return self._tools[key]
+        return self._tools
 
-    def _compression(self, pg_dump: Tool) -> Compression:
-        wanted = self.params["compression"]
-        if self._zstd is None:
-            asked = wanted in ("auto", "zstd")
-            environment = self.connector.tool_environment()
-            self._zstd = asked and tools.writes_zstd(pg_dump, environment, self.context)
-        described = f"{pg_dump.path} ({pg_dump.version})"
-        return compression(wanted, self.params["compression_level"], zstd=self._zstd, tool=described)
+    def _compression(self, found: Toolset) -> Compression:
+        described = f"{found.pg_dump.path} ({found.pg_dump.version})"
+        level = self.params["compression_level"]
+        return compression(self.params["compression"], level, zstd=found.zstd, tool=described)
 
     # plan, act
 
@@ -278,14 +280,15 @@ class PostgresBackup(Operation[Any, Plan]):
 
         sweep(self.backups, self.context)
         wanted, reached = self.wanted, state.reached
-        binding.bind(
-            self.state_store,
-            wanted.environment,
-            wanted.name,
-            self.connector.identity(reached.server, reached.database.name),
-            self.context,
-            adopt=self.params["adopt"],
-        )
+        if not work.bound:
+            binding.bind(
+                self.state_store,
+                wanted.environment,
+                wanted.name,
+                self.connector.identity(reached.server, reached.database.name),
+                self.context,
+                adopt=self.params["adopt"],
+            )
         return BackupRun(
             wanted=wanted,
             reached=reached,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,35 @@ class Tool:
     path: str
     version: str
     major: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolset:
+    """What a backup is made with; ``zstd`` is whether this pg_dump compresses with it."""
+
+    pg_dump: Tool
+    pg_restore: Tool
+    pg_dumpall: Tool | None
+    zstd: bool
+
+
+def find_set(
+    major: int, *, pg_dumpall: bool, bindir: Sequence[str], environment: Mapping[str, str], context: Context
+) -> Toolset:
+    """All tools of a backup, ``pg_dumpall`` where it is wanted; looked for at the same time, as each takes a while
+    to answer. Raises as :func:`find`."""
+    names = ("pg_dump", "pg_restore", *(("pg_dumpall",) if pg_dumpall else ()))
+    with ThreadPoolExecutor(len(names), thread_name_prefix="tools") as pool:
+        looks = [
+            pool.submit(find, name, major, bindir=bindir, environment=environment, context=context) for name in names
+        ]
+        pg_dump = looks[0].result()
+        return Toolset(
+            pg_dump=pg_dump,
+            zstd=writes_zstd(pg_dump, environment, context),
+            pg_restore=looks[1].result(),
+            pg_dumpall=looks[2].result() if pg_dumpall else None,
+        )
 
 
 def find(name: str, major: int, *, bindir: Sequence[str], environment: Mapping[str, str], context: Context) -> Tool:

@@ -92,3 +92,26 @@ def test_zstd(major: int, says: str, expected: bool, tmp_path: Path, context: Co
     directory = program(tmp_path / "bin", f"echo '{says}' >&2; exit 1")
     tool = tools.Tool(name="pg_dump", path=f"{directory}/pg_dump", version=f"{major}.1", major=major)
     assert tools.writes_zstd(tool, {}, context) is expected
+
+
+def test_all_tools_of_a_backup(tmp_path: Path, context: Context) -> None:
+    says = version("97.4")
+    for name in ("pg_dump", "pg_restore", "pg_dumpall"):
+        program(tmp_path / "bin", says, name=name)
+    common = {"bindir": [str(tmp_path / "bin")], "environment": {}, "context": context}
+    found = tools.find_set(MAJOR, pg_dumpall=True, **common)  # type: ignore[arg-type]
+    assert found.pg_dumpall is not None
+    assert [each.name for each in (found.pg_dump, found.pg_restore, found.pg_dumpall)] == [
+        "pg_dump",
+        "pg_restore",
+        "pg_dumpall",
+    ]
+    assert found.zstd
+    assert tools.find_set(MAJOR, pg_dumpall=False, **common).pg_dumpall is None  # type: ignore[arg-type]
+
+
+def test_one_tool_of_a_backup_is_missing(tmp_path: Path, context: Context) -> None:
+    program(tmp_path / "bin", version("97.4"))
+    with pytest.raises(RunbookError) as caught:
+        tools.find_set(MAJOR, pg_dumpall=False, bindir=[str(tmp_path / "bin")], environment={}, context=context)
+    assert "pg_restore" in caught.value.attempted
