@@ -4,36 +4,25 @@
 
 """The look before a restore (private to ops.runbooks): which backup, how far it came already, what it needs.
 
-Everything that would make the restore fail later fails here, with nothing created. A restore that is done costs a few
-reads: neither its archives nor the server's catalogs are looked at.
+A restore that is done costs a few reads: neither its archives nor the server's catalogs are looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import restore_checks as checks
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres import tools
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, ServerFact
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.pooler import require_session
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import (
-    adapt,
-    needed_roles,
-    owners,
-    tablespaces,
-)
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import is_temporary
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_facts import (
     TargetFacts,
     read_databases,
-    read_target,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import read_archive_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import (
     LOADED,
     STARTED,
@@ -45,6 +34,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mar
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_options import Options
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import RestoreState, Work
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_prepare import Demands, prepare
 
 
 class Observer:
@@ -135,45 +125,23 @@ class Observer:
         return self._source.latest(options.selection_hash)
 
     def _work(self, manifest: Manifest, server: ServerFact) -> Work:
-        """Everything that must hold, in the order in which a user can do something about it."""
-        options, context = self._options, self._context
-        require_session(self._connector, self._session)
-        target = read_target(self._session, server)
-        checks.check_server(manifest, target)
-        heads = tuple(read_archive_head(self._source.store, archive) for archive in manifest.archives)
-        checks.check_extensions(heads, target)
-        owning = frozenset(role for head in heads for role in owners(head, manifest.database, options.ownership))
-        missing = self._missing_roles(manifest, heads, target)
-        checks.check_owners(owning, target)
-        created = sorted(missing) if options.ownership.roles == "create_nologin" else []
-        free = checks.check_disk(manifest, target, options.disk_free, options.protected)
-        environment = self._connector.tool_environment()
-        tool = tools.find("pg_restore", server.major, bindir=options.bindir, environment=environment, context=context)
-        absent = missing - set(created)
-        wanted_tablespaces = frozenset(name for head in heads for name in tablespaces(head))
-        return Work(
-            manifest=manifest,
-            heads=heads,
-            adaptations=tuple(adapt(head, options.ownership, absent) for head in heads),
-            target=target,
-            owners=frozenset(role for role in owning if not role.startswith("pg_")),
-            missing_roles=absent,
-            roles_to_create=tuple(created),
-            missing_tablespaces=tuple(sorted(wanted_tablespaces - target.tablespaces)),
-            tool_path=tool.path,
-            tool_version=tool.version,
-            bytes_free=free,
-            leftovers=self._leftovers(target),
-            warnings=(*checks.locale_warnings(manifest, target), *checks.extension_warnings(manifest, target)),
+        """What building the database takes, and what killed runs have left."""
+        options = self._options
+        work = prepare(
+            manifest,
+            Demands(
+                ownership=options.ownership,
+                bindir=options.bindir,
+                disk_free=options.disk_free,
+                protected=options.protected,
+            ),
+            source=self._source.store,
+            connector=self._connector,
+            session=self._session,
+            server=server,
+            context=self._context,
         )
-
-    def _missing_roles(self, manifest: Manifest, heads: tuple[Head, ...], target: TargetFacts) -> frozenset[str]:
-        ownership = self._options.ownership
-        needed = frozenset(role for head in heads for role in needed_roles(head, manifest.database, ownership))
-        missing = needed - target.roles
-        checks.check_rights(target, ownership, missing)
-        checks.check_roles(manifest, target, ownership, missing)
-        return missing
+        return replace(work, leftovers=self._leftovers(work.target))
 
     def _leftovers(self, target: TargetFacts) -> tuple[Attempt, ...]:
         """Temporary databases that killed runs have left on this server; none is looked for where none can be."""

@@ -42,7 +42,7 @@ class Work:
     tool_path: str
     tool_version: str
     bytes_free: int | None
-    leftovers: tuple[Attempt, ...]
+    leftovers: tuple[Attempt, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
