@@ -72,11 +72,7 @@ ansible-lint: venv
 	ansible-lint --offline --strict --profile production
 
 test: setup check ## Everything: checks, sanity, integration, molecule and system tests
-	tests/run/floor
-	tests/run/sanity
-	tests/run/integration
-	tests/run/molecule
-	tests/run/system
+	@PYTHONPATH=tests $(PYTHON) -m harness.stages floor,sanity,integration,molecule system
 
 .PHONY: bench
 bench: venv venv-s3 ## Measure speed and memory beside other ways, in half an hour; options by BENCH="--help"
