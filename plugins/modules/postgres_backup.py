@@ -202,6 +202,8 @@ backup:
       V(connection_source), the option or variable that named them.
     - V(store), V(manifest) (its key), V(archives) and V(globals) with V(key), V(bytes) and V(sha256), V(compression),
       V(encryption), V(durations) of the steps in seconds, V(run_id) of the run that made it.
+    - V(lacks), what its objects use and it does not hold, such as V(type app.mood), which a restore of a part needs
+      first, and what the role was not shown (options of user mappings); a warning names the same.
     - V(restore_by_hand), shell commands that restore it with stock tools only.
     - Where one is made, V(part_size) of the upload and V(memory_budget), the bound on parts in memory and whether it
       was V(raised) for parts that large.

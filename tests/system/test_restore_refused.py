@@ -243,3 +243,10 @@ def test_a_locale_that_the_server_has_not(shop: Shop) -> None:
 def test_backups_of_a_name_with_a_common_beginning_are_not_taken(shop: Shop) -> None:
     refused(shop, "backup_not_found", name=NAME[:2])
     refused(shop, "backup_not_found", name=f"{NAME}_staging")
+
+
+def test_a_role_that_may_only_read(shop: Shop, guest: dict[str, str]) -> None:
+    maintenance = shop.database.sibling("postgres")
+    maintenance.execute(f"ALTER ROLE {guest['owner']} SET default_transaction_read_only = on")
+    outcome = refused(shop, "privilege_missing", **guest)
+    assert "default_transaction_read_only" in outcome.message

@@ -21,6 +21,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RU
 from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import Budget, part_size_for
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import (
     catalog,
+    outside,
     pooler,
     removal,
     rights,
@@ -198,7 +199,7 @@ class PostgresBackup(Operation[Any, Plan]):
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="look") as aside:
             # Programs take a while to start: they do so while the server answers.
             looking = aside.submit(self._toolset, wanted, reached)
-            contents = self._contents(wanted, reached)
+            contents, lack = self._contents(wanted, reached)
         found = looking.result()
         method = self._compression(found)
         part_size = part_size_for(reached.database.bytes, method.method)
@@ -206,6 +207,7 @@ class PostgresBackup(Operation[Any, Plan]):
         budget.fit(part_size)
         return Work(
             scope=contents,
+            lack=lack,
             pg_dump=found.pg_dump,
             pg_restore=found.pg_restore,
             pg_dumpall=found.pg_dumpall,
@@ -216,21 +218,22 @@ class PostgresBackup(Operation[Any, Plan]):
             bound=bound,
         )
 
-    def _contents(self, wanted: Request, reached: Reached) -> scope.Scope:
-        """What would be dumped, all of which the role may read, by a session that is proven to be one."""
+    def _contents(self, wanted: Request, reached: Reached) -> tuple[scope.Scope, outside.Lack]:
+        """What would be dumped, all of which the role may read, and what that lacks; by a session proven to be one."""
         session = self.session
         if not self._proven:
             pooler.require_session(self.connector, session)
             session.prepare_for_work(wanted.lock_wait_timeout)
             self._proven = True
-        contents = scope.choose(scope.read_relations(session), wanted.selection, standby=reached.server.in_recovery)
+        relations = scope.read_relations(session)
+        contents = scope.choose(relations, wanted.selection, standby=reached.server.in_recovery)
         rights.check(
             contents,
             role=reached.role,
             unreadable_large_objects=catalog.unreadable_large_objects(session) if contents.large_objects else 0,
             where=reached.endpoint.label,
         )
-        return contents
+        return contents, outside.read_lack(session, relations, contents, wanted.selection)
 
     def _toolset(self, wanted: Request, reached: Reached) -> Toolset:
         """The tools of the server's own major version, looked for once."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     ServerFact,
     TableFact,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.outside import Lack
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Scope, selection
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
 
@@ -114,6 +115,7 @@ class Work:
     memory_budget: int
     memory_budget_raised: bool
     bound: bool
+    lack: Lack = field(default_factory=Lack)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +247,7 @@ def plan_backup(wanted: Request, seen: Observed) -> BackupPlan:
         steps=tuple(_steps(wanted, seen, seen.work)),
         before={"backup": None},
         after={"backup": {name: predicted[name] for name in ("id", "kind", "state", "selection", "tables")}},
-        warnings=tuple(absent),
+        warnings=(*absent, *seen.work.lack.warnings),
     )
 
 
@@ -312,6 +314,7 @@ def describe(
         "connection_source": reached.source if reached else None,
         "store": store_url,
         "manifest": f"{manifest.environment}/databases/{manifest.name}/backups/{manifest.backup_id}/manifest.json",
+        "lacks": list(manifest.lacks),
         "archives": encode(manifest.archives),
         "globals": encode(manifest.globals),
         "compression": manifest.compression,
@@ -345,6 +348,7 @@ def predict(wanted: Request, seen: Observed, work: Work) -> dict[str, Any]:
         archives=(ArchiveFact(key=f"{token_prefix}database.dump", bytes=0, sha256="", entries=0),),
         globals=roles,
         tables=tuple(TableFact(schema=t.name.schema, name=t.name.name, kind=t.kind) for t in work.scope.tables),
+        lacks=work.lack.named,
         encryption=wanted.encryption.mode,
         compression=work.compression.text,
         restore_by_hand=ByHand(commands=(), needs_major=seen.reached.server.major),

@@ -120,6 +120,10 @@ _ANSWERS = {
     "57014": ("timed_out", "Find out what cancelled the statement, then run this again."),
     "57P": ("server_unreachable", "The server ended the session. " + _AGAIN),
     "08": ("server_unreachable", _AGAIN),
+    "22021": (
+        "server_failed",
+        "A name in its catalogs is not UTF-8, as encoding SQL_ASCII allows: rename that, or dump by hand with pg_dump.",
+    ),
     "40001": (
         "server_failed",
         "A standby cancelled the work to replay changes: raise max_standby_streaming_delay there, or use the primary.",

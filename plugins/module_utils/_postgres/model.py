@@ -270,6 +270,7 @@ class Manifest:
     sequences: tuple[SequenceFact, ...] = ()
     large_objects: LargeObjectsFact = LargeObjectsFact(count=0, bytes=0)
     migration_head: MigrationHead | None = None
+    lacks: tuple[str, ...] = ()
     encryption: str = "none"
     compression: str = "zstd:1"
     durations: dict[str, float] = field(default_factory=dict)

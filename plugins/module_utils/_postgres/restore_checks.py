@@ -96,6 +96,15 @@ def check_server(manifest: Manifest, target: TargetFacts) -> None:
             reason="the server is a standby, which cannot be written to",
             remedy="Name the primary.",
         )
+    if target.read_only:
+        raise RunbookError(
+            code="privilege_missing",
+            attempted=_ATTEMPTED,
+            object=target.label,
+            reason=f"sessions of role {target.user} may only read there (default_transaction_read_only is on)",
+            remedy="Restore as a role that may write, or find out why this is set (providers do so where a disk is "
+            f"full) and then ALTER ROLE {quote_identifier(target.user)} SET default_transaction_read_only = off.",
+        )
     if target.server.major < max(manifest.server.major, manifest.restore_by_hand.needs_major):
         raise RunbookError(
             code="server_too_old",

@@ -38,6 +38,8 @@ UNION SELECT datctype::pg_catalog.text FROM pg_catalog.pg_database"""
 _ICU = """
 SELECT EXISTS (SELECT FROM pg_catalog.pg_collation
                WHERE collprovider = 'i' AND pg_catalog.pg_collation_actual_version(oid) IS NOT NULL)"""
+#: What sessions of this role begin with, by a setting of the role, of the database or of the server.
+_READ_ONLY = "SELECT pg_catalog.current_setting('default_transaction_read_only')"
 #: Empty for whoever may not read it (pg_settings leaves out what is reserved to superusers).
 _DATA_DIRECTORY = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'"
 
@@ -45,7 +47,8 @@ _DATA_DIRECTORY = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetFacts:
     """The server that is restored to. ``databases`` maps names to oids, ``extensions`` to the version that
-    ``CREATE EXTENSION`` installs; ``free_bytes`` is None where it is unknown.
+    ``CREATE EXTENSION`` installs; ``free_bytes`` is None where it is unknown; ``read_only`` is whether this role's
+    transactions may not write unless they say so.
     """
 
     server: ServerFact
@@ -62,6 +65,7 @@ class TargetFacts:
     locales: frozenset[str]
     has_icu: bool
     free_bytes: int | None
+    read_only: bool = False
 
 
 def read_databases(session: Session) -> dict[str, int]:
@@ -88,6 +92,7 @@ def read_target(session: Session, server: ServerFact) -> TargetFacts:
         locales=frozenset(normal_locale(name) for name in _names(session, _LOCALES)),
         has_icu=bool(session.value(_ICU, attempted=_ATTEMPTED)),
         free_bytes=_free_bytes(session, server),
+        read_only=session.value(_READ_ONLY, attempted=_ATTEMPTED) == "on",
     )
 
 
