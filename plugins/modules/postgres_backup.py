@@ -22,6 +22,7 @@ author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
   - ops.runbooks._attributes
+  - ops.runbooks._backup
   - ops.runbooks._postgres
   - ops.runbooks._store
   - ops.runbooks._store.run
@@ -63,35 +64,6 @@ options:
       - Why the backup is taken. V(scheduled) with O(backup_schedule), else V(manual), where it is not given.
     type: str
     choices: [scheduled, pre_deploy, pre_migration, pre_restore, manual]
-  schemas:
-    description:
-      - Only these schemas. Excludes O(tables).
-      - A backup of a part never counts as one of the whole database, nor as one of another part.
-      - What the part uses of the rest (a type, a function, a table that a view reads) is not taken along. Restore such
-        a backup once before you rely on it.
-    type: list
-    elements: str
-    default: []
-  tables:
-    description:
-      - Only these tables, as V(schema.table), or V(table) in schema V(public). Names are taken as they are stored,
-        without folding of case or patterns; double quotes go around a part that holds a dot.
-      - A partitioned table stands for all its partitions.
-    type: list
-    elements: str
-    default: []
-  exclude_tables:
-    description:
-      - All but these tables.
-    type: list
-    elements: str
-    default: []
-  exclude_table_data:
-    description:
-      - Tables of which only the definition is backed up.
-    type: list
-    elements: str
-    default: []
   compression:
     description:
       - How the archive is compressed. V(auto) is V(zstd) where this C(pg_dump) can (16 and later), else V(gzip).
@@ -204,6 +176,7 @@ backup:
       V(encryption), V(durations) of the steps in seconds, V(run_id) of the run that made it.
     - V(lacks), what its objects use and it does not hold, such as V(type app.mood), which a restore of a part needs
       first, and what the role was not shown (options of user mappings); a warning names the same.
+    - V(archives) have a V(role), which is V(whole) where there is one, else V(sections), V(rest) or V(table).
     - V(restore_by_hand), shell commands that restore it with stock tools only.
     - Where one is made, V(part_size) of the upload and V(memory_budget), the bound on parts in memory and whether it
       was V(raised) for parts that large.

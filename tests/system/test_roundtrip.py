@@ -50,6 +50,8 @@ CASES = [
     ("15", "nasty", "s3", {"compression": "none", "row_counts": "exact"}),
     ("15", "pagila", "s3", {"compression": "gzip", "compression_level": 9}),
     ("15", "pagila", "file", {"compression": "none", "include_globals": True}),
+    ("18", "nasty", "s3", {"jobs": 4, "jobs_min_table_bytes": 1}),
+    ("15", "nasty", "file", {"jobs": 2, "jobs_min_table_bytes": 1}),
 ]
 
 

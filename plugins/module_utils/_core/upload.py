@@ -40,8 +40,8 @@ LANES = 4
 LEAST_BUFFERS = 3
 
 
-def part_size_for(expected_bytes: int, compression: str) -> int:
-    """The part size, in bytes, with which a dump of ``expected_bytes`` on disk fits into 9,000 parts.
+def part_size_for(expected_bytes: int, compression: str, *, least: int = DEFAULT_PART) -> int:
+    """The part size, in bytes and at least ``least``, with which a dump of ``expected_bytes`` fits into 9,000 parts.
 
     ``expected_bytes`` is the size of the database on its server. A compressed dump is taken to be no larger than that;
     an uncompressed one (``compression`` is ``none``, with or without a level) no larger than twice that, since bytea is
@@ -51,7 +51,7 @@ def part_size_for(expected_bytes: int, compression: str) -> int:
     bound = expected_bytes * (2 if compression.partition(":")[0] == "none" else 1)
     needed = -(-bound // PLANNED_PARTS)
     rounded = -(-needed // MIB) * MIB
-    return min(max(rounded, DEFAULT_PART), LARGEST_PART)
+    return min(max(rounded, least), LARGEST_PART)
 
 
 def size_of_part(number: int, part_size: int) -> int:

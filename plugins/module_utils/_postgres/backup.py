@@ -73,6 +73,8 @@ BACKUP_SPEC = ArgumentSpec(
         "bindir": {"type": "list", "elements": "path", "default": []},
         "timeout": {"type": "str"},
         "lock_wait_timeout": {"type": "str", "default": "60s"},
+        "jobs": {"type": "int", "default": 1},
+        "jobs_min_table_bytes": {"type": "int", "default": 32 * 1024**2},
         "row_counts": {"type": "str", "choices": ["auto", "exact", "none"], "default": "auto"},
         "row_counts_max_bytes": {"type": "int", "default": 1024**3},
         "adopt": {"type": "bool", "default": False},

@@ -36,6 +36,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.outside import Lack
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Scope, selection
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams import MOST_JOBS
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
 
 #: Stands in predicted keys for what only the run itself draws.
@@ -84,6 +85,8 @@ class Request:
     row_counts_max_bytes: int
     timeout: timedelta | None
     lock_wait_timeout: timedelta
+    jobs: int = 1
+    jobs_min_table_bytes: int = 0
 
     @property
     def prefix(self) -> str:
@@ -144,6 +147,8 @@ def request(params: Mapping[str, Any], started: datetime) -> Request:
         raise _invalid("lock_wait_timeout", params["lock_wait_timeout"], "a server waits for 24 days", "Use less.")
     if backup_id == "latest":
         raise _invalid("backup_id", "latest", "to a restore that word means the newest backup", "Choose another.")
+    if not 1 <= params["jobs"] <= MOST_JOBS:
+        raise _invalid("jobs", str(params["jobs"]), f"it is a number from 1 to {MOST_JOBS}", "Use one of these.")
     kind = params["kind"] or ("scheduled" if params["backup_schedule"] else "manual")
     duration = {
         name: parse_duration(params[name], name) if params[name] is not None else None
@@ -165,6 +170,8 @@ def request(params: Mapping[str, Any], started: datetime) -> Request:
         row_counts_max_bytes=params["row_counts_max_bytes"],
         timeout=duration["timeout"],
         lock_wait_timeout=duration["lock_wait_timeout"] or timedelta(seconds=60),
+        jobs=params["jobs"],
+        jobs_min_table_bytes=params["jobs_min_table_bytes"],
     )
 
 
@@ -280,7 +287,12 @@ def _steps(wanted: Request, seen: Observed, work: Work) -> list[str]:
         steps.append(f"count the rows of {len(work.scope.data)} tables{most} in the same snapshot")
     if work.pg_dumpall is not None:
         steps.append("add the server's roles, without passwords")
-    steps.append("read the archive's table of contents back and have pg_restore accept it")
+    if wanted.jobs > 1:
+        steps.append(
+            f"stream up to {wanted.jobs} archives at once in that snapshot: tables of "
+            f"{human_bytes(wanted.jobs_min_table_bytes)} and more by themselves, as far as that shares the work"
+        )
+    steps.append("read the table of contents of what was stored back and have pg_restore accept it")
     steps.append("write manifest.json, which makes the backup complete, and its index key")
     return steps
 
@@ -355,7 +367,8 @@ def predict(wanted: Request, seen: Observed, work: Work) -> dict[str, Any]:
     )
     result = describe(manifest, seen.reached, store_url=seen.store_url, now=seen.now, work=work)
     unknown = {"bytes": None, "sha256": None}
-    archives = [{**each, **unknown, "entries": None} for each in result["archives"]]
+    one = [{**each, **unknown, "entries": None} for each in result["archives"]]
+    archives = one if wanted.jobs == 1 else None  # how many, only sizes that are read under the locks say
     stored_roles = {**result["globals"], **unknown} if roles else None
     return {**result, "bytes": None, "rows": None, "archives": archives, "globals": stored_roles, "run_id": None}
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import new_token
+from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import together
 from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import Budget
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import catalog
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import (
@@ -35,10 +37,16 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     TableFact,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import KINDS
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams import (
+    Stream,
+    in_order_of_work,
+    plan_streams,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import Attempt
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import StoredDigest
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import Reached
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session
@@ -56,7 +64,7 @@ class Dumped:
     held: Held
     examined: Examined
     sequences: dict[int, catalog.SequenceState]
-    digests: Sequence[Stored]
+    stored: Sequence[Stored]
     roles: ObjectFact | None
     durations: Mapping[str, float]
 
@@ -108,6 +116,7 @@ class BackupRun:
                 return self._dump_once(attempt)
             except LockQueued as queued:
                 self._context.progress(retried=queued.reason)
+                attempt.clear()
         return self._dump_once(attempt)
 
     def _dump_once(self, attempt: Attempt) -> Dumped:
@@ -117,15 +126,16 @@ class BackupRun:
         with Coordinator(self._connector, self._observer, wanted.selection, wanted.lock_wait_timeout) as coordinator:
             held = coordinator.hold()
             timer.lap("lock")
+            streams = self._streams(coordinator, held)
             coordinator.examine(held, row_counts=wanted.row_counts, max_bytes=wanted.row_counts_max_bytes)
-            digest = dumper.archive(work.pg_dump, f"{attempt.prefix}database.dump", self._arguments(held))
+            digests = self._dump_streams(dumper, streams, attempt.prefix, held)
             roles = dumper.globals(work.pg_dumpall, f"{attempt.prefix}globals.sql") if work.pg_dumpall else None
             timer.lap("dump")
             examined = coordinator.examined(self._time_left())
             coordinator.require_held()
             timer.lap("count_after_dump")
             sequences = catalog.sequences(self._observer, held.scope.sequences)
-        stored = [dumper.read_back(digest, work.pg_restore, role="whole")]
+        stored = self._read_back(dumper, streams, digests)
         rows = [each for each in held.scope.tables if each.oid in held.scope.data]
         check_contents(stored, rows, self._reached.endpoint.label)
         timer.lap("read_back")
@@ -133,7 +143,7 @@ class BackupRun:
             held=held,
             examined=examined,
             sequences=sequences,
-            digests=stored,
+            stored=stored,
             roles=roles,
             durations={**timer.laps, "count": examined.seconds},
         )
@@ -146,10 +156,47 @@ class BackupRun:
             connector=self._connector,
             context=self._context,
             encryption=wanted.encryption,
-            part_size=self._work.part_size,
             budget=self._budget,
             deadline=None if limit is None else self._began + limit.total_seconds(),
         )
+
+    def _streams(self, coordinator: Coordinator, held: Held) -> tuple[Stream, ...]:
+        """The archives to make, by the sizes of the tables now that nobody can drop them."""
+        jobs = self._wanted.jobs
+        sizes, through_root = coordinator.big_tables(held) if jobs > 1 else ({}, frozenset())
+        return plan_streams(
+            held.scope,
+            sizes,
+            jobs=jobs,
+            least=self._wanted.jobs_min_table_bytes,
+            total=self._reached.database.bytes,
+            through_root=through_root,
+            compression=self._work.compression.method,
+        )
+
+    def _dump_streams(
+        self, dumper: Dumper, streams: Sequence[Stream], prefix: str, held: Held
+    ) -> dict[str, StoredDigest]:
+        """All archives, by their file's name, as many at once as there are jobs; the first failure ends the others."""
+        common = self._arguments(held)
+        pg_dump = self._work.pg_dump
+        working = in_order_of_work(streams)
+        jobs = [
+            partial(dumper.archive, pg_dump, f"{prefix}{each.file}", [*common, *each.arguments], each.part_size)
+            for each in working
+        ]
+        done = together(jobs, self._wanted.jobs, dumper.crew)
+        return {stream.file: digest for stream, digest in zip(working, done, strict=True)}
+
+    def _read_back(
+        self, dumper: Dumper, streams: Sequence[Stream], digests: Mapping[str, StoredDigest]
+    ) -> list[Stored]:
+        tool = self._work.pg_restore
+        jobs = [
+            partial(dumper.read_back, digests[each.file], tool, each.role, each.table.name.text if each.table else None)
+            for each in streams
+        ]
+        return together(jobs, self._wanted.jobs, dumper.crew)
 
     def _arguments(self, held: Held) -> list[str]:
         """pg_dump locks what is locked already, which needs no wait, unless a session came in between."""
@@ -158,7 +205,6 @@ class BackupRun:
             self._work.compression.argument(self._work.pg_dump.major),
             f"--snapshot={held.snapshot}",
             f"--lock-wait-timeout={int(wait * 1000)}",
-            *held.scope.arguments,
         ]
 
     def _time_left(self) -> float | None:
@@ -170,7 +216,7 @@ class BackupRun:
     def _manifest(self, dumped: Dumped) -> Manifest:
         wanted, facts, held = self._wanted, dumped.examined.facts, dumped.held
         server = self._reached.server
-        archives = tuple(each.fact for each in dumped.digests)
+        archives = tuple(each.fact for each in dumped.stored)
         total = self._context.clock.monotonic() - self._began
         return Manifest(
             backup_id=wanted.backup_id,
@@ -201,7 +247,7 @@ class BackupRun:
             restore_by_hand=by_hand(
                 store_url=self._backups.store.url,
                 endpoint_url=self._endpoint_url,
-                archive=archives[0],
+                archives=archives,
                 roles=dumped.roles,
                 database=facts.database,
                 whole=wanted.selection.whole,
@@ -246,7 +292,7 @@ def _tables(held: Held, examined: Examined) -> tuple[TableFact, ...]:
 
 def _sequences(dumped: Dumped) -> tuple[SequenceFact, ...]:
     """Those whose values the archive sets, and that were there before and after."""
-    restored = restored_sequences(dumped.digests)
+    restored = restored_sequences(dumped.stored)
     before, after = dumped.held.sequences, dumped.sequences
     return tuple(
         SequenceFact(

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
@@ -21,7 +22,7 @@ def by_hand(
     *,
     store_url: str,
     endpoint_url: str | None,
-    archive: ArchiveFact,
+    archives: Sequence[ArchiveFact],
     roles: ObjectFact | None,
     database: DatabaseFact,
     whole: bool,
@@ -31,20 +32,39 @@ def by_hand(
 
     The archive of a ``whole`` database makes it itself, with owner, settings, comment and privileges.
     """
-    commands = [_fetch(store_url, endpoint_url, archive.key, "database.dump"), _check(archive.sha256, "database.dump")]
+    commands = []
+    for archive in archives:
+        commands += [
+            _fetch(store_url, endpoint_url, archive.key, _file(archive)),
+            _check(archive.sha256, _file(archive)),
+        ]
     if roles is not None:
         # Roles that exist already fail one by one, which is as it should be: hence no ON_ERROR_STOP.
         commands += [
             _fetch(store_url, endpoint_url, roles.key, "globals.sql"),
             "psql --dbname=postgres --file=globals.sql",
         ]
-    if whole:
-        commands.append("pg_restore --exit-on-error --create --dbname=postgres database.dump")
-    else:
+    if not whole:
         commands.append(_create(database, major))
-        commands.append(f"pg_restore --exit-on-error {_dbname(database)} database.dump")
+    commands += _restore(archives, "--create --dbname=postgres" if whole else _dbname(database), _dbname(database))
     commands.append(f"vacuumdb --analyze-only {_dbname(database)}")
     return ByHand(commands=tuple(commands), needs_major=major)
+
+
+def _restore(archives: Sequence[ArchiveFact], first: str, then: str) -> Iterator[str]:
+    """One archive at once; of several the definitions, the rows, and what is made of rows: indexes, keys, triggers."""
+    if len(archives) == 1:
+        yield f"pg_restore --exit-on-error {first} {_file(archives[0])}"
+        return
+    sections, *rows = archives
+    yield f"pg_restore --exit-on-error --section=pre-data {first} {_file(sections)}"
+    for archive in rows:
+        yield f"pg_restore --exit-on-error {then} {_file(archive)}"
+    yield f"pg_restore --exit-on-error --section=post-data {then} {_file(sections)}"
+
+
+def _file(archive: ArchiveFact) -> str:
+    return archive.key.rpartition("/")[2]
 
 
 def _dbname(database: DatabaseFact) -> str:

@@ -97,6 +97,18 @@ _SEQUENCES = """
 SELECT s.seqrelid::int8, pg_sequence_last_value(s.seqrelid), s.seqincrement, s.seqcycle
 FROM pg_sequence s WHERE s.seqrelid = ANY (%s::oid[])"""
 
+#: Tables partitioned by the hash of an enum, as pg_dump finds them (``pg_dump.c``, ``getPartitioningInfo``): hashes of
+#: enums differ from database to database, so it loads their partitions through the root.
+_LOADED_THROUGH_ROOT = """
+WITH RECURSIVE unsafe(oid) AS (
+    SELECT p.partrelid FROM pg_partitioned_table p
+    WHERE EXISTS (SELECT FROM pg_opclass c JOIN pg_am m ON m.oid = c.opcmethod
+                  WHERE c.opcname = 'enum_ops' AND c.opcnamespace = 'pg_catalog'::regnamespace AND m.amname = 'hash'
+                    AND c.oid = ANY (p.partclass))
+    UNION SELECT i.inhrelid FROM pg_inherits i JOIN unsafe u ON i.inhparent = u.oid
+)
+SELECT oid::int8 FROM unsafe"""
+
 _OWN_TYPES = """
 SELECT NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
                    AND a.atttypid >= 16384)"""
@@ -220,6 +232,12 @@ def table_sizes(session: Session, tables: Sequence[Relation]) -> dict[int, Table
         oid: TableSize(heap=heap or 0, bytes=total or 0, policies=tuple(policies))
         for oid, heap, total, policies in found
     }
+
+
+def loaded_through_root(session: Session) -> frozenset[int]:
+    """Tables, by oid, whose rows pg_dump copies into the root of their partitions."""
+    found = session.rows(_LOADED_THROUGH_ROOT, attempted="look for partitions that are loaded through their root")
+    return frozenset(oid for (oid,) in found)
 
 
 def sequences(session: Session, wanted: Sequence[Relation]) -> dict[int, SequenceState]:

@@ -123,6 +123,11 @@ class Coordinator:
             remedy="Run this again when the migration or job that does so has ended.",
         )
 
+    def big_tables(self, held: Held) -> tuple[dict[int, int], frozenset[int]]:
+        """Bytes by oid of what is held, and the tables that are loaded through a root; before :meth:`examine`."""
+        sizes = catalog.table_sizes(self.session, held.scope.lockable)
+        return {oid: size.bytes for oid, size in sizes.items()}, catalog.loaded_through_root(self.session)
+
     def examine(self, held: Held, *, row_counts: str, max_bytes: int) -> None:
         """Begin to read facts and count rows in the snapshot, in a thread: the session is its own until the end.
 

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import Crew
 from ansible_collections.ops.runbooks.plugins.module_utils._core.process import DEVNULL, PIPE, Child, start
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Encryption, StoredDigest
-from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import Budget
+from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import DEFAULT_PART, Budget
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head, read_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, ObjectFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
@@ -77,7 +78,10 @@ class Stored:
 
 
 class Dumper:
-    """Writes objects of one backup. ``deadline`` is on the context's monotonic clock; None sets no limit."""
+    """Writes objects of one backup. ``deadline`` is on the context's monotonic clock; None sets no limit.
+
+    Several threads may write at once: they share the budget of memory, and end together with ``crew``.
+    """
 
     def __init__(
         self,
@@ -86,46 +90,52 @@ class Dumper:
         connector: Connector,
         context: Context,
         encryption: Encryption,
-        part_size: int,
         budget: Budget,
         deadline: float | None,
     ) -> None:
+        self.crew = Crew()
         self._store = store
         self._connector = connector
         self._context = context
         self._encryption = encryption
-        self._part_size = part_size
         self._budget = budget
         self._deadline = deadline
 
-    def archive(self, tool: Tool, key: str, arguments: Sequence[str]) -> StoredDigest:
+    def archive(self, tool: Tool, key: str, arguments: Sequence[str], part_size: int) -> StoredDigest:
         """A custom-format archive of what ``arguments`` choose."""
-        return self._stream(tool, key, ["--format=custom", "--no-password", *arguments])
+        return self._stream(tool, key, ["--format=custom", "--no-password", *arguments], part_size)
 
     def globals(self, tool: Tool, key: str) -> ObjectFact:
         """The server's roles and tablespaces as SQL, without passwords, which managed servers do not let be read."""
         # It would connect to the database "postgres", whatever its connection string says.
         where = f"--database={self._connector.tool_dbname()}"
-        digest = self._stream(tool, key, ["--globals-only", "--no-role-passwords", "--no-password", where])
+        arguments = ["--globals-only", "--no-role-passwords", "--no-password", where]
+        digest = self._stream(tool, key, arguments, DEFAULT_PART)
         return ObjectFact(key=digest.key, bytes=digest.size, sha256=digest.sha256)
 
-    def read_back(self, digest: StoredDigest, pg_restore: Tool, role: str) -> Stored:
+    def read_back(self, digest: StoredDigest, pg_restore: Tool, role: str, table: str | None = None) -> Stored:
         """Read the table of contents from the store. Raises ``object_corrupt`` where that cannot be restored from."""
         with self._store.open(digest.key) as stream:
             head = read_head(stream, digest.key)
         self._list(head, digest.key, pg_restore)
         fact = ArchiveFact(
-            key=digest.key, bytes=digest.size, sha256=digest.sha256, entries=len(head.entries), role=role
+            key=digest.key,
+            bytes=digest.size,
+            sha256=digest.sha256,
+            entries=len(head.entries),
+            role=role,
+            table=table,
         )
         return Stored(fact=fact, head=head)
 
-    def _stream(self, tool: Tool, key: str, arguments: Sequence[str]) -> StoredDigest:
+    def _stream(self, tool: Tool, key: str, arguments: Sequence[str], part_size: int) -> StoredDigest:
         argv = [tool.path, *arguments, f"--dbname={self._connector.tool_dbname()}"]
         self._context.effect(f"start {tool.name}")
         environment = self._connector.tool_environment()
         with (
-            self._store.sink(key, part_size=self._part_size, budget=self._budget, encryption=self._encryption) as sink,
+            self._store.sink(key, part_size=part_size, budget=self._budget, encryption=self._encryption) as sink,
             start(argv, context=self._context, env=environment, name=tool.name) as child,
+            self.crew.joined(child),
             self._limited(child) as expired,
         ):
             sink.pump(child.output(), lambda count: self._progress(key, count))

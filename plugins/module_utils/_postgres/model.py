@@ -196,7 +196,9 @@ class SequenceFact:
 class ArchiveFact:
     """One pg_dump archive: where it is, what it must hash to, what part it has in the backup.
 
-    ``role`` is whole where the backup is one archive. ``entries`` is the number of entries in its table of contents.
+    ``role`` is whole where the backup is one archive, else sections (the definitions, before and after the rows),
+    rest, or table (the rows of the one that ``table`` names). ``entries`` is the number of entries in its table of
+    contents.
     """
 
     key: str
@@ -205,6 +207,7 @@ class ArchiveFact:
     entries: int
     format: str = "custom"
     role: str = "whole"
+    table: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

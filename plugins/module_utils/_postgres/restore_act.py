@@ -65,6 +65,7 @@ class Restoring:
             maintenance_database=options.maintenance_database,
             ownership=options.ownership,
             timeout=options.timeout,
+            jobs=options.jobs,
             context=context,
         )
 

@@ -31,15 +31,16 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import quote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import NewDatabase
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import Loading, load
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import Loading
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import Work
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_streams import Part, load_all
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
 
 #: How long a statement about the database waits for others to let go of it.
 LOCK_TIMEOUT = timedelta(seconds=60)
-#: Sessions that count rows and gather statistics at the same time.
+#: Sessions that count rows and gather statistics at the same time, at least.
 _WORKERS = 2
 
 
@@ -71,6 +72,7 @@ class Building:
         maintenance_database: str,
         ownership: Ownership,
         timeout: timedelta | None,
+        jobs: int = 2,
         context: Context,
     ) -> None:
         self._name = name
@@ -79,6 +81,7 @@ class Building:
         self._maintenance_database = maintenance_database
         self._ownership = ownership
         self._timeout = timeout
+        self._jobs = jobs
         self._context = context
         self._label = f"{name} on {connector.endpoint.label}"
         self._began = context.clock.monotonic()
@@ -133,7 +136,7 @@ class Building:
                 session.execute(f"GRANT {name} TO CURRENT_USER", attempted=f"become a member of role {role}")
 
     def _load(self, work: Work) -> int:
-        """Every archive of the backup, in the manifest's order; returns their bytes."""
+        """Every archive of the backup; returns their bytes."""
         keep = self._ownership.keeps_privileges
         options = [] if keep else ["--no-privileges"]
         options += ["--no-tablespaces"] if work.missing_tablespaces else []
@@ -146,12 +149,12 @@ class Building:
             on_progress=self._on_progress,
             time_left=self._time_left,
         )
+        parts = [
+            Part(archive=archive, head=head, adaptation=adaptation)
+            for archive, head, adaptation in zip(work.manifest.archives, work.heads, work.adaptations, strict=True)
+        ]
         with self._timed("load"):
-            parts = zip(work.manifest.archives, work.heads, work.adaptations, strict=True)
-            return sum(
-                load(self._source, archive, head, adaptation, loading, self._context)
-                for archive, head, adaptation in parts
-            )
+            return load_all(self._source, parts, loading, self._jobs, self._context)
 
     def _compare(self, work: Work) -> Comparison:
         """Rows, sequences, policies and the rest against the manifest. Raises ``restore_mismatch``."""
@@ -161,7 +164,7 @@ class Building:
         setting = "event_triggers=off" if quiet else None
         counting = Counting(
             lambda: self._connector.open(self._name, setting=setting),
-            _WORKERS,
+            max(_WORKERS, self._jobs),
             self._context,
             superuser=work.target.superuser,
         )

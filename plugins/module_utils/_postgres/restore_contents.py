@@ -64,11 +64,12 @@ class Adaptation:
     losses: tuple[str, ...]
     policies_left_out: frozenset[tuple[str, str, str]] = frozenset()
 
-    def listing(self, head: Head) -> str | None:
-        """A list file for ``pg_restore --use-list``; None where every entry is restored."""
-        if not self.left_out:
+    def listing(self, head: Head, wanted: Collection[int] | None = None) -> str | None:
+        """A list file for ``pg_restore --use-list``, of ``wanted`` entries; None where every entry is restored."""
+        if wanted is None and not self.left_out:
             return None
-        return "".join(f"{entry.dump_id};\n" for entry in head.entries if entry.dump_id not in self.left_out)
+        kept = (entry.dump_id for entry in head.entries if entry.dump_id not in self.left_out)
+        return "".join(f"{dump_id};\n" for dump_id in kept if wanted is None or dump_id in wanted)
 
 
 def database_grants(database: DatabaseFact) -> tuple[Grant, ...]:

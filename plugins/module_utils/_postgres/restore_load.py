@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core import process
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import Crew
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import (
     Head,
     read_head,
@@ -48,7 +49,7 @@ class Loading:
     """How to load: the tool, how it connects, what it is told beside that.
 
     ``on_progress`` gets the bytes read so far every 16 MiB and raises where the work must stop; ``time_left`` is in
-    seconds, None for ever.
+    seconds, None for ever. Loads that run at once share ``crew``, and end together.
     """
 
     tool: str
@@ -58,6 +59,7 @@ class Loading:
     label: str
     on_progress: Callable[[int], None]
     time_left: Callable[[], float | None]
+    crew: Crew = field(default_factory=Crew)
 
 
 class _Measured:
@@ -108,13 +110,16 @@ def load(
     adaptation: Adaptation,
     loading: Loading,
     context: Context,
+    *,
+    wanted: Collection[int] | None = None,
 ) -> int:
     """Stream one archive into the database and return its bytes; ``head`` and ``adaptation`` are what was planned.
 
-    Raises ``object_corrupt`` where the bytes are not the manifest's, whatever pg_restore said of them, and
-    ``restore_failed`` where pg_restore failed on the right bytes.
+    ``wanted`` are the entries to restore, by dump id; None is all of them. Raises ``object_corrupt`` where the bytes
+    are not the manifest's, whatever pg_restore said of them, and ``restore_failed`` where it failed on the right bytes.
     """
-    argv = _arguments(loading, adaptation.listing(head), Path(context.tmpdir) / "entries.list")
+    path = Path(context.tmpdir) / f"{archive.key.rpartition('/')[2]}.list"
+    argv = [*arguments(loading), *listed(adaptation.listing(head, wanted), path)]
     with store.open(archive.key) as stream:
         measured = _Measured(stream)
         found = read_head(measured, f"{archive.key} in {store.url}")
@@ -130,7 +135,7 @@ def load(
             name="pg_restore",
         ) as child:
             first = rewrite_head(head, adaptation.changes) + found.beyond
-            with _ended_in_time(child, loading.time_left()):
+            with loading.crew.joined(child), ended_in_time(child, loading.time_left()):
                 _feed(child.stdin, first, measured, loading.on_progress)
                 status = child.wait()
             loading.time_left()
@@ -141,12 +146,12 @@ def load(
         measured.drain()
     _verify(store, archive, measured)
     if status != 0:
-        raise _failed(loading, said, status)
+        raise failed(loading, said, status)
     return measured.bytes
 
 
 @contextmanager
-def _ended_in_time(child: process.Child, seconds: float | None) -> Iterator[None]:
+def ended_in_time(child: process.Child, seconds: float | None) -> Iterator[None]:
     """Kill the child when the time is over, also while we wait for it to take what we write."""
     if seconds is None:
         yield
@@ -160,12 +165,17 @@ def _ended_in_time(child: process.Child, seconds: float | None) -> Iterator[None
         timer.cancel()
 
 
-def _arguments(loading: Loading, listing: str | None, path: Path) -> list[str]:
-    argv = [loading.tool, f"--dbname={loading.dbname}", "--exit-on-error", "--no-password", *loading.options]
-    if listing is not None:
-        path.write_text(listing, encoding="utf-8")
-        argv.append(f"--use-list={path}")
-    return argv
+def arguments(loading: Loading) -> list[str]:
+    """pg_restore's command line, without what it restores."""
+    return [loading.tool, f"--dbname={loading.dbname}", "--exit-on-error", "--no-password", *loading.options]
+
+
+def listed(listing: str | None, path: Path) -> list[str]:
+    """The option that limits pg_restore to a listing, which is written to ``path``; none where there is none."""
+    if listing is None:
+        return []
+    path.write_text(listing, encoding="utf-8")
+    return [f"--use-list={path}"]
 
 
 def _feed(pipe: IO[bytes] | None, head: bytes, measured: _Measured, on_progress: Callable[[int], None]) -> None:
@@ -178,6 +188,17 @@ def _feed(pipe: IO[bytes] | None, head: bytes, measured: _Measured, on_progress:
             if measured.bytes - looked_at >= _STRIDE:
                 looked_at = measured.bytes
                 on_progress(measured.bytes)
+
+
+def fetch(store: Store, archive: ArchiveFact) -> bytes:
+    """A small archive whole, once its bytes are those of the manifest. Raises ``object_corrupt``."""
+    with store.open(archive.key) as stream:
+        measured = _Measured(stream)
+        pieces = []
+        while measured.bytes <= archive.bytes and (piece := measured.read(_CHUNK)):
+            pieces.append(piece)
+    _verify(store, archive, measured)
+    return b"".join(pieces)
 
 
 def _verify(store: Store, archive: ArchiveFact, measured: _Measured) -> None:
@@ -199,7 +220,7 @@ def _damaged(store: Store, archive: ArchiveFact, code: str, reason: str) -> Runb
     )
 
 
-def _failed(loading: Loading, said: str, status: int) -> RunbookError:
+def failed(loading: Loading, said: str, status: int) -> RunbookError:
     """What pg_restore said, without the rows and statements that it quotes."""
     error, entry = _ERROR.search(said), _ENTRY.search(said)
     reason = error["text"] if error else f"it ended with status {status}"

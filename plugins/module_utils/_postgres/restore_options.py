@@ -20,6 +20,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import CONNECTION_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_checks import check_target_name
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams import MOST_JOBS
 
 #: The word for the newest good backup; no backup can have it as its id that people would then mean.
 LATEST = "latest"
@@ -42,6 +43,7 @@ RESTORE_SPEC = CONNECTION_SPEC.merge(
             "privileges": {"type": "str", "choices": ["keep", "skip"], "default": "keep"},
             "bindir": {"type": "list", "elements": "path", "default": []},
             "timeout": {"type": "str"},
+            "jobs": {"type": "int", "default": 2},
             "disk_free": {"type": "int"},
             "protected": {"type": "bool", "default": False},
             "adopt": {"type": "bool", "default": False},
@@ -68,6 +70,7 @@ class Options:
     ownership: Ownership
     bindir: tuple[str, ...]
     timeout: timedelta | None
+    jobs: int
     disk_free: int | None
     protected: bool
     adopt: bool
@@ -80,6 +83,8 @@ class Options:
             raise _invalid("target_database", params["target_database"], "it is the maintenance database")
         if params["disk_free"] is not None and params["disk_free"] < 0:
             raise _invalid("disk_free", str(params["disk_free"]), "it is a number of bytes")
+        if not 1 <= params["jobs"] <= MOST_JOBS:
+            raise _invalid("jobs", str(params["jobs"]), f"it is a number from 1 to {MOST_JOBS}")
         if not params["owner"]:
             raise _invalid("owner", "''", "it is keep or the name of a role")
         backup = params["backup"]
@@ -96,6 +101,7 @@ class Options:
             ownership=Ownership(roles=params["roles"], owner=params["owner"], privileges=params["privileges"]),
             bindir=tuple(params["bindir"]),
             timeout=parse_duration(params["timeout"], "timeout") if params["timeout"] is not None else None,
+            jobs=params["jobs"],
             disk_free=params["disk_free"],
             protected=params["protected"],
             adopt=params["adopt"],

@@ -80,6 +80,14 @@ class Attempt:
         """Remove nothing from now on, whatever fails."""
         self._kept = True
 
+    def clear(self) -> None:
+        """Remove what was written, to begin anew; at best effort."""
+        try:
+            keys = [each.key for each in self._store.list(self.prefix)]
+        except RunbookError:
+            return  # whatever it is, the next attempt meets it too
+        _quietly(self._store, keys, self._context)
+
     def discard(self) -> None:
         """Remove the run's own objects, and then what says that there are any; at best effort."""
         try:

@@ -1,0 +1,57 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Options of postgres_backup that say what is dumped and how; private."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Options of a backup, documented once."""
+
+    DOCUMENTATION = r"""
+options:
+  schemas:
+    description:
+      - Only these schemas. Excludes O(tables).
+      - A backup of a part never counts as one of the whole database, nor as one of another part.
+      - What the part uses of the rest (a type, a function, a table that a view reads) is not taken along. Restore such
+        a backup once before you rely on it.
+    type: list
+    elements: str
+    default: []
+  tables:
+    description:
+      - Only these tables, as V(schema.table), or V(table) in schema V(public). Names are taken as they are stored,
+        without folding of case or patterns; double quotes go around a part that holds a dot.
+      - A partitioned table stands for all its partitions.
+    type: list
+    elements: str
+    default: []
+  exclude_tables:
+    description:
+      - All but these tables.
+    type: list
+    elements: str
+    default: []
+  exclude_table_data:
+    description:
+      - Tables of which only the definition is backed up.
+    type: list
+    elements: str
+    default: []
+  jobs:
+    description:
+      - How many C(pg_dump) may work at once, V(1) to V(16). All of them share one snapshot.
+      - With more than one, big tables are stored as archives of their own, as far as that shares the work. Where no
+        table is big, the backup is one archive as with V(1).
+    type: int
+    default: 1
+  jobs_min_table_bytes:
+    description:
+      - The smallest table that gets an archive of its own, by the bytes that it takes on the server, indexes
+        left out.
+    type: int
+    default: 33554432
+"""

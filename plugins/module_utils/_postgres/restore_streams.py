@@ -1,0 +1,164 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""All archives of a backup into a database, several streams at once (private to ops.runbooks).
+
+First the definitions, then the rows, then what is made of rows: indexes, keys, triggers. Rows stream from the store,
+one pg_restore for each archive. What comes after them is the longest part of most restores: pg_restore makes it in
+several sessions, which it can only from a file. That file holds definitions and nothing else. Where the backup is a
+single archive, it is that one's head, which is a whole archive to pg_restore as long as nobody asks it for rows.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core import process
+from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import together
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry, Head, rewrite_head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import (
+    Loading,
+    arguments,
+    ended_in_time,
+    failed,
+    fetch,
+    listed,
+    load,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams import SECTIONS
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+
+_PRE_DATA, _DATA, _POST_DATA = "pre-data", "data", "post-data"
+_GRANTS = frozenset({"ACL", "DEFAULT ACL"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One archive, as it was looked at before, and how it is changed on its way."""
+
+    archive: ArchiveFact
+    head: Head
+    adaptation: Adaptation
+
+    def ids(self, *sections: str) -> frozenset[int]:
+        """Entries of these sections, by dump id."""
+        return frozenset(entry.dump_id for entry, section in sections_of(self.head.entries) if section in sections)
+
+
+def sections_of(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
+    """Each entry with the section in which it is restored.
+
+    One without a section of its own (a comment, a label) belongs to that of its neighbour before it, as for pg_restore
+    (``pg_backup_archiver.c``, ``ProcessArchiveRestoreOptions``). Grants come last whatever they are about, also as for
+    pg_restore, which restores them after everything else: an owner may have taken from himself the right to load rows.
+    """
+    section = _PRE_DATA
+    for entry in entries:
+        if entry.section != "none":
+            section = entry.section
+        yield entry, _POST_DATA if entry.desc in _GRANTS else section
+
+
+def load_all(store: Store, parts: Sequence[Part], loading: Loading, jobs: int, context: Context) -> int:
+    """Every archive of a backup; returns their bytes. Raises what ``restore_load.load`` raises."""
+    total = _Total(loading.on_progress)
+    streams = [replace(loading, on_progress=total.of(number)) for number, _part in enumerate(parts)]
+    if len(parts) == 1:
+        return _load_one(store, parts[0], streams[0], jobs, context)
+    sections = next(part for part in parts if part.archive.role == SECTIONS)
+    rows = [(part, stream) for part, stream in zip(parts, streams, strict=True) if part is not sections]
+    rows.sort(key=lambda row: row[0].archive.bytes, reverse=True)
+    body = fetch(store, sections.archive)
+    with _definitions(sections, body[len(sections.head.raw) :], context) as path:
+        _restore_from(path, sections, (_PRE_DATA,), loading, 1, context)
+        together(
+            [partial(load, store, part.archive, part.head, part.adaptation, stream, context) for part, stream in rows],
+            jobs,
+            loading.crew,
+        )
+        _restore_from(path, sections, (_POST_DATA,), loading, jobs, context)
+    return sum(part.archive.bytes for part in parts)
+
+
+def _load_one(store: Store, part: Part, loading: Loading, jobs: int, context: Context) -> int:
+    """A backup of one archive: all of it from the stream, or what comes after the rows from its head."""
+    if jobs == 1:
+        return load(store, part.archive, part.head, part.adaptation, loading, context)
+    first = part.ids(_PRE_DATA, _DATA)
+    size = load(store, part.archive, part.head, part.adaptation, loading, context, wanted=first)
+    with _definitions(part, b"", context) as path:
+        _restore_from(path, part, (_POST_DATA,), loading, jobs, context)
+    return size
+
+
+@contextmanager
+def _definitions(part: Part, rest: bytes, context: Context) -> Iterator[Path]:
+    """A local archive without rows, for as long as it is needed, that nobody else can read: it holds definitions."""
+    path = Path(context.tmpdir) / "definitions.dump"
+    try:
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(rewrite_head(part.head, part.adaptation.changes))
+            file.write(rest)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _restore_from(
+    path: Path, part: Part, sections: tuple[str, ...], loading: Loading, jobs: int, context: Context
+) -> None:
+    """Some sections of a local archive, by ``jobs`` sessions."""
+    listing = part.adaptation.listing(part.head, part.ids(*sections))
+    if not listing:
+        return
+    argv = [
+        *arguments(loading),
+        *listed(listing, path.with_suffix(".list")),
+        *([f"--jobs={jobs}"] if jobs > 1 else []),
+        str(path),
+    ]
+    context.effect(f"restore the {' and '.join(sections)} of {part.archive.key} into {loading.label}")
+    with process.start(
+        argv, context=context, env=loading.environment, stdout=process.DEVNULL, name="pg_restore"
+    ) as child:
+        with ended_in_time(child, loading.time_left()):
+            status = child.wait()
+        loading.time_left()
+        said = child.stderr_tail()
+    if status != 0:
+        # Another run that has taken the lock over drops this database: then that is the reason, not pg_restore.
+        context.effect(f"go on loading {loading.label}")
+        raise failed(loading, said, status)
+
+
+class _Total:
+    """What several streams have read together."""
+
+    def __init__(self, on_progress: Callable[[int], None]) -> None:
+        self._on_progress = on_progress
+        self._lock = threading.Lock()
+        self._read: dict[int, int] = {}
+
+    def of(self, number: int) -> Callable[[int], None]:
+        """The ``on_progress`` of one stream."""
+
+        def report(read: int) -> None:
+            with self._lock:
+                self._read[number] = read
+                total = sum(self._read.values())
+            self._on_progress(total)
+
+        return report
