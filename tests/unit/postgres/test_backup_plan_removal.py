@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -75,14 +76,20 @@ def test_protection(changes: dict[str, Any], force: bool, refused: bool) -> None
 
 
 def commands(
-    store_url: str, endpoint_url: str | None = None, *, whole: bool = True, major: int = 18, **database: Any
+    store_url: str,
+    endpoint_url: str | None = None,
+    *,
+    whole: bool = True,
+    major: int = 18,
+    files: Sequence[str] = ("database",),
+    **database: Any,
 ) -> list[str]:
-    archive = ArchiveFact(key=f"{ROOT}/t/database.dump", bytes=1, sha256="ab", entries=1)
+    archives = [ArchiveFact(key=f"{ROOT}/t/{file}.dump", bytes=1, sha256="ab", entries=1) for file in files]
     roles = ObjectFact(key=f"{ROOT}/t/globals.sql", bytes=1, sha256="cd")
     described = by_hand(
         store_url=store_url,
         endpoint_url=endpoint_url,
-        archive=archive,
+        archives=archives,
         roles=roles,
         database=make_database_fact(**database),
         whole=whole,
@@ -100,6 +107,18 @@ def test_a_whole_database_by_hand_from_s3() -> None:
     assert "globals.sql" in lines[2]
     assert lines[-2] == "pg_restore --exit-on-error --create --dbname=postgres database.dump"
     assert not any(line.startswith("createdb") for line in lines)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_several_archives_by_hand_in_the_order_in_which_they_must_be_restored(whole: bool) -> None:
+    lines = commands("s3://b", whole=whole, files=("sections", "rest", "table-001"))
+    restoring = [line for line in lines if line.startswith("pg_restore")]
+    first = "--create --dbname=postgres" if whole else "'--dbname=dbname='\"'\"'app'\"'\"''"
+    assert restoring[0] == f"pg_restore --exit-on-error --section=pre-data {first} sections.dump"
+    assert [line.split()[-1] for line in restoring] == ["sections.dump", "rest.dump", "table-001.dump", "sections.dump"]
+    assert "--section=post-data" in restoring[-1]
+    assert not any("--create" in line for line in restoring[1:])
+    assert len([line for line in lines if "sha256sum" in line]) == 3
 
 
 def test_a_part_by_hand_from_a_directory_with_odd_names() -> None:
