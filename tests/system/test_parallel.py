@@ -156,7 +156,7 @@ def backup_args(shop: Shop, **options: Any) -> dict[str, Any]:
 
 def test_a_stream_that_fails_ends_the_others(shop: Shop, tmp_path: Path) -> None:
     """The others would go on for a minute; nothing of any of them stays."""
-    case = '*public*one*--dbname*) echo "pg_dump: error: no" >&2; exit 1;; *--dbname*) exec sleep 60;;'
+    case = '*public*one*--dbname*) echo "pg_dump: error: no" >&2; exit 1;; *snapshot*) exec sleep 60;;'
     options = pg_dump_that(shop.database, tmp_path, case)
     began = time.monotonic()
     refused = shop.run("postgres_backup", backup_args(shop, **options)).refused("dump_failed")
