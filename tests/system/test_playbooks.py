@@ -165,6 +165,7 @@ def test_one_database_that_fails_does_not_stop_the_others(
     assert played.recap["broken"]["failed"] == 1
     asked = run_playbook("ops.runbooks.preflight", inventory=inventory).red()
     assert re.search(r"backup +NOT READY +Could not connect", asked.output)
+    assert "Result: failed (not_ready): Could not count on" in lines_of(asked, "broken")
     assert re.search(r"backup +ready", asked.output)
 
 
@@ -172,7 +173,8 @@ def test_the_next_command_can_be_pasted(run_playbook: PlaybookRunner, filled: Da
     inputs = {"backup": "latest", "target_database": "it's odd; rm"}
     played = run_playbook("ops.runbooks.restore", inventory=environment(s3_store, main=filled), extra_vars=inputs).red()
     (command,) = re.findall(r"Next: (.*)", lines_of(played))
-    assert shlex.split(command)[-4:] == ["-e", "backup=latest", "-e", "target_database=it's odd; rm"]
+    given = {"target_database": "it's odd; rm"}
+    assert shlex.split(command)[-4:] == ["-e", "backup=latest", "-e", json.dumps(given)]
 
 
 def test_restoring_without_a_target_is_refused(
@@ -181,6 +183,7 @@ def test_restoring_without_a_target_is_refused(
     inventory = environment(file_store, main=filled)
     run_playbook("ops.runbooks.backup", inventory=inventory).ok()
     played = run_playbook("ops.runbooks.restore", inventory=inventory, extra_vars={"backup": "latest"}).red()
+    assert "Result: failed (run_refused): Could not restore (main)" in lines_of(played)
     assert "target_database" in lines_of(played)
 
 
@@ -221,8 +224,9 @@ def test_status_is_red_without_a_young_backup(
     lines_of(run_playbook("ops.runbooks.status", inventory=inventory).ok())
     late = run_playbook("ops.runbooks.status", inventory=inventory, extra_vars={"runbooks_rpo": "0s"}).red()
     assert "OLDER" in lines_of(late)
-    assert lines_of(late).startswith("Result: failed: Could not restore what was written")
+    assert lines_of(late).startswith("Result: failed (rpo_exceeded): Could not restore what was written")
     assert "older than the 0s that are allowed" in late.output
+    assert lines_of(late).endswith(" -e runbooks_rpo=0s"), "the next command keeps settings of this one"
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,11 @@ FAILURE_CODES: dict[str, str] = {
     "library_missing": "A Python library that the module needs is not installed for the interpreter that runs it.",
     "lock_held": "Another run holds the lock of this resource.",
     "lock_lost": "The lock was taken over while the run was working; the run stopped before its next effect.",
+    "not_ready": "A runbook is not ready to do its work; preflight says why.",
     "python_too_old": "The Python that runs the module is older than the collection supports.",
+    "rpo_exceeded": "The newest good backup is older than is allowed, or there is none, or nobody can tell.",
     "run_aborted": "The run was told to stop (signal or timeout) and stopped before its next effect.",
+    "run_refused": "A playbook refused to go on, for an input, a setting of the inventory, or what it found.",
     # the store
     "document_too_new": "A document in the store was written by a newer release of the collection.",
     "object_corrupt": "An object in the store is not what its manifest says it is.",

@@ -28,6 +28,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import 
     NewestRestore,
     Unknown,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._status.launch import repeated
 from ansible_collections.ops.runbooks.plugins.module_utils._status.lines import closing_lines
 from ansible_collections.ops.runbooks.plugins.module_utils._status.outcome import Outcome
 from ansible_collections.ops.runbooks.plugins.module_utils._status.restores import newest_restore
@@ -87,6 +88,8 @@ class StatusInfo(Operation[Facts, Plan]):
         """The answer; there is nothing to change."""
         given = self.params["outcome"]
         outcome = Outcome.read(given) if given else None
+        controller = self.context.controller.process
+        again = repeated(controller.argv) if controller is not None else ""
         return Plan(
             changed=False,
             result={
@@ -100,7 +103,7 @@ class StatusInfo(Operation[Facts, Plan]):
                 "lock": _described(state.lock, LockState.describe),
                 "last_run": _described(state.last_run, LastRun.describe),
                 "newest_restore": _described(state.restore, NewestRestore.describe),
-                "lines": list(closing_lines(outcome, state, self.params["command_options"])),
+                "lines": list(closing_lines(outcome, state, self.params["command_options"], again)),
             },
         )
 

@@ -14,11 +14,14 @@ from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import 
 from ansible_collections.ops.runbooks.plugins.module_utils._status.outcome import Outcome
 
 
-def closing_lines(outcome: Outcome | None, facts: Facts, options: str) -> tuple[str, str, str, str, str, str]:
+def closing_lines(
+    outcome: Outcome | None, facts: Facts, options: str, repeated: str = ""
+) -> tuple[str, str, str, str, str, str]:
     """Result and code, what was changed, whether production is affected, newest good backup, lock, next command.
 
     Without an ``outcome`` the last recorded run takes its place. ``options`` are the options of ansible-playbook that
-    select this environment and host, such as ``-i inventories/production --limit main``.
+    select this environment and host, such as ``-i inventories/production --limit main``; ``repeated`` are those which
+    every command is given once more.
     """
     return (
         f"Result: {_result(outcome, facts)}",
@@ -26,7 +29,7 @@ def closing_lines(outcome: Outcome | None, facts: Facts, options: str) -> tuple[
         f"Production affected: {_affected(outcome, facts)}",
         f"Newest good backup: {_backup(facts)}",
         f"Lock: {_lock(facts.lock)}",
-        f"Next: {_next(outcome, facts, options)}",
+        f"Next: {_next(outcome, facts, options)}{repeated and ' '}{repeated}",
     )
 
 
@@ -34,10 +37,7 @@ def _result(outcome: Outcome | None, facts: Facts) -> str:
     if outcome is None:
         return _last_run(facts.last_run)
     if outcome.failed:
-        if not outcome.message:
-            return f"failed ({outcome.code or 'no failure code'})"
-        # What a play refuses by itself has a sentence and no code.
-        return f"failed ({outcome.code}): {outcome.message}" if outcome.code else f"failed: {outcome.message}"
+        return f"failed ({outcome.code}): {outcome.message}" if outcome.message else f"failed ({outcome.code})"
     if outcome.check:
         return "check mode: would change something" if outcome.changed else "check mode: nothing to do"
     return "done" if outcome.changed else "nothing to do"

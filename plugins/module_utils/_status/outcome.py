@@ -14,6 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: Of what playbooks refuse by themselves, with no failure of a module behind it: in general, and of two runbooks.
+PLAY_CODE = "run_refused"
+PLAY_CODES = (PLAY_CODE, "rpo_exceeded", "not_ready")
+
 _TRUE = {"true", "yes", "on", "1", "t", "y"}
 
 
@@ -42,12 +46,13 @@ class Outcome:
         failure = given.get("failure")
         failure = failure if isinstance(failure, Mapping) else {}
         steps = _steps(given.get("plan"))
+        failed = truth(given.get("failed"))
         return cls(
             runbook=_text(given, "runbook"),
-            failed=truth(given.get("failed")),
+            failed=failed,
             changed=truth(given.get("changed")),
             check=truth(given.get("check")),
-            code=_text(given, "code") or _text(failure, "code"),
+            code=_text(given, "code") or _text(failure, "code") or (PLAY_CODE if failed else ""),
             message=_text(given, "message") or _text(given, "msg"),
             summary=_text(given, "summary") or steps,
             affected=_text(given, "affected"),

@@ -1,0 +1,41 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What of a command line the next one repeats."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._status.launch import repeated
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["-e", "runbooks_rpo=2h"], "-e runbooks_rpo=2h"),
+        (["-erunbooks_rpo=2h"], "-e runbooks_rpo=2h"),
+        (["--extra-vars=runbooks_rpo=2h"], "-e runbooks_rpo=2h"),
+        (["--extra-vars", "runbooks_rpo=2h backup=latest"], "-e runbooks_rpo=2h"),
+        (["-e", '{"runbooks_rpo": "2h", "to": "x"}'], "-e runbooks_rpo=2h"),
+        (["-e", '{"runbooks_protected": false}'], """-e '{"runbooks_protected": false}'"""),
+        (["-e", "runbooks_store='file:///a b'"], """-e '{"runbooks_store": "file:///a b"}'"""),
+        (["-e", "@production.yml", "-e", "@my file.yml"], "-e @production.yml -e '@my file.yml'"),
+        (["-e", "@/runner/env/extravars"], ""),
+        (["-e", "backup=latest"], ""),
+        (["-e", "runbooks_store_secret_key=word", "-e", "runbooks_webhook_url=https://hooks/word"], ""),
+        (["-e", "runbooks_rpo='2h"], ""),
+        (["-e", "{not json"], ""),
+        (["-e"], ""),
+        (["--limit", "main", "-i", "inventories/production"], ""),
+    ],
+)
+def test_settings_and_files_are_repeated(words: list[str], expected: str) -> None:
+    assert repeated(["/usr/bin/python3", "ansible-playbook", "ops.runbooks.backup", *words]) == expected
+
+
+@given(st.lists(st.sampled_from(["-e", "--extra-vars", "{", "runbooks_a=", "="]) | st.text(max_size=12)))
+def test_any_command_line_is_read(words: list[str]) -> None:
+    assert isinstance(repeated(words), str)
