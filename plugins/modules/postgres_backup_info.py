@@ -139,7 +139,10 @@ backups:
           type: bool
           sample: false
     latest:
-      description: The newest good backup of O(selection), from its manifest. V(null) where there is none.
+      description:
+        - The newest good backup of O(selection), from its manifest. V(null) where there is none.
+        - V(damage) says why it could not be restored, where one of its archives is gone or has another size. It is no
+          protection then, so RV(backups.rpo.past) is true.
       type: dict
       sample:
         id: daily-2026-11-20
@@ -154,6 +157,7 @@ backups:
         tables: 21
         rows: 1048576
         restore_by_hand: ["aws s3 cp ...", "pg_restore ..."]
+        damage: null
     rpo:
       description: How much could be lost at this moment.
       type: dict

@@ -28,8 +28,10 @@ PART = Selection(tables=("public.t",))
 
 
 def put(store: StoreAt, backup_id: str, moment: datetime, marks: Iterable[str] = (), **changes: Any) -> None:
-    """A backup as the store has it: a manifest and its index keys."""
+    """A backup as the store has it: archives, a manifest and its index keys."""
     manifest = make_manifest(backup_id, snapshot_at=moment, **changes)
+    for archive in manifest.archives:
+        store.write(archive.key, bytes(archive.bytes))
     store.write(f"{ROOT}/backups/{backup_id}/manifest.json", json.dumps(manifest.to_json()).encode())
     for mark in ("", *marks):
         store.write(f"{ROOT}/index/{encode_entry(entry_of(manifest, mark))}", b"")
@@ -97,6 +99,18 @@ def test_the_newest_manifest_must_be_readable(run_module: ModuleRunner, file_sto
     assert "backup new, which has no manifest" in outcome.everything
 
 
+def test_a_newest_backup_whose_archive_is_gone_is_no_protection(run_module: ModuleRunner, store: StoreAt) -> None:
+    put(store, "new", datetime.now(UTC))
+    good = ask(run_module, store)
+    assert (good["latest"]["damage"], good["rpo"]["past"]) == (None, False)
+    (archive,) = make_manifest("new").archives
+    for spoil in (lambda: store.write(archive.key, b"short"), lambda: store.remove(archive.key)):
+        spoil()
+        bad = ask(run_module, store)
+        assert archive.key in bad["latest"]["damage"]
+        assert (bad["latest"]["id"], bad["rpo"]["past"], bad["rpo"]["age_seconds"]) == ("new", True, None)
+
+
 @pytest.mark.parametrize("change", [{"limit": 0}, {"since": "yesterday"}, {"rpo": "a day"}, {"selection": "half"}])
 def test_values_that_mean_nothing(run_module: ModuleRunner, file_store: FileStoreAt, change: dict[str, Any]) -> None:
     args = {**file_store.args, "environment": ENVIRONMENT, "name": NAME, **change}
@@ -136,8 +150,9 @@ def test_a_thousand_backups_cost_one_request(run_module: ModuleRunner, s3_store:
         args = {**s3_store.args, "environment": ENVIRONMENT, "name": NAME, "endpoint_url": proxy.endpoint_url}
         answer = run_module("postgres_backup_info", args).ok()["backups"]
         assert (answer["total"], len(answer["candidates"]), answer["latest"]["id"]) == (2501, 50, "newest")
-        # Three pages of the index, and one manifest.
-        assert [request.action for request in proxy.requests] == ["s3:ListObjectsV2"] * 3 + ["s3:GetObject"]
+        # Three pages of the index; of the newest its manifest, its marks and its archive.
+        about = ["s3:GetObject", "s3:ListObjectsV2", "s3:HeadObject"]
+        assert [request.action for request in proxy.requests] == ["s3:ListObjectsV2"] * 3 + about
         proxy.requests.clear()
         context = make_context(tmp_path)
         backups = Backups(open_store(args, s3_store.url, context), ENVIRONMENT, NAME, context)

@@ -4,7 +4,8 @@
 
 """The module postgres_backup_info (private to ops.runbooks): which backups there are, and how old the newest is.
 
-Reads the index (one request for a thousand backups) and the manifest of the newest good backup; connects to no server.
+Reads the index (one request for a thousand backups) and the manifest of the newest good backup, and looks whether its
+archives are there; connects to no server.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Inventory:
     of_other_selections: int
     newest: Manifest | None
     newest_verdict: Verdict
+    #: Why it could not be restored: an object of it is gone or of another size. None where all are there.
+    damage: str | None
     now: datetime
 
 
@@ -94,12 +97,17 @@ class BackupInfo(Operation[Inventory, Plan]):
             of_other_selections=len(everything) - len(listed),
             newest=newest,
             newest_verdict=Verdict() if newest is None else backups.verdict_on(newest),
+            damage=None if newest is None else _damage(backups, newest),
             now=self.context.clock.now(),
         )
 
     def plan(self, state: Inventory) -> Plan:
         """The answer; there is nothing to change."""
         wrong = None if state.newest is None else clocks_differ(state.newest.snapshot_at, state.now)
+        latest = None
+        if state.newest is not None:
+            latest = {**describe(state.newest, state.newest_verdict, state.now), "damage": state.damage}
+        warnings = (state.damage, f"The age of the newest backup is not known: {wrong}." if wrong else None)
         return Plan(
             changed=False,
             result={
@@ -109,15 +117,26 @@ class BackupInfo(Operation[Inventory, Plan]):
                 "total": state.total,
                 "of_other_selections": state.of_other_selections,
                 "candidates": [candidate(each, verdict, state.now) for each, verdict in state.shown],
-                "latest": None if state.newest is None else describe(state.newest, state.newest_verdict, state.now),
-                "rpo": judge(state.newest, state.now, self._rpo),
+                "latest": latest,
+                "rpo": judge(None if state.damage else state.newest, state.now, self._rpo),
             },
-            warnings=(f"The age of the newest backup is not known: {wrong}.",) if wrong else (),
+            warnings=tuple(each for each in warnings if each),
         )
 
     def act(self, state: Inventory, plan: Plan) -> Mapping[str, Any]:
         """Never called: nothing is ever planned."""
         raise ValueError("an information module has nothing to carry out")
+
+
+def _damage(backups: Backups, manifest: Manifest) -> str | None:
+    """What is wrong with the objects of a backup, as a sentence; one request for each of them."""
+    try:
+        backups.require_objects(manifest)
+    except RunbookError as error:
+        if error.code not in ("object_missing", "object_corrupt"):
+            raise
+        return error.message
+    return None
 
 
 def candidate(listed: Listed, verdict: Verdict, now: datetime) -> dict[str, Any]:
