@@ -13,11 +13,18 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TESTS))
 
+from hypothesis import HealthCheck, settings  # noqa: E402
+
 from harness.paths import CHECKOUT, COLLECTIONS  # noqa: E402
 
 for path in (CHECKOUT, COLLECTIONS):
     if str(path) not in sys.path:
         sys.path.insert(1, str(path))
+
+
+# How long generated input takes says how busy the machine is, and nothing about the code.
+settings.register_profile("ops.runbooks", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ops.runbooks")
 
 
 def pytest_configure() -> None:

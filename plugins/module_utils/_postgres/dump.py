@@ -138,7 +138,13 @@ class Dumper:
             self.crew.joined(child),
             self._limited(child) as expired,
         ):
-            sink.pump(child.output(), lambda count: self._progress(key, count))
+            try:
+                sink.pump(child.output(), lambda count: self._progress(key, count))
+            except RunbookError as failure:
+                # Parts that were on their way when the time was up fail in many ways, for one reason.
+                if expired.is_set():
+                    raise self._timed_out(tool) from failure
+                raise
             status = child.wait(_PATIENCE)
             if expired.is_set():
                 raise self._timed_out(tool)
