@@ -187,9 +187,7 @@ class Verify(Operation[VerifyState, Plan]):
         wanted, missing = manifest.restore_by_hand.needs_major, None
         for major in range(wanted, wanted + _NEWER + 1):
             try:
-                return tools.find(
-                    "pg_restore", major, bindir=self.options.bindir, environment={}, context=self.context
-                )
+                return tools.find("pg_restore", major, bindir=self.options.bindir, environment={}, context=self.context)
             except RunbookError as error:
                 if error.code != "tool_missing":
                     raise

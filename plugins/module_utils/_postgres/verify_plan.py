@@ -46,9 +46,7 @@ class VerifyState:
         return self.verdict.suspect_cause == "damaged"
 
 
-def settled(
-    found: Iterable[Verified], verdict: Verdict, max_age: timedelta, now: datetime
-) -> Verified | None:
+def settled(found: Iterable[Verified], verdict: Verdict, max_age: timedelta, now: datetime) -> Verified | None:
     """The verification that is young enough, if any.
 
     One that could not show all of a backup does not count, and none does once the backup is called damaged.
@@ -117,8 +115,8 @@ def _steps(state: VerifyState) -> Iterable[str]:
     taken = f"taken {human(age(manifest.snapshot_at, state.now))} ago"
     plural = "s" if count != 1 else ""
     yield (
-        f"Read the {count} object{plural} of backup {manifest.backup_id} ({size}, {taken}) and compare size and SHA-256 "
-        "with the manifest."
+        f"Read the {count} object{plural} of backup {manifest.backup_id} ({size}, {taken}) and compare size and "
+        "SHA-256 with the manifest."
     )
     if state.tool is not None:
         yield f"Let pg_restore {state.tool.version} read all of it, without a server, and compare the contents."

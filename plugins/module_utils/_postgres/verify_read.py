@@ -150,9 +150,7 @@ def damaged(store: Store, key: str, code: str, reason: str) -> RunbookError:
 
 
 @contextmanager
-def _examining(
-    store: Store, fact: ArchiveFact | ObjectFact, on_progress: Callable[[int], None]
-) -> Iterator[Examined]:
+def _examining(store: Store, fact: ArchiveFact | ObjectFact, on_progress: Callable[[int], None]) -> Iterator[Examined]:
     """The object as a stream; at the end of the block, where it was read to its end, it must be the manifest's.
 
     Where the block failed and the bytes are wrong, it is the bytes that matter.
