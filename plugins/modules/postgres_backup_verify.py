@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: postgres_backup_verify
-short_description: Find out whether a backup of a PostgreSQL database is still whole
+short_description: Find out whether a backup of a PostgreSQL database is whole, and can be restored
 version_added: 1.0.0
 description:
   - Looks at a backup of M(ops.runbooks.postgres_backup) as closely as O(level) says, and records when that was.
@@ -43,8 +43,11 @@ options:
       - How closely to look. Each level does all that the one before does.
       - V(checksum) reads each object once and compares its size and its SHA-256 with the manifest.
       - V(archive) lets C(pg_restore) read all of it too, without a server, and compares the contents with the manifest.
+      - V(restore) restores it into a scratch database, compares that with the manifest, checks constraints, O(amcheck)
+        and O(assertions), and drops it. A backup that passes is called proven. One that needs what the server lacks is
+        not, which is no failure. RV(verification.not_provable_here) says what that is, and the next run tries again.
     type: str
-    choices: [checksum, archive]
+    choices: [checksum, archive, restore]
     default: checksum
   verify_id:
     description:
@@ -75,31 +78,83 @@ options:
     description:
       - How long the verification may take, as a duration such as V(4h). Without it there is no limit.
     type: str
+  drill_server_url:
+    description:
+      - The server on which O(level=restore) makes its scratch database, as a connection URL. Roles that the backup
+        names and that do not exist there are created, and dropped with the database.
+      - Without it a private server is started where the module runs, from C(initdb) and C(postgres) of the backup's
+        major version or a later one. Only this user can reach it, and it ends with the module, however that ends. The
+        backup is loaded there by an ordinary role, so that no code in it gets the rights of a superuser. What takes a
+        superuser is not provable there.
+    type: str
+  allow_live_server:
+    description:
+      - Whether O(drill_server_url) may be the very server that the backup was taken from.
+    type: bool
+    default: false
+  maintenance_database:
+    description:
+      - The database to connect to on O(drill_server_url).
+    type: str
+    default: postgres
+  scratch_directory:
+    description:
+      - Where the private server keeps its data; a short path with room. Default is the system's directory for temporary
+        files.
+    type: path
+  disk_free:
+    description:
+      - The free space of O(drill_server_url) in bytes, where it cannot be read from here.
+    type: int
+  amcheck:
+    description:
+      - Whether the extension amcheck looks at each B-tree index and table that was restored.
+    type: bool
+    default: false
+  assertions:
+    description:
+      - What must be true of the restored data. They only read.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: What people know it by.
+        type: str
+        required: true
+      sql:
+        description: A statement that returns one row, whose first column counts.
+        type: str
+        required: true
+      expect:
+        description: The value that it must have.
+        type: raw
+        default: true
+  assertion_timeout:
+    description:
+      - How long one assertion may take, as a duration.
+    type: str
+    default: 60s
 requirements:
-  - pg_restore for O(level=archive)
+  - pg_restore for O(level=archive) and O(level=restore)
 seealso:
   - module: ops.runbooks.postgres_backup
   - module: ops.runbooks.postgres_backup_info
 """
 
 EXAMPLES = r"""
-- name: Read the newest backup once a week
+- name: Prove once a month that the newest backup can be restored
   ops.runbooks.postgres_backup_verify:
     store: s3://acme-runbooks-production
     environment: production
     name: main
     backup: latest
-    max_age: 7d
+    level: restore
+    max_age: 30d
     max_age_of: database
-
-- name: Look closely at one backup before it is needed
-  ops.runbooks.postgres_backup_verify:
-    store: s3://acme-runbooks-production
-    environment: production
-    name: main
-    backup: before-launch
-    level: archive
-    max_age: 0s
+    assertions:
+      - name: orders are recent
+        sql: SELECT max(created_at) > now() - interval '2 days' FROM orders
 """
 
 RETURN = r"""
@@ -107,7 +162,6 @@ verification:
   description: The verification. In check mode what the real run would return, with null for what only that run knows.
   returned: always
   type: dict
-  sample: {id: daily-2026-11-20-checksum, level: checksum, bytes: 1048576, seconds: 0.4}
   contains:
     id:
       description: The identity of the verification.
@@ -134,8 +188,31 @@ verification:
       description: How fast that was.
       type: int
     tables:
-      description: At a closer level than V(checksum), the tables whose rows the archives hold.
+      description: At level V(archive), the tables whose rows the archives hold.
       type: int
+    proven:
+      description: At level V(restore), whether all of the backup was restored and found in order.
+      type: bool
+    not_provable_here:
+      description: What the server lacks, and what depends on it. Where there is any, nothing is proven.
+      type: list
+      elements: str
+    rto_seconds:
+      description: How long loading and comparing took on that server.
+      type: float
+    tables_compared:
+      description: Tables whose rows were counted and equal the backup's, with V(rows_compared) in them.
+      type: int
+    constraints_checked:
+      description: Constraints, all of them validated. V(indexes_checked) and V(heaps_checked) are amcheck's.
+      type: int
+    assertions:
+      description: Names of the assertions, all of which hold. V(skipped) is each thing that did not come back.
+      type: list
+      elements: str
+    server:
+      description: Where it was restored, V(label) and V(version). V(durations) are seconds of its parts.
+      type: dict
     suspicion_cleared:
       description: Whether the backup was called damaged before, and no longer is.
       type: bool

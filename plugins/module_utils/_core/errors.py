@@ -53,6 +53,8 @@ FAILURE_CODES: dict[str, str] = {
     "database_missing": "The database does not exist on the server that was reached.",
     "disk_free_unknown": "The free space of a protected server could not be read and was not stated.",
     "disk_too_small": "The server has less free space than the restore needs.",
+    "drill_on_live_server": "A drill would have gone to the server that the backup was taken from.",
+    "drill_server_failed": "The private server of a drill could not be made or started.",
     "dump_failed": "pg_dump ended with an error.",
     "extension_missing": "The target server does not offer an extension that the backup needs.",
     "locale_missing": "The target server does not have the locale or the locale provider that the backup needs.",
@@ -70,6 +72,7 @@ FAILURE_CODES: dict[str, str] = {
     "timed_out": "The work did not end within its time limit.",
     "tool_failed": "A command line tool could not be started or ended with an error.",
     "tool_missing": "A command line tool of the right version was not found.",
+    "verification_failed": "A restored backup did not pass a check: a constraint, amcheck or an assertion.",
 }
 
 

@@ -20,6 +20,13 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.operation impor
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import tools, verdict, verify_read
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill import (
+    PRIVATE,
+    Drill,
+    programs,
+    require_another_server,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill_scratch import Scratches
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified import Verifications, Verified
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify_options import VERIFY_SPEC, Options
@@ -66,7 +73,8 @@ class Verify(Operation[VerifyState, Plan]):
             now=now,
             known=known,
             damage=damage,
-            tool=self._tool(manifest) if known is None and options.level != "checksum" else None,
+            tool=self._tool(manifest) if known is None and options.level == "archive" else None,
+            drill_on=self._drill_on(manifest) if known is None and options.level == "restore" else None,
         )
 
     def plan(self, state: VerifyState) -> Plan:
@@ -96,10 +104,15 @@ class Verify(Operation[VerifyState, Plan]):
             seconds=seconds,
             run_id=self.context.run_id,
             verify_id=self.options.verify_id,
+            whole=not facts.get("not_provable_here"),
             facts=facts,
         )
+        if facts.get("proven"):
+            evidence = {**facts, "run_id": self.context.run_id, "bytes": verified.bytes}
+            verdict.set_proven(self._backups, state.manifest, evidence, self.context)
         self._verifications.write(verified)
-        return result_of(replace(state, verdict=self._backups.verdict_on(state.manifest)), verified)
+        after = replace(state, verdict=self._backups.verdict_on(state.manifest))
+        return {**result_of(after, verified), "suspicion_cleared": state.clears}
 
     def resources(self, plan: Plan) -> tuple[str, ...]:
         """Its own resource and not the database: backups are taken while one of them is being read."""
@@ -114,8 +127,13 @@ class Verify(Operation[VerifyState, Plan]):
 
     def _look(self, state: VerifyState) -> dict[str, Any]:
         """Read everything, as closely as was asked for; returns what only that tells."""
-        manifest, tables = state.manifest, None
-        if state.tool is None:
+        manifest = state.manifest
+        facts: dict[str, Any] = {"tables": None}
+        if state.drill_on is not None:
+            scratches = Scratches(self.state_store, self.options.environment, self.options.name, self.context)
+            drill = Drill(self.options, manifest, source=self.store, scratches=scratches, context=self.context)
+            facts = drill.run()
+        elif state.tool is None:
             for archive in manifest.archives:
                 verify_read.read_object(self.store, archive, self._on_progress)
         else:
@@ -123,10 +141,10 @@ class Verify(Operation[VerifyState, Plan]):
                 verify_read.read_archive(self.store, archive, state.tool, self._on_progress, self.context)
                 for archive in manifest.archives
             ]
-            tables = verify_read.require_contents(self.store, manifest, heads)
+            facts["tables"] = verify_read.require_contents(self.store, manifest, heads)
         if manifest.globals is not None:
             verify_read.read_object(self.store, manifest.globals, self._on_progress)
-        return {"tables": tables}
+        return facts
 
     def _on_progress(self, read: int) -> None:
         self.context.controller.check("go on reading")
@@ -193,6 +211,13 @@ class Verify(Operation[VerifyState, Plan]):
                     raise
                 missing = missing or error
         raise missing or ValueError("no major version was looked for")
+
+    def _drill_on(self, manifest: Manifest) -> str:
+        """The server that a drill goes to, with everything looked at that can be looked at before."""
+        if self.options.drill_server_url is None:
+            _initdb, postgres = programs(self.options, manifest, self.context)
+            return f"{PRIVATE} of PostgreSQL {postgres.version}"
+        return require_another_server(self.options, manifest, self.context)
 
     @cached_property
     def _backups(self) -> Backups:

@@ -21,14 +21,32 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified im
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify_read import objects
 
 #: What only the run itself can tell; null in a prediction.
-MEASURED = ("verified_at", "seconds", "bytes_per_second", "tables")
+MEASURED = (
+    "verified_at",
+    "seconds",
+    "bytes_per_second",
+    "tables",
+    "proven",
+    "not_provable_here",
+    "rto_seconds",
+    "tables_compared",
+    "rows_compared",
+    "constraints_checked",
+    "indexes_checked",
+    "heaps_checked",
+    "assertions",
+    "skipped",
+    "server",
+    "durations",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyState:
     """What was found. ``known`` is the verification that makes another one needless; nothing else was read then.
 
-    ``damage`` is what a glance has already shown; ``tool`` is pg_restore, where it takes part.
+    ``damage`` is what a glance has already shown; ``tool`` is pg_restore where it takes part without a server,
+    ``drill_on`` the server where there is one.
     """
 
     identity: str
@@ -39,6 +57,7 @@ class VerifyState:
     known: Verified | None = None
     damage: RunbookError | None = None
     tool: Tool | None = None
+    drill_on: str | None = None
 
     @property
     def clears(self) -> bool:
@@ -120,6 +139,12 @@ def _steps(state: VerifyState) -> Iterable[str]:
     )
     if state.tool is not None:
         yield f"Let pg_restore {state.tool.version} read all of it, without a server, and compare the contents."
+    if state.drill_on is not None:
+        yield (
+            f"Restore it into a scratch database on {state.drill_on}, compare that with the manifest, check its "
+            "constraints and what else was asked for, and drop it."
+        )
+        yield "Call the backup proven, with the time that this took, unless the server lacks something that it needs."
     if state.clears:
         yield "Take back that the backup is damaged, where all of it is whole."
     yield "Record the verification beside the manifest; where something is damaged, call the backup suspect instead."
