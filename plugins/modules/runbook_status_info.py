@@ -26,6 +26,11 @@ options:
       - How old the newest good backup may be, as a duration such as V(26h).
     type: str
     default: 26h
+  drill_max_age:
+    description:
+      - How old the last drill that proved a backup may be, as a duration such as V(35d). Without it nobody expects
+        drills, and RV(status.past_drill_age) is never true.
+    type: str
   selection:
     description:
       - Which part of the database counts as a backup of it, as in M(ops.runbooks.postgres_backup_info).
@@ -106,6 +111,13 @@ status:
       description:
         - The restore that was recorded last, with V(id), V(phase), V(backup), V(target_database) and V(recorded_at).
       type: dict
+    newest_drill:
+      description: The last drill that proved a backup, with V(backup), V(at), V(age_seconds) and V(rto_seconds).
+      type: dict
+    past_drill_age:
+      description: Whether a drill is overdue. V(null) where that is not known.
+      type: bool
+      sample: false
     lines:
       description:
         - Result and code, what was changed, whether production is affected, the newest good backup, the lock, and the

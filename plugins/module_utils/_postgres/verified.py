@@ -59,6 +59,15 @@ class Verifications:
         """The newest verification of any backup at that level, and at each closer one."""
         return self._read(self._of_database, level)
 
+    def last_proof(self) -> Verified | None:
+        """The newest drill that proved all of a backup."""
+        series = self._of_database(LEVELS[-1])
+        documents = [] if (current := series.current()) is None else [current]
+        if documents and documents[0].body.get("whole") is not True:
+            documents = list(series.history())
+        found = [_verified(each, series.where) for each in documents]
+        return next((each for each in reversed(found) if each.whole), None)
+
     def named(self, backup_id: str, level: str, verify_id: str) -> Verified | None:
         """The verification that was given this identity."""
         for document in self._of_backup(backup_id, level).history():

@@ -97,6 +97,24 @@ class NewestRestore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewestDrill:
+    """The last drill that proved a backup. ``rto_seconds`` is what loading and comparing took."""
+
+    backup: str
+    at: datetime
+    rto_seconds: float | None = None
+
+    def describe(self, now: datetime) -> dict[str, Any]:
+        """For results."""
+        return {
+            "backup": self.backup,
+            "at": iso(self.at),
+            "age_seconds": age(self.at, now),
+            "rto_seconds": self.rto_seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """The status of one database at ``now``. None is none; :class:`Unknown` is not known."""
 
@@ -108,11 +126,13 @@ class Facts:
     lock: LockState | Unknown
     last_run: LastRun | Unknown | None
     restore: NewestRestore | Unknown | None
+    drill: NewestDrill | Unknown | None = None
+    drill_max_age: timedelta | None = None
 
     @property
     def unknown(self) -> tuple[str, ...]:
         """The reasons for what is not known, each once."""
-        facts = (self.newest, self.lock, self.last_run, self.restore)
+        facts = (self.newest, self.lock, self.last_run, self.restore, self.drill)
         return tuple(dict.fromkeys(fact.reason for fact in facts if isinstance(fact, Unknown)))
 
     @property
@@ -121,3 +141,12 @@ class Facts:
         if isinstance(self.newest, Unknown):
             return None
         return self.newest is None or self.now - self.newest.snapshot_at > self.rpo
+
+    @property
+    def past_drill_age(self) -> bool | None:
+        """Whether a drill is overdue: never where nobody expects any; None where that is not known."""
+        if self.drill_max_age is None:
+            return False
+        if isinstance(self.drill, Unknown):
+            return None
+        return self.drill is None or self.now - self.drill.at > self.drill_max_age

@@ -21,10 +21,12 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.operation impor
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups, selection_hash
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified import Verifications
 from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import (
     Facts,
     LastRun,
     Newest,
+    NewestDrill,
     NewestRestore,
     Unknown,
 )
@@ -39,6 +41,7 @@ STATUS_SPEC = STORE_SPEC.merge(
     ArgumentSpec(
         options={
             "rpo": {"type": "str", "default": "26h"},
+            "drill_max_age": {"type": "str"},
             "selection": {"type": "raw", "default": "whole"},
             "outcome": {"type": "dict"},
             "command_options": {"type": "str", "default": ""},
@@ -61,6 +64,8 @@ class StatusInfo(Operation[Facts, Plan]):
     def __init__(self, params: Mapping[str, Any], context: Context) -> None:
         super().__init__(params, context)
         self._rpo = parse_duration(params["rpo"], "rpo")
+        expected = params["drill_max_age"]
+        self._drill_max_age = parse_duration(expected, "drill_max_age") if expected is not None else None
         self._selection = selection_hash(params["selection"])
         self._hopeless: Unknown | None = None
 
@@ -82,6 +87,8 @@ class StatusInfo(Operation[Facts, Plan]):
             lock=lock,
             last_run=last_run,
             restore=self._ask(self._restore),
+            drill=self._ask(self._drill),
+            drill_max_age=self._drill_max_age,
         )
 
     def plan(self, state: Facts) -> Plan:
@@ -103,6 +110,8 @@ class StatusInfo(Operation[Facts, Plan]):
                 "lock": _described(state.lock, LockState.describe),
                 "last_run": _described(state.last_run, LastRun.describe),
                 "newest_restore": _described(state.restore, NewestRestore.describe),
+                "newest_drill": _described(state.drill, lambda drill: drill.describe(state.now)),
+                "past_drill_age": state.past_drill_age,
                 "lines": list(closing_lines(outcome, state, self.params["command_options"], again)),
             },
         )
@@ -144,6 +153,16 @@ class StatusInfo(Operation[Facts, Plan]):
         from ansible_collections.ops.runbooks.plugins.module_utils._core.lock import read_lock
 
         return read_lock(self.state_store, self.params["environment"], f"database/{self.params['name']}")
+
+    def _drill(self) -> NewestDrill | None:
+        backups = Backups(self.store, self.params["environment"], self.params["name"], self.context)
+        found = Verifications(backups, self.context).last_proof()
+        if found is None:
+            return None
+        seconds = found.facts.get("rto_seconds")
+        return NewestDrill(
+            backup=found.backup_id, at=found.at, rto_seconds=seconds if isinstance(seconds, (int, float)) else None
+        )
 
     def _restore(self) -> NewestRestore | None:
         return newest_restore(self.state_store, self.params["environment"], self.params["name"], self.context)

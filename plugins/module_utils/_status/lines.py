@@ -88,7 +88,19 @@ def _backup(facts: Facts) -> str:
     if newest is None:
         return f"NONE (there should be one younger than {allowed})"
     verdict = f"OLDER than the {allowed} that are allowed" if facts.past_rpo else f"allowed are {allowed}"
-    return f"{newest.id}, {human(age(newest.snapshot_at, facts.now))} old, {newest.state} ({verdict})"
+    return f"{newest.id}, {human(age(newest.snapshot_at, facts.now))} old, {newest.state} ({verdict}){_drill(facts)}"
+
+
+def _drill(facts: Facts) -> str:
+    """The age of the last drill, where there was one or should have been."""
+    drill, expected = facts.drill, facts.drill_max_age
+    allowed = "" if expected is None else human(expected.total_seconds())
+    if isinstance(drill, Unknown):
+        return f"; last drill {drill}" if expected is not None else ""
+    if drill is None:
+        return f"; NEVER DRILLED (there should be a drill every {allowed})" if expected is not None else ""
+    old = f"; last drill {human(age(drill.at, facts.now))} ago"
+    return old + (f" (OLDER than the {allowed} that are allowed)" if facts.past_drill_age else "")
 
 
 def _lock(lock: LockState | Unknown) -> str:

@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.lease import Holder, LockState
-from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import Facts, LastRun, Newest, Unknown
+from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import (
+    Facts,
+    LastRun,
+    Newest,
+    NewestDrill,
+    Unknown,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._status.lines import closing_lines
 from ansible_collections.ops.runbooks.plugins.module_utils._status.outcome import Outcome, truth
 from hypothesis import given
@@ -212,3 +218,27 @@ def test_the_result_of_a_failed_task_is_an_outcome() -> None:
 )  # fmt: skip
 def test_truth(value: object, is_true: bool) -> None:
     assert truth(value) is is_true
+
+
+DRILL = NewestDrill(backup="daily-2026-11-01", at=NOW - timedelta(days=19), rto_seconds=3.5)
+MONTH = timedelta(days=35)
+
+
+@pytest.mark.parametrize(
+    ("drill", "max_age", "says", "past"),
+    [
+        (None, None, "", False),
+        (DRILL, None, "; last drill 19 d ago", False),
+        (DRILL, MONTH, "; last drill 19 d ago", False),
+        (DRILL, timedelta(days=7), "; last drill 19 d ago (OLDER than the 7 d that are allowed)", True),
+        (None, MONTH, "; NEVER DRILLED (there should be a drill every 35 d)", True),
+        (Unknown(reason="no network"), MONTH, "; last drill unknown: no network", None),
+        (Unknown(reason="no network"), None, "", False),
+    ],
+)
+def test_the_age_of_the_last_drill(
+    drill: NewestDrill | Unknown | None, max_age: timedelta | None, says: str, past: bool | None
+) -> None:
+    plain = lines()["Newest good backup"]
+    assert lines(drill=drill, drill_max_age=max_age)["Newest good backup"] == plain + says
+    assert replace(FACTS, drill=drill, drill_max_age=max_age).past_drill_age is past
