@@ -1,0 +1,59 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The runbook drill, as a user runs it: due once a month, red where it proved nothing, told by status."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso, parse_iso
+
+from harness.playbooks import PlaybookRunner
+from harness.servers import Database, FileStoreAt
+
+INPUTS = {"backup": ""}
+
+
+def test_a_drill_is_due_once_a_month(run_playbook: PlaybookRunner, database: Database, file_store: FileStoreAt) -> None:
+    database.execute("CREATE TABLE account (id int PRIMARY KEY); INSERT INTO account SELECT generate_series(1, 3)")
+    variables = {
+        "runbooks_environment": "test",
+        "runbooks_store": file_store.url,
+        "runbooks_postgres_bindir": [str(database.server.bindir)],
+        "runbooks_drill_max_age": "35d",
+        "drill_assertions": [{"name": "three", "sql": "SELECT count(*) FROM account", "expect": 3}],
+    }
+    hosts = {"main": {"database_url": database.url}}
+    inventory = {"all": {"vars": variables, "children": {"databases": {"hosts": hosts}}}}
+    run_playbook("ops.runbooks.backup", inventory=inventory).ok()
+    assert "NEVER DRILLED" in run_playbook("ops.runbooks.status", inventory=inventory).red().output
+
+    keys = file_store.keys()
+    tried = run_playbook("ops.runbooks.drill", inventory=inventory, extra_vars=INPUTS, check=True).ok()
+    assert tried.recap["main"]["changed"] == 1
+    assert "a private server of PostgreSQL" in tried.output
+    assert file_store.keys() == keys
+
+    done = run_playbook("ops.runbooks.drill", inventory=inventory, extra_vars=INPUTS).ok()
+    assert done.recap["main"]["changed"] == 1
+    assert "3 rows in 1 tables, restored in" in done.output
+    assert run_playbook("ops.runbooks.drill", inventory=inventory).ok().recap["main"]["changed"] == 0
+    assert "proven (allowed are" in run_playbook("ops.runbooks.status", inventory=inventory).ok().output
+
+    # A month and more later.
+    for key in file_store.keys("test/databases/main/"):
+        if "/verifications/restore/" in key or "/verified/restore/" in key:
+            document = json.loads(file_store.read(key))
+            document["at"] = iso(parse_iso(document["at"]) - timedelta(days=36))
+            file_store.write(key, json.dumps(document).encode())
+    assert "OLDER than the" in run_playbook("ops.runbooks.status", inventory=inventory).red().output
+    assert run_playbook("ops.runbooks.drill", inventory=inventory, check=True).ok().recap["main"]["changed"] == 1
+
+    # What it asserts must hold.
+    variables["drill_assertions"] = [{"name": "four", "sql": "SELECT count(*) = 4 FROM account"}]
+    refused = run_playbook("ops.runbooks.drill", inventory=inventory).red()
+    assert "assertion four returned False instead of True" in refused.output
+    assert "Result: failed (verification_failed)" in refused.output
