@@ -41,6 +41,30 @@ options:
     type: list
     elements: str
     default: []
+  shrink_threshold:
+    description:
+      - How much of what the last good backup of the same selection held may be missing, in percent of its rows, or of
+        its bytes where rows were not counted. V(100) is everything.
+      - A backup of a database that has shrunk more is kept, but is suspect. It counts for nothing, and the task fails
+        with C(backup_shrunk) until it is accepted. Of fewer than 1000 rows in all only a complete loss counts.
+    type: int
+    default: 50
+  accept_shrink:
+    description:
+      - The database is meant to be that small. A backup that is suspect because it has shrunk counts from now on, and a
+        new one counts at once.
+    type: bool
+    default: false
+  hold:
+    description:
+      - Whether the backup is protected from being deleted, by O(state=absent) or by retention. Unset leaves that as it
+        is.
+      - May be changed for a backup that exists.
+    type: bool
+  hold_reason:
+    description:
+      - Why it is held, for whoever wonders later.
+    type: str
   jobs:
     description:
       - How many C(pg_dump) may work at once, V(1) to V(16). All of them share one snapshot.

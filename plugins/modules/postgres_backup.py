@@ -167,7 +167,8 @@ RETURN = r"""
 backup:
   description:
     - The backup. In check mode what the real run would return, with null for what only that run can know.
-    - V(id), V(kind), V(environment), V(name), and V(state), which is V(complete), or V(absent) where there is none.
+    - V(id), V(kind), V(environment), V(name), and V(state), which is V(complete), V(proven) where it was restored and
+      compared, or V(absent) where there is none; whether it is V(held), and V(hold_reason).
     - V(snapshot_at), the moment of the database that it holds by the server's clock, and V(age_seconds).
     - V(bytes) in the store, V(rows) over all counted tables, the number of V(tables), and the V(selection).
     - V(database) and its server as they described themselves, V(host) and V(endpoint) that were reached, and

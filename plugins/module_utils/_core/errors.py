@@ -48,6 +48,7 @@ FAILURE_CODES: dict[str, str] = {
     # PostgreSQL
     "backup_not_found": "No backup answers the request.",
     "backup_protected": "The backup may not be deleted.",
+    "backup_shrunk": "The database holds much less than its last good backup; the new one does not count.",
     "backup_unusable": "The backup exists but cannot be used for this.",
     "database_changing": "Tables kept changing while the backup tried to lock them.",
     "database_missing": "The database does not exist on the server that was reached.",

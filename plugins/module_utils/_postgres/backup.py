@@ -20,6 +20,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import Arg
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import Budget, part_size_for
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import (
+    backup_amend,
     catalog,
     outside,
     pooler,
@@ -30,19 +31,18 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres import (
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import (
     BackupPlan,
-    Compression,
     Observed,
     Reached,
     Request,
     Work,
     check_same,
-    compression,
     describe,
     is_of,
     plan_backup,
     request,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compression import Compression, compression
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import (
     CONNECTION_SPEC,
     Connector,
@@ -50,8 +50,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
     connector,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import KINDS, Manifest
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.shrink import refusal
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import sweep
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Toolset
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
 BACKUP_SPEC = ArgumentSpec(
     options={
@@ -75,6 +77,10 @@ BACKUP_SPEC = ArgumentSpec(
         "lock_wait_timeout": {"type": "str", "default": "60s"},
         "jobs": {"type": "int", "default": 1},
         "jobs_min_table_bytes": {"type": "int", "default": 32 * 1024**2},
+        "shrink_threshold": {"type": "int", "default": 50},
+        "accept_shrink": {"type": "bool", "default": False},
+        "hold": {"type": "bool"},
+        "hold_reason": {"type": "str"},
         "row_counts": {"type": "str", "choices": ["auto", "exact", "none"], "default": "auto"},
         "row_counts_max_bytes": {"type": "int", "default": 1024**3},
         "adopt": {"type": "bool", "default": False},
@@ -85,6 +91,7 @@ BACKUP_SPEC = ArgumentSpec(
         ("state", "present", ("backup_id", "max_age", "backup_schedule"), True),
         ("state", "absent", ("backup_id",)),
     ),
+    required_by={"hold_reason": ("hold",)},
 )
 
 
@@ -140,6 +147,7 @@ class PostgresBackup(Operation[Any, Plan]):
             existing=existing,
             indexed=existing is not None and self.backups.indexed(existing),
             work=None if existing else self._work(wanted, reached, bound),
+            verdict=self.backups.verdict_on(existing) if existing else Verdict(),
         )
 
     def _reach(self) -> Reached:
@@ -218,7 +226,19 @@ class PostgresBackup(Operation[Any, Plan]):
             memory_budget=budget.total,
             memory_budget_raised=budget.raised_to is not None,
             bound=bound,
+            before=self._last_good(wanted),
         )
+
+    def _last_good(self, wanted: Request) -> Manifest | None:
+        """What a new backup is measured by."""
+        try:
+            return self.backups.newest(wanted.selection.hash)
+        except RunbookError as error:
+            if error.code not in ("object_corrupt", "document_too_new"):
+                raise
+            # A damaged backup is when a new one is needed most.
+            self.context.warn(f"{error.message} Whether the database has shrunk since is therefore not known.")
+            return None
 
     def _contents(self, wanted: Request, reached: Reached) -> tuple[scope.Scope, outside.Lack]:
         """What would be dumped, all of which the role may read, and what that lacks; by a session proven to be one."""
@@ -272,13 +292,18 @@ class PostgresBackup(Operation[Any, Plan]):
             return removal.act(self.backups, plan, self.context)
         if isinstance(state, removal.Doomed) or not isinstance(plan, BackupPlan):
             raise TypeError("state and plan are of two different operations")
-        if state.existing is not None:
-            self.backups.write_index(state.existing)
+        if state.existing is not None and plan.amendment is not None:
+            backup_amend.carry_out(plan.amendment, self.backups, state.existing, self.wanted.hold, self.context)
             return plan.result
         if state.work is None:
             raise ValueError("nothing was prepared")
         manifest = self._make(state, state.work)
-        return describe(manifest, state.reached, store_url=self.store.url, now=self._now(), work=state.work)
+        counts = self.backups.verdict_on(manifest)
+        if not counts.good:
+            raise refusal(manifest, counts, state.reached.endpoint.label)
+        return describe(
+            manifest, state.reached, store_url=self.store.url, now=self._now(), work=state.work, verdict=counts
+        )
 
     def _make(self, state: Observed, work: Work) -> Manifest:
         from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_run import BackupRun

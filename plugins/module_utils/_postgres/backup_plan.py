@@ -23,6 +23,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_id
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Encryption
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_amend import Amendment, Hold, amend
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compression import Compression
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
     ArchiveFact,
     ByHand,
@@ -38,34 +40,12 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.outside imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Scope, selection
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams import MOST_JOBS
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
 #: Stands in predicted keys for what only the run itself draws.
 UNKNOWN_TOKEN = "<run token>"
-#: Levels that are used where none is asked for: they keep up with what a server's COPY delivers, and leave a processor
-#: to those who store it. zstd at 3 takes a quarter more of pg_dump's time, and stores 9 % less.
-_LEVELS = {"zstd": 1, "gzip": 1}
 #: PostgreSQL's settings of this kind are milliseconds in 31 bits (manual, lock_timeout).
 _LONGEST_WAIT = timedelta(days=24)
-_HIGHEST = {"zstd": 22, "gzip": 9}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compression:
-    """How pg_dump compresses; ``level`` is None where there is none."""
-
-    method: str
-    level: int | None
-
-    @property
-    def text(self) -> str:
-        """``zstd:1``, ``gzip:1`` or ``none``."""
-        return self.method if self.level is None else f"{self.method}:{self.level}"
-
-    def argument(self, major: int) -> str:
-        """pg_dump's option: up to 15 it knows gzip's level only."""
-        if self.method == "none":
-            return "--compress=0"
-        return f"--compress={self.text}" if major >= 16 else f"--compress={self.level}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +67,9 @@ class Request:
     lock_wait_timeout: timedelta
     jobs: int = 1
     jobs_min_table_bytes: int = 0
+    shrink_threshold: int = 50
+    accept_shrink: bool = False
+    hold: Hold = field(default_factory=Hold)
 
     @property
     def prefix(self) -> str:
@@ -107,7 +90,7 @@ class Reached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a new backup would be made of and with."""
+    """What a new backup would be made of and with. ``before`` is the last good one of the same selection."""
 
     scope: Scope
     pg_dump: Tool
@@ -119,6 +102,7 @@ class Work:
     memory_budget_raised: bool
     bound: bool
     lack: Lack = field(default_factory=Lack)
+    before: Manifest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +115,15 @@ class Observed:
     existing: Manifest | None
     indexed: bool
     work: Work | None
+    verdict: Verdict = field(default_factory=Verdict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupPlan(Plan):
-    """``make`` a backup, write the ``index`` key that a killed run left out, or nothing."""
+    """``make`` a backup, ``amend`` what is known of one that exists, or nothing."""
 
-    action: Literal["make", "index", "nothing"]
+    action: Literal["make", "amend", "nothing"]
+    amendment: Amendment | None = None
 
 
 def request(params: Mapping[str, Any], started: datetime) -> Request:
@@ -149,6 +135,8 @@ def request(params: Mapping[str, Any], started: datetime) -> Request:
         raise _invalid("backup_id", "latest", "to a restore that word means the newest backup", "Choose another.")
     if not 1 <= params["jobs"] <= MOST_JOBS:
         raise _invalid("jobs", str(params["jobs"]), f"it is a number from 1 to {MOST_JOBS}", "Use one of these.")
+    if not 0 <= params["shrink_threshold"] <= 100:
+        raise _invalid("shrink_threshold", str(params["shrink_threshold"]), "it is a percentage", "Use 0 to 100.")
     kind = params["kind"] or ("scheduled" if params["backup_schedule"] else "manual")
     duration = {
         name: parse_duration(params[name], name) if params[name] is not None else None
@@ -172,6 +160,9 @@ def request(params: Mapping[str, Any], started: datetime) -> Request:
         lock_wait_timeout=duration["lock_wait_timeout"] or timedelta(seconds=60),
         jobs=params["jobs"],
         jobs_min_table_bytes=params["jobs_min_table_bytes"],
+        shrink_threshold=params["shrink_threshold"],
+        accept_shrink=params["accept_shrink"],
+        hold=Hold(wanted=params["hold"], reason=params["hold_reason"]),
     )
 
 
@@ -189,23 +180,6 @@ def _identity(params: Mapping[str, Any], started: datetime) -> tuple[str | None,
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.schedule import nearest
 
     return nearest(params["backup_schedule"], params["backup_time_zone"], started).backup_id, True
-
-
-def compression(wanted: str, level: int | None, *, zstd: bool, tool: str) -> Compression:
-    """The method and level to use. Raises ``invalid_parameter`` where the tool cannot do what was asked for."""
-    method = ("zstd" if zstd else "gzip") if wanted == "auto" else wanted
-    if method == "zstd" and not zstd:
-        raise _invalid(
-            "compression", wanted, f"{tool} cannot compress with zstd", "Use auto, which then takes gzip, or gzip."
-        )
-    if method == "none":
-        return Compression(method=method, level=None)
-    chosen = _LEVELS[method] if level is None else level
-    if not 1 <= chosen <= _HIGHEST[method]:
-        raise _invalid(
-            "compression_level", str(level), f"{method} has levels 1 to {_HIGHEST[method]}", "Use one of these."
-        )
-    return Compression(method=method, level=chosen)
 
 
 def is_of(manifest: Manifest, reached: Reached) -> bool:
@@ -259,12 +233,22 @@ def plan_backup(wanted: Request, seen: Observed) -> BackupPlan:
 
 
 def _plan_existing(wanted: Request, seen: Observed, manifest: Manifest) -> BackupPlan:
-    result = describe(manifest, seen.reached, store_url=seen.store_url, now=seen.now)
-    if seen.indexed:
-        return BackupPlan(action="nothing", changed=False, result=result)
-    step = f"write the index key of backup {manifest.backup_id}, whose run ended before it did"
+    due = amend(
+        manifest,
+        seen.verdict,
+        indexed=seen.indexed,
+        hold=wanted.hold,
+        accept_shrink=wanted.accept_shrink,
+        where=seen.reached.endpoint.label,
+    )
     return BackupPlan(
-        action="index", changed=True, result=result, steps=(step,), before={"indexed": False}, after={"indexed": True}
+        action="amend" if due.steps else "nothing",
+        changed=bool(due.steps),
+        result=describe(manifest, seen.reached, store_url=seen.store_url, now=seen.now, verdict=due.verdict),
+        steps=due.steps,
+        before=due.before,
+        after=due.after,
+        amendment=due,
     )
 
 
@@ -293,19 +277,35 @@ def _steps(wanted: Request, seen: Observed, work: Work) -> list[str]:
             f"{human_bytes(wanted.jobs_min_table_bytes)} and more by themselves, as far as that shares the work"
         )
     steps.append("read the table of contents of what was stored back and have pg_restore accept it")
+    if work.before is not None and not wanted.accept_shrink and wanted.shrink_threshold < 100:
+        steps.append(
+            f"fail, and let the backup not count, where more than {wanted.shrink_threshold} % of what backup "
+            f"{work.before.backup_id} held is missing"
+        )
     steps.append("write manifest.json, which makes the backup complete, and its index key")
+    if wanted.hold.wanted:
+        steps.append("hold it, so that nobody deletes it")
     return steps
 
 
 def describe(
-    manifest: Manifest, reached: Reached | None, *, store_url: str, now: datetime, work: Work | None = None
+    manifest: Manifest,
+    reached: Reached | None,
+    *,
+    store_url: str,
+    now: datetime,
+    work: Work | None = None,
+    verdict: Verdict | None = None,
 ) -> dict[str, Any]:
     """The ``backup`` object of a result. ``reached`` is None where no database was asked."""
     chosen = encode(manifest.selection)
+    counts = verdict or Verdict()
     return {
         "id": manifest.backup_id,
         "kind": manifest.kind,
-        "state": manifest.state,
+        "state": counts.state,
+        "held": counts.held,
+        "hold_reason": counts.hold_reason,
         "environment": manifest.environment,
         "name": manifest.name,
         "snapshot_at": iso(manifest.snapshot_at),
@@ -365,7 +365,8 @@ def predict(wanted: Request, seen: Observed, work: Work) -> dict[str, Any]:
         compression=work.compression.text,
         restore_by_hand=ByHand(commands=(), needs_major=seen.reached.server.major),
     )
-    result = describe(manifest, seen.reached, store_url=seen.store_url, now=seen.now, work=work)
+    counts = wanted.hold.of(Verdict())
+    result = describe(manifest, seen.reached, store_url=seen.store_url, now=seen.now, work=work, verdict=counts)
     unknown = {"bytes": None, "sha256": None}
     one = [{**each, **unknown, "entries": None} for each in result["archives"]]
     archives = one if wanted.jobs == 1 else None  # how many, only sizes that are read under the locks say

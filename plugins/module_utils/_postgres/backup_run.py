@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     TableFact,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import KINDS
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.shrink import shrunk
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams import (
     Stream,
     in_order_of_work,
@@ -100,14 +101,24 @@ class BackupRun:
         """The manifest of the backup: this run's own, or the winner's where another run was faster."""
         wanted, clock = self._wanted, self._context.clock
         with Attempt(self._backups, wanted.backup_id, self._token, clock.now(), self._context) as attempt:
-            manifest = self._manifest(self._dump(attempt))
+            manifest = self._judged(self._manifest(self._dump(attempt)))
             attempt.keep()
             if self._backups.write_manifest(manifest):
+                if wanted.hold.wanted:
+                    wanted.hold.set(self._backups, manifest, self._context)
                 return manifest
             attempt.discard()
         winner = self._backups.by_id(wanted.backup_id)
         check_same(winner, wanted, self._reached)
         return winner
+
+    def _judged(self, manifest: Manifest) -> Manifest:
+        """The manifest, suspect where much of what the last good backup held is missing."""
+        wanted, before = self._wanted, self._work.before
+        if before is None or wanted.accept_shrink:
+            return manifest
+        reason = shrunk(before, manifest.tables, wanted.shrink_threshold)
+        return manifest if reason is None else replace(manifest, state="suspect", suspect_reason=reason)
 
     def _dump(self, attempt: Attempt) -> Dumped:
         """Dump, and begin anew where a session came between our lock and pg_dump's: it gets its turn first."""

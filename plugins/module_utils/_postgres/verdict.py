@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,16 @@ def read(backups: Backups, backup_id: str, marks: Collection[str], manifest: Man
         held=held,
         hold_reason=_text(hold, "reason") if held else None,
     )
+
+
+def accepted(found: Verdict) -> Verdict:
+    """The verdict without its suspicion."""
+    return replace(found, state="complete", suspect_cause=None, suspect_reason=None)
+
+
+def with_hold(found: Verdict, held: bool, reason: str | None) -> Verdict:
+    """The verdict with another hold."""
+    return replace(found, held=held, hold_reason=reason)
 
 
 def set_held(backups: Backups, manifest: Manifest, held: bool, reason: str, context: Context) -> None:

@@ -15,17 +15,16 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import ID
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup import BACKUP_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import (
-    Compression,
     Observed,
     Reached,
     Request,
     Work,
     check_same,
-    compression,
     describe,
     plan_backup,
     request,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compression import Compression, compression
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
     Endpoint,
     Manifest,
@@ -98,7 +97,7 @@ def test_a_backup_that_is_there_is_the_result() -> None:
 
 def test_one_without_its_index_key_gets_it() -> None:
     plan = plan_backup(wanted(backup_id="one"), observed(make_manifest("one"), indexed=False))
-    assert (plan.action, plan.changed) == ("index", True)
+    assert (plan.action, plan.changed) == ("amend", True)
     assert len(plan.steps) == 1
 
 
