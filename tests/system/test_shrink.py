@@ -42,7 +42,7 @@ def test_a_database_that_was_emptied_fails_until_that_is_accepted(shop: Shop) ->
         assert part in refused.message
     assert shop.manifest("empty")["state"] == "suspect"
     assert any(key.endswith(".suspect") for key in shop.store.keys(f"{ROOT}/index/"))
-    states = {each["id"]: each["state"] for each in shop.info()["backups"]["list"]}
+    states = {each["id"]: each["state"] for each in shop.info()["backups"]["candidates"]}
     assert states == {"full": "complete", "empty": "suspect"}
     assert newest(shop) == "full"
     # Nor is it what protects the good one: that stays the newest, which is not deleted just so.
@@ -98,5 +98,5 @@ def test_hold_is_changed_once_and_protects(shop: Shop) -> None:
 def test_a_new_backup_is_held_from_the_beginning_also_a_suspect_one(shop: Shop) -> None:
     shop.database.execute("TRUNCATE orders")
     backup(shop, "evidence", hold=True, hold_reason="what the incident left").refused("backup_shrunk")
-    (held,) = [each for each in shop.info()["backups"]["list"] if each["held"]]
+    (held,) = [each for each in shop.info()["backups"]["candidates"] if each["held"]]
     assert (held["id"], held["state"]) == ("evidence", "suspect")
