@@ -24,7 +24,11 @@ ACTIONS: Mapping[str, str] = {
     "CompleteMultipartUpload": "s3:PutObject",
     "CreateMultipartUpload": "s3:PutObject",
     "DeleteObject": "s3:DeleteObject",
+    "GetBucketVersioning": "s3:GetBucketVersioning",
     "GetObject": "s3:GetObject",
+    "GetObjectLegalHold": "s3:GetObjectLegalHold",
+    "GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
+    "GetObjectRetention": "s3:GetObjectRetention",
     "HeadObject": "s3:GetObject",
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "ListObjectsV2": "s3:ListBucket",
@@ -32,7 +36,12 @@ ACTIONS: Mapping[str, str] = {
     "UploadPart": "s3:PutObject",
 }
 #: Actions that are granted on the bucket, not on the objects in it.
-_ON_BUCKET = {"s3:ListBucket", "s3:ListBucketMultipartUploads"}
+_ON_BUCKET = {
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketVersioning",
+    "s3:ListBucket",
+    "s3:ListBucketMultipartUploads",
+}
 
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
 _DENIED = {"AccessDenied", "403", "Forbidden", "AllAccessDisabled", "AccountProblem", "NotSignedUp", "MethodNotAllowed"}

@@ -93,6 +93,15 @@ class Unfinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """What a store keeps of what is deleted from it; None is what it would not tell, ``unknown`` says why."""
+
+    versioned: bool | None = False
+    object_lock: bool | None = False
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Encryption:
     """How the store encrypts an object at rest; ``none`` leaves it to the bucket's own default."""
 
@@ -175,6 +184,12 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove; an absent object is no failure. Raises ``store_denied`` where that is not allowed."""
+
+    def protection(self) -> Protection:
+        """Whether deletion leaves versions, and whether objects may be locked."""
+
+    def locked(self, key: str) -> str | None:
+        """Why an object may not go yet; to be asked only where :meth:`protection` says that objects may be locked."""
 
     def now(self, *, may_write: bool = False) -> datetime:
         """The store's clock, with the resolution of seconds at least.

@@ -29,6 +29,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.store import (
     TEMPORARY,
     Encryption,
     ObjectMissing,
+    Protection,
     StoredObject,
     Unfinished,
     bad_url,
@@ -103,6 +104,14 @@ class FileStore:
         for key, name, found in self._walk(prefix, after):
             if not name.startswith(TEMPORARY) and (described := _described(key, found)):
                 yield described
+
+    def protection(self) -> Protection:
+        """See ``store.Store``. What a file system may do below is not ours to see."""
+        return Protection()
+
+    def locked(self, key: str) -> str | None:
+        """See ``store.Store``."""
+        return None
 
     def now(self, *, may_write: bool = False) -> datetime:
         """See ``store.Store``: the modification time of a file just written, which is the file server's clock."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core import s3_protection
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.s3_client import Bucket
 from ansible_collections.ops.runbooks.plugins.module_utils._core.s3_errors import CONFLICTS
@@ -23,6 +24,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.s3_sink import 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import (
     Encryption,
     ObjectMissing,
+    Protection,
     StoredObject,
     Unfinished,
     bad_url,
@@ -126,6 +128,14 @@ class S3Store:
     def delete(self, key: str) -> None:
         """See ``store.Store``. In a versioned bucket this adds a delete marker, and older versions stay."""
         self._bucket.change("delete_object", "delete from the store", self._full(key), accept={"NoSuchKey", "404"})
+
+    def protection(self) -> Protection:
+        """See ``store.Store``."""
+        return s3_protection.protection(self._bucket)
+
+    def locked(self, key: str) -> str | None:
+        """See ``store.Store``."""
+        return s3_protection.locked(self._bucket, self._full(key), self.now())
 
     def now(self, *, may_write: bool = False) -> datetime:
         """See ``store.Store``: the Date of the last answer, or of a new one where that is too long ago."""

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -67,11 +67,10 @@ def plan_removal(seen: Doomed, *, force: bool) -> RemovalPlan:
     if seen.manifest is None and not seen.objects:
         return RemovalPlan(changed=False, result=_absent(seen))
     _check_allowed(seen, force)
-    manifests = [key for key in seen.objects if key.endswith("/manifest.json")]
-    others = [key for key in seen.objects if key not in manifests]
+    others = sum(not _is_manifest(key) for key in seen.objects)
     what = f"backup {seen.backup_id}"
     if seen.manifest is None:
-        what = f"the {len(others)} objects that an unfinished deletion or run left of backup {seen.backup_id}"
+        what = f"the {others} objects that an unfinished deletion or run left of backup {seen.backup_id}"
         lost: tuple[str, ...] = ()
     else:
         taken, size = iso(seen.manifest.snapshot_at), human_bytes(seen.manifest.bytes)
@@ -81,20 +80,36 @@ def plan_removal(seen: Doomed, *, force: bool) -> RemovalPlan:
     return RemovalPlan(
         changed=True,
         result=_absent(seen),
-        steps=(f"delete {what} from {seen.label}: index key, manifest, then {len(others)} objects",),
+        steps=(f"delete {what} from {seen.label}: index key, manifest, then {others} objects",),
         irreversible=lost,
         before={"backup": {"id": seen.backup_id, "state": seen.manifest.state if seen.manifest else "unfinished"}},
         after={"backup": None},
-        keys=(*seen.index, *manifests, *others),
+        keys=in_order(seen.index, seen.objects),
     )
 
 
-def act(backups: Backups, plan: RemovalPlan, context: Context) -> Mapping[str, Any]:
-    """Delete. A run that dies in between leaves objects, never a backup that counts and lacks some."""
-    for key in plan.keys:
+def in_order(index: Iterable[str], objects: Iterable[str]) -> tuple[str, ...]:
+    """The keys of a backup in the order of their deletion. A mark outlives the plain index key, which sorts before it:
+    so a suspect backup is never listed as a good one."""
+    found = sorted(objects, key=lambda key: (not _is_manifest(key), key))
+    return (*sorted(index), *found)
+
+
+def delete(backups: Backups, keys: Iterable[str], context: Context) -> None:
+    """Delete, in order. A run that dies in between leaves objects, never a backup that counts and lacks some."""
+    for key in keys:
         context.effect(f"delete {key}")
         backups.store.delete(key)
+
+
+def act(backups: Backups, plan: RemovalPlan, context: Context) -> Mapping[str, Any]:
+    """See :func:`delete`."""
+    delete(backups, plan.keys, context)
     return plan.result
+
+
+def _is_manifest(key: str) -> bool:
+    return key.endswith("/manifest.json")
 
 
 def _check_allowed(seen: Doomed, force: bool) -> None:

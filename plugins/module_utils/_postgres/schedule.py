@@ -42,7 +42,7 @@ def nearest(schedule: str, time_zone: str, start: datetime) -> Occurrence:
     that a change of clocks leaves out is taken as long after midnight as the clock says; of one that comes twice a day
     the first counts. Raises ``invalid_parameter``.
     """
-    zone = _zone(time_zone)
+    zone = zone_of(time_zone, "backup_time_zone")
     occurrences = _parse(schedule)(start, zone)
     return min(occurrences, key=lambda each: (abs(each.at - start), -each.at.timestamp()))
 
@@ -108,14 +108,15 @@ def _instant(day: date, at: time, zone: tzinfo) -> datetime:
     return datetime.combine(day, at, tzinfo=zone).astimezone(UTC)
 
 
-def _zone(name: str) -> tzinfo:
+def zone_of(name: str, option: str) -> tzinfo:
+    """The time zone of that name; ``option`` is the one that named it. Raises ``invalid_parameter``."""
     if name.upper() in ("UTC", "Z"):
         return UTC
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise _invalid(
-            "backup_time_zone",
+            option,
             name,
             "no such time zone is known here",
             "Write a name of the IANA database such as Europe/Berlin; where all names are unknown, install tzdata.",

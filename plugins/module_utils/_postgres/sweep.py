@@ -151,6 +151,15 @@ def _leftovers(backups: Backups, before: datetime) -> Iterator[Leftover]:
             yield Leftover(key=stored.key, backup_id=fields[1], token=fields[2])
 
 
+def under_way(backups: Backups) -> set[str]:
+    """The ids of backups that a run has begun and not yet ended, unless it died more than a day ago."""
+    root, since = _root(backups), backups.store.now() - STALE
+    fields = (
+        stored.key.removeprefix(root).split(".") for stored in backups.store.list(root, after=f"{root}{compact(since)}")
+    )
+    return {each[1] for each in fields if len(each) == 3}
+
+
 def _settle(backups: Backups, leftover: Leftover, context: Context) -> None:
     """Remove what an attempt left, or complete what it had all but done: its manifest then names its token."""
     manifest = backups.manifest(leftover.backup_id)

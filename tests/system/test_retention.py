@@ -1,0 +1,318 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Retention on real stores: what goes is what was announced, and nothing else, whatever stands in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import compact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import verdict
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import entry_of
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Selection
+
+from harness.histories import DAY, ENVIRONMENT, History, whole
+from harness.modules import ModuleRunner
+from harness.servers import FileStoreAt, S3StoreAt, StoreAt, s3_client
+from harness.stores import run_context
+from sandbox.faults import Fault, FaultProxy, deny
+
+if TYPE_CHECKING:
+    from sandbox import S3Server
+
+#: Deletions of backups; locks and records are deleted from too.
+DELETED = rf"/{ENVIRONMENT}/databases/main/(index|backups)/"
+
+
+@pytest.fixture
+def history(store: StoreAt, run_module: ModuleRunner) -> History:
+    return History(store=store, run=run_module)
+
+
+@pytest.fixture
+def on_file(file_store: FileStoreAt, run_module: ModuleRunner) -> History:
+    return History(store=file_store, run=run_module)
+
+
+@pytest.fixture
+def on_s3(s3_store: S3StoreAt, run_module: ModuleRunner) -> History:
+    return History(store=s3_store, run=run_module)
+
+
+@pytest.fixture
+def proxy(s3: S3Server) -> Iterator[FaultProxy]:
+    with FaultProxy(s3.endpoint_url) as started:
+        yield started
+
+
+def test_what_no_rule_keeps_goes_and_nothing_else(history: History) -> None:
+    for days in range(5):
+        history.add(f"b{days}", days)
+    history.add("part", 9, selection=Selection(schemas=("app",)))
+    history.add("deploy", 3, kind="pre_deploy")
+    neighbours = [
+        History(store=history.store, run=history.run, name=name) for name in ("main_staging", "mai", "main.b")
+    ]
+    for each in neighbours:
+        each.add("other", 900)
+    beside = {key: history.store.read(key) for each in neighbours for key in each.objects()}
+    kept = {"kinds": {"pre_deploy": {"keep_within": "2d"}}, "floor": 2}
+
+    planned = history.retain(check=True, diff=True, **kept).ok()
+    assert len(history.objects()) == 7 * 3
+    done = history.retain(diff=True, **kept).ok()
+    assert (planned["retention"], planned["plan"], planned["diff"]) == (done["retention"], done["plan"], done["diff"])
+    assert planned.changed
+    assert done.changed
+    assert [each["id"] for each in done["retention"]["removed"]] == ["b4", "b3", "deploy", "b2"]
+    assert len(done["plan"]["irreversible"]) == 4
+    assert done["retention"]["freed_bytes"] == 4 * 3
+    reasons = {each["id"]: each["reasons"] for each in done["retention"]["kept"]}
+    assert reasons == {
+        "part": ["newest", "floor", "keep_last"],
+        "b1": ["floor"],
+        "b0": ["newest", "floor", "keep_last"],
+    }
+    assert history.ids() == whole(history) == ["part", "b1", "b0"]
+    assert len(history.objects()) == 3 * 3
+    assert {key: history.store.read(key) for each in neighbours for key in each.objects()} == beside
+
+    again = history.retain(**kept).ok()
+    assert not again.changed
+    assert again["retention"]["removed"] == again["plan"]["steps"] == []
+
+
+def test_killed_at_each_stage_the_same_command_ends_it(on_s3: History, proxy: FaultProxy) -> None:
+    """Deletions of the index key, the manifest and the archive: before each of them the module is killed."""
+    for days in range(3):
+        on_s3.add(f"b{days}", days)
+    for stage in range(4):
+        stop = Fault(method="DELETE", path=DELETED, skip=min(stage, 1), delay=5, status=503)
+        proxy.rules[:] = [stop]
+        # Of one run, so that nobody waits for the end of a lease.
+        args = on_s3.args(endpoint_url=proxy.endpoint_url, run_id="killed")
+        child = on_s3.run.start("postgres_backup_retention", args)
+        deadline = time.monotonic() + 60
+        while stop.seen <= stop.skip:
+            assert time.monotonic() < deadline
+            assert child.process.poll() is None, child.wait().output
+            time.sleep(0.02)
+        child.kill()
+        child.wait()
+        assert whole(on_s3)[-1] == "b0", "the newest stays, and what is listed is whole"
+    proxy.rules.clear()
+    assert on_s3.retain(run_id="killed").ok().changed
+    assert on_s3.ids() == whole(on_s3) == ["b0"]
+    assert len(on_s3.objects()) == 3
+    assert not on_s3.retain().ok().changed
+
+
+def test_a_denied_deletion_names_the_action(on_s3: History, proxy: FaultProxy) -> None:
+    on_s3.add("old", 9)
+    on_s3.add("new", 0)
+    before = on_s3.objects()
+    proxy.rules.append(deny("s3:DeleteObject"))
+    assert on_s3.retain(check=True, endpoint_url=proxy.endpoint_url).ok().changed
+    outcome = on_s3.retain(endpoint_url=proxy.endpoint_url).refused("store_denied")
+    assert "s3:DeleteObject" in outcome.message
+    assert outcome["failure"]["denied_action"] == "s3:DeleteObject"
+    assert outcome["retention"]["removed"] == []
+    assert on_s3.objects() == before
+
+
+def test_more_backups_than_a_page(on_s3: History) -> None:
+    """1,100 objects and as many again in index keys come in several pages; the oldest of them must be seen."""
+    backups = on_s3.backups
+    body = b"{}"
+    manifests = [on_s3.add("b0", 0, size=2)]
+    text = on_s3.store.read(backups.manifest_key("b0"))
+    at = manifests[0].snapshot_at
+
+    def add(number: int) -> None:
+        name, moment = f"b{number}", at - number * timedelta(hours=1)
+        document = text.replace(b'"b0"', f'"{name}"'.encode()).replace(b"/b0/", f"/{name}/".encode())
+        stamp = at.isoformat().replace("+00:00", "Z").encode()
+        document = document.replace(stamp, moment.isoformat().replace("+00:00", "Z").encode())
+        on_s3.store.write(manifests[0].keys[0].replace("/b0/", f"/{name}/"), body)
+        on_s3.store.write(backups.manifest_key(name), document)
+        on_s3.store.write(backups.index_key(entry_of(backups.by_id(name))), b"")
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(add, range(1, 550)))
+    assert len(on_s3.store.keys(f"{on_s3.root}/backups/")) == 1100
+    done = on_s3.retain(keep_last=545).ok()
+    assert [each["id"] for each in done["retention"]["removed"]] == [f"b{number}" for number in range(549, 544, -1)]
+    assert len(done["retention"]["kept"]) == len(on_s3.ids()) == 545
+
+
+def test_more_than_a_thousand_objects_go(on_file: History) -> None:
+    for number in range(340):
+        on_file.add(f"b{number}", number / 24)
+    done = on_file.retain(keep_last=2).ok()
+    assert len(done["retention"]["removed"]) == 338
+    assert on_file.ids() == whole(on_file) == ["b1", "b0"]
+    assert len(on_file.objects()) == 6
+    assert not on_file.retain(keep_last=2).ok().changed
+
+
+def test_held_suspect_and_proven_ones(history: History) -> None:
+    context, backups = run_context(), history.backups
+    made = {days: history.add(f"b{days}", days) for days in (0, 1, 2, 40, 50, 60)}
+    verdict.set_held(backups, made[40], True, "audit of 2026", context)
+    verdict.set_proven(backups, made[50], {"rto_seconds": 1}, context)
+    verdict.set_suspicion(backups, made[0], True, "damaged", "a bit is flipped", context)
+    verdict.set_suspicion(backups, made[60], True, "damaged", "a bit is flipped", context)
+    done = history.retain().ok()["retention"]
+    assert {each["id"]: (each["state"], each["reasons"]) for each in done["kept"]} == {
+        "b50": ("proven", ["floor"]),
+        "b40": ("complete", ["held"]),
+        "b1": ("complete", ["newest", "keep_last"]),
+        "b0": ("suspect", ["suspect"]),
+    }
+    assert {each["id"] for each in done["removed"]} == {"b60", "b2"}
+    verdict.set_held(backups, made[40], False, "the audit is over", context)
+    assert [each["id"] for each in history.retain().ok()["retention"]["removed"]] == ["b40"]
+
+
+def test_a_damaged_newest_one_stops_everything(on_file: History) -> None:
+    for days in range(3):
+        on_file.add(f"b{days}", days)
+    manifest = on_file.backups.by_id("b0")
+    on_file.store.remove(manifest.keys[0])
+    before = on_file.objects()
+    for check in (True, False):
+        outcome = on_file.retain(check=check).refused("object_missing")
+        assert "b0" in outcome.message
+        assert "may be all there is" in outcome.message
+    assert on_file.objects() == before
+
+
+def test_a_damaged_one_does_not_fill_the_floor(on_file: History) -> None:
+    for days in range(4):
+        on_file.add(f"b{days}", days)
+    on_file.store.write(on_file.backups.by_id("b1").keys[0], b"too long for it")
+    done = on_file.retain(floor=2).ok()
+    assert {each["id"]: each["reasons"] for each in done["retention"]["kept"]} == {
+        "b2": ["floor"],
+        "b1": ["damaged"],
+        "b0": ["newest", "floor", "keep_last"],
+    }
+    assert "b1 counts for nothing" in json.dumps(done["warnings"])
+    assert not on_file.retain(floor=2).ok().changed
+
+
+def test_dated_ahead_it_stays_and_counts_for_nothing(on_file: History) -> None:
+    for days in (-2, 0, 1):
+        on_file.add(f"b{days % 7}", days)
+    done = on_file.retain().ok()
+    assert [each["id"] for each in done["retention"]["removed"]] == ["b1"]
+    assert "counted for nothing: b5" in json.dumps(done["warnings"])
+
+
+def test_what_runs_and_deletions_left(on_file: History) -> None:
+    """A backup that lost its index key gets it again; objects without a manifest go when nobody works on them."""
+    for days in range(3):
+        on_file.add(f"b{days}", days)
+    for name in ("b0", "b2"):
+        on_file.store.remove(on_file.backups.index_key(entry_of(on_file.backups.by_id(name))))
+    old, young = (f"{on_file.root}/backups/{name}/0123456789ab/database.dump" for name in ("dead", "alive"))
+    for key in (old, young):
+        on_file.store.write(key, b"12345")
+    on_file.store.write(f"{on_file.root}/attempts/{compact(datetime.now(UTC))}.alive.0123456789ab", b"")
+    planned = on_file.retain(check=True, keep_last=2).ok()
+    done = on_file.retain(keep_last=2).ok()
+    assert planned["retention"] == done["retention"]
+    assert done["retention"]["remains"] == ["dead"]
+    assert done["retention"]["freed_bytes"] == 3 + 5
+    assert on_file.ids() == whole(on_file) == ["b1", "b0"]
+    assert [key for key in on_file.objects() if "/backups/" in key and "/b" not in key.split("backups")[1]] == [young]
+    assert not on_file.retain(keep_last=2).ok().changed
+
+
+def test_an_index_key_that_lies(on_file: History) -> None:
+    """It says that a backup is old, and its manifest that it is the newest."""
+    on_file.add("b3", 3)
+    manifest = on_file.add("b0", 0)
+    lie = on_file.backups.index_key(entry_of(manifest))
+    moment = (on_file.now - 99 * DAY).strftime("%Y%m%dT%H%M%S000000Z")
+    on_file.store.remove(lie)
+    prefix = f"{on_file.root}/index/"
+    on_file.store.write(f"{prefix}{moment}.{lie.removeprefix(prefix).partition('.')[2]}", b"")
+    done = on_file.retain().ok()
+    assert [each["id"] for each in done["retention"]["removed"]] == ["b3"]
+    assert done["retention"]["kept"][0]["reasons"] == ["newest", "floor", "keep_last"]
+    on_file.backups.require_objects(manifest)
+
+
+def locked_history(s3: S3Server, s3_store: S3StoreAt, run: ModuleRunner) -> History:
+    """In a bucket with Object Lock: ``b2`` under a retention period, ``b3`` under a legal hold, ``b4`` under none."""
+    bucket = f"locked-{os.urandom(4).hex()}"
+    client = s3_client(s3)
+    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    store = S3StoreAt(url=f"s3://{bucket}/x", options=s3_store.options, bucket=bucket, prefix="x", server=s3)
+    history = History(store=store, run=run)
+    archives = {days: f"x/{history.add(f'b{days}', days).keys[0]}" for days in (0, 2, 3, 4)}
+    until = datetime.now(UTC) + 30 * DAY
+    client.put_object_retention(
+        Bucket=bucket, Key=archives[2], Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until}
+    )
+    client.put_object_legal_hold(Bucket=bucket, Key=archives[3], LegalHold={"Status": "ON"})
+    return history
+
+
+def test_object_lock_and_versions(
+    s3: S3Server, s3_store: S3StoreAt, run_module: ModuleRunner, proxy: FaultProxy
+) -> None:
+    history = locked_history(s3, s3_store, run_module)
+    denied = (
+        Fault(method="GET", path=r"\?(retention|legal-hold)", status=403),
+        Fault(path=r"\?object-lock", status=403),
+    )
+
+    proxy.rules[:] = denied[:1]
+    unknown = history.retain(check=True, endpoint_url=proxy.endpoint_url).ok()
+    assert unknown["retention"]["removed"] == []
+    assert "s3:GetObjectRetention is denied" in json.dumps(unknown["warnings"])
+
+    proxy.rules[:] = denied[1:]
+    blind = history.retain(check=True, endpoint_url=proxy.endpoint_url).ok()
+    assert blind["retention"]["object_lock"] is None
+    assert "s3:GetBucketObjectLockConfiguration is denied" in json.dumps(blind["warnings"])
+
+    done = history.retain().ok()["retention"]
+    assert [each["id"] for each in done["removed"]] == ["b4"]
+    assert {each["id"]: each["lock"] for each in done["kept"]}["b3"] == "legal hold"
+    assert "Object Lock until" in {each["id"]: each["lock"] for each in done["kept"]}["b2"]
+    assert (done["versioned"], done["object_lock"]) == (True, True)
+    assert history.ids() == whole(history) == ["b3", "b2", "b0"]
+    assert not history.retain().ok().changed
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"floor": 0},
+        {"keep_last": -1},
+        {"keep_last": 0},
+        {"time_zone": "Mars/Olympus"},
+        {"suspect_within": "soon"},
+        {"kinds": {"weekly": {"keep_last": 1}}},
+        {"kinds": {"manual": {}}},
+        {"kinds": {"manual": {"last": 1}}},
+        {"kinds": {"manual": {"keep_last": "many"}}},
+        {"kinds": {"manual": "1"}},
+    ],
+)
+def test_rules_that_cannot_be_meant(wrong: dict[str, object], run_module: ModuleRunner) -> None:
+    given = {"store": "file:///nonexistent/x", "environment": ENVIRONMENT, "name": "main", "keep_last": 1}
+    none = {"keep_daily": 0, "keep_weekly": 0, "keep_monthly": 0, "keep_within": "0"}
+    run_module("postgres_backup_retention", {**given, **none, **wrong}).refused("invalid_parameter")
