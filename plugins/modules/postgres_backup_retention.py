@@ -55,7 +55,8 @@ options:
     description:
       - Other rules for single kinds of backups, each a dictionary of the five options above; what it leaves out keeps
         nothing.
-      - V(pre_deploy), V(pre_migration) and V(pre_restore) have the rule V({keep_within: 14d}) where they are not named.
+      - Where they are not named, V(pre_deploy), V(pre_migration) and V(pre_restore) have the rule O(keep_within=14d)
+        alone.
     type: dict
     default: {}
   suspect_within:

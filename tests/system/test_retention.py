@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import compact
@@ -65,7 +65,7 @@ def test_what_no_rule_keeps_goes_and_nothing_else(history: History) -> None:
     for each in neighbours:
         each.add("other", 900)
     beside = {key: history.store.read(key) for each in neighbours for key in each.objects()}
-    kept = {"kinds": {"pre_deploy": {"keep_within": "2d"}}, "floor": 2}
+    kept: dict[str, Any] = {"kinds": {"pre_deploy": {"keep_within": "2d"}}, "floor": 2}
 
     planned = history.retain(check=True, diff=True, **kept).ok()
     assert len(history.objects()) == 7 * 3
