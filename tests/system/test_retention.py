@@ -155,12 +155,15 @@ def test_more_backups_than_a_page(on_s3: History) -> None:
 
 
 def test_more_than_a_thousand_objects_go(on_file: History) -> None:
-    for number in range(340):
-        on_file.add(f"b{number}", number / 24)
+    """Whatever lies beside the archives of a backup goes with it."""
+    for number in range(12):
+        key = on_file.add(f"b{number}", number).keys[0]
+        for part in range(100):
+            on_file.store.write(f"{key.removesuffix('.dump')}-{part}.dump", b"x")
     done = on_file.retain(keep_last=2).ok()
-    assert len(done["retention"]["removed"]) == 338
+    assert len(done["retention"]["removed"]) == 10
     assert on_file.ids() == whole(on_file) == ["b1", "b0"]
-    assert len(on_file.objects()) == 6
+    assert len(on_file.objects()) == 2 * 103
     assert not on_file.retain(keep_last=2).ok().changed
 
 
