@@ -231,8 +231,14 @@ def test_what_runs_and_deletions_left(on_file: History) -> None:
     for key in (old, young):
         on_file.store.write(key, b"12345")
     on_file.store.write(f"{on_file.root}/attempts/{compact(datetime.now(UTC))}.alive.0123456789ab", b"")
+    dead = f"{on_file.root}/attempts/{compact(datetime.now(UTC) - 2 * DAY)}.dead.0123456789ab"
+    on_file.store.write(dead, b"")
+    assert isinstance(on_file.store, FileStoreAt)
+    long_ago = time.time() - 2 * DAY.total_seconds()
+    os.utime(on_file.store.directory / dead, (long_ago, long_ago))
     planned = on_file.retain(check=True, keep_last=2).ok()
     done = on_file.retain(keep_last=2).ok()
+    assert dead not in on_file.store.keys(f"{on_file.root}/attempts/")
     assert planned["retention"] == done["retention"]
     assert done["retention"]["remains"] == ["dead"]
     assert done["retention"]["freed_bytes"] == 3 + 5

@@ -30,6 +30,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention_p
     next_expiry,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.schedule import zone_of
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import sweep
 
 _COUNTS = ("keep_last", "keep_daily", "keep_weekly", "keep_monthly")
 #: What is taken before something is done is of use until that has proven itself.
@@ -90,6 +91,8 @@ class Retention(Operation[Observed, RetentionPlan]):
 
     def act(self, state: Observed, plan: RetentionPlan) -> Mapping[str, Any]:
         """See ``operation.Operation``. The oldest goes first, and each whole before the next."""
+        if state.leftovers:
+            sweep(self.backups, self.context)
         for backup_id in plan.repair:
             self.backups.write_index(self.backups.by_id(backup_id))
         for doomed in plan.decision.removed:
@@ -178,7 +181,7 @@ def plan_retention(rules: Policy, seen: Observed, *, environment: str, name: str
     kept_ids = {each.backup_id for each, _why in decision.kept}
     repair = tuple(each for each in seen.unindexed if each in kept_ids)
     return RetentionPlan(
-        changed=bool(decision.removed or repair or seen.remains),
+        changed=bool(decision.removed or repair or seen.remains or seen.leftovers),
         result=_result(decision, rules, seen, environment, name),
         steps=_steps(decision, repair, seen),
         irreversible=tuple(_lost(each, seen) for each in decision.removed),
@@ -202,6 +205,8 @@ def _steps(decision: Decision, repair: tuple[str, ...], seen: Observed) -> tuple
         f"delete what an unfinished run or deletion left of backup {each} ({human_bytes(size)})"
         for each, size in seen.remains.items()
     ]
+    if seen.leftovers:
+        steps.append(f"clear up after {seen.leftovers} runs or uploads that died more than a day ago")
     return tuple(steps)
 
 

@@ -28,7 +28,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention_p
     Policy,
     decide,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import under_way
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import pending, under_way
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
@@ -56,7 +56,8 @@ class Holding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """All that the decision needs. ``identities`` are entry and run token of what was looked at, ``index`` all index
-    keys, ``locks`` why a backup is locked, ``remains`` the bytes of what is no backup; each by backup id."""
+    keys, ``locks`` why a backup is locked, ``remains`` the bytes of what is no backup; each by backup id.
+    ``leftovers`` is how many things ``sweep`` would look at."""
 
     label: str
     store_url: str
@@ -68,6 +69,7 @@ class Observed:
     protection: Protection
     unindexed: tuple[str, ...]
     remains: Mapping[str, int]
+    leftovers: int
     notes: tuple[str, ...]
 
 
@@ -112,6 +114,7 @@ class _Survey:
             protection=protection,
             unindexed=tuple(name for name in unindexed if name in self._candidates),
             remains=self._remains({*holdings} - {*listed}, holdings),
+            leftovers=pending(self._backups, self._context),
             notes=tuple(self._notes),
         )
 

@@ -114,6 +114,14 @@ def sweep(backups: Backups, context: Context) -> int:
     return removed + _each((item for item in uploads if item.started < before), abandon, context)
 
 
+def pending(backups: Backups, context: Context) -> int:
+    """How many leftovers :func:`sweep` would look at; nothing is written to find out."""
+    before = backups.store.now() - STALE
+    uploads = backups.store.unfinished(backups.prefix("").rstrip("/") + "/")
+    found = _each(_leftovers(backups, before), lambda _leftover: None, context)
+    return found + _each((item for item in uploads if item.started < before), lambda _item: None, context)
+
+
 def _each(leftovers: Iterable[LeftoverT], remove: Callable[[LeftoverT], None], context: Context) -> int:
     removed = 0
     try:
