@@ -225,8 +225,11 @@ def test_what_runs_and_deletions_left(on_file: History) -> None:
     """A backup that lost its index key gets it again; objects without a manifest go when nobody works on them."""
     for days in range(3):
         on_file.add(f"b{days}", days)
-    for name in ("b0", "b2"):
-        on_file.store.remove(on_file.backups.index_key(entry_of(on_file.backups.by_id(name))))
+    doubtful = on_file.add("doubtful", 0.5)
+    verdict.set_suspicion(on_file.backups, doubtful, True, "damaged", "a bit is flipped", run_context())
+    for name in ("b0", "b2", "doubtful"):
+        for key in on_file.backups.index_keys(on_file.backups.by_id(name)):
+            on_file.store.remove(key)
     old, young = (f"{on_file.root}/backups/{name}/0123456789ab/database.dump" for name in ("dead", "alive"))
     for key in (old, young):
         on_file.store.write(key, b"12345")
@@ -242,8 +245,10 @@ def test_what_runs_and_deletions_left(on_file: History) -> None:
     assert planned["retention"] == done["retention"]
     assert done["retention"]["remains"] == ["dead"]
     assert done["retention"]["freed_bytes"] == 3 + 5
-    assert on_file.ids() == whole(on_file) == ["b1", "b0"]
-    assert [key for key in on_file.objects() if "/backups/" in key and "/b" not in key.split("backups")[1]] == [young]
+    assert on_file.ids() == whole(on_file) == ["b1", "doubtful", "b0"]
+    assert [found.state for _listed, found in on_file.backups.judged(on_file.backups.listed())][1] == "suspect"
+    assert old not in on_file.objects()
+    assert young in on_file.objects()
     assert not on_file.retain(keep_last=2).ok().changed
 
 

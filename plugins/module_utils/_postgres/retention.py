@@ -94,7 +94,10 @@ class Retention(Operation[Observed, RetentionPlan]):
         if state.leftovers:
             sweep(self.backups, self.context)
         for backup_id in plan.repair:
-            self.backups.write_index(self.backups.by_id(backup_id))
+            manifest = self.backups.by_id(backup_id)
+            # The marks first: without them the backup would be listed as a good one.
+            for mark in (*sorted(state.unindexed[backup_id]), ""):
+                self.backups.write_index(manifest, mark)
         for doomed in plan.decision.removed:
             self._remove(doomed, state)
         for backup_id in plan.remains:

@@ -55,9 +55,12 @@ class Holding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """All that the decision needs. ``identities`` are entry and run token of what was looked at, ``index`` all index
-    keys, ``locks`` why a backup is locked, ``remains`` the bytes of what is no backup; each by backup id.
-    ``leftovers`` is how many things ``sweep`` would look at."""
+    """All that the decision needs.
+
+    By backup id: ``identities`` are entry and run token of what was looked at, ``index`` all index keys, ``locks`` why
+    a backup is locked, ``unindexed`` the marks of those without an index key, ``remains`` the bytes of what is no
+    backup. ``leftovers`` is how many things ``sweep`` would look at.
+    """
 
     label: str
     store_url: str
@@ -67,7 +70,7 @@ class Observed:
     index: Mapping[str, tuple[str, ...]]
     locks: Mapping[str, str]
     protection: Protection
-    unindexed: tuple[str, ...]
+    unindexed: Mapping[str, frozenset[str]]
     remains: Mapping[str, int]
     leftovers: int
     notes: tuple[str, ...]
@@ -112,7 +115,7 @@ class _Survey:
             index={name: self._index_keys(entries) for name, entries in listed.items()},
             locks=locks,
             protection=protection,
-            unindexed=tuple(name for name in unindexed if name in self._candidates),
+            unindexed={name: self._lost_marks(name) for name in unindexed if name in self._candidates},
             remains=self._remains({*holdings} - {*listed}, holdings),
             leftovers=pending(self._backups, self._context),
             notes=tuple(self._notes),
@@ -121,6 +124,11 @@ class _Survey:
     def _index_keys(self, entries: Mapping[BackupEntry, frozenset[str]]) -> tuple[str, ...]:
         marked = ((entry, mark) for entry, marks in entries.items() for mark in ("", *sorted(marks)))
         return tuple(self._backups.index_key(replace(entry, mark=mark)) for entry, mark in marked)
+
+    def _lost_marks(self, backup_id: str) -> frozenset[str]:
+        """What its index keys have to say: that it is held, or suspect, whatever document says so."""
+        suspect = {"suspect"} if self._candidates[backup_id].state == "suspect" else set()
+        return self._marks[backup_id] | suspect
 
     def _now(self) -> datetime:
         """The earlier of this machine's clock and the store's: what is dated after it, nobody knows the age of."""
