@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +145,8 @@ def test_more_backups_than_a_page(on_s3: History) -> None:
         document = document.replace(stamp, moment.isoformat().replace("+00:00", "Z").encode())
         on_s3.store.write(manifests[0].keys[0].replace("/b0/", f"/{name}/"), body)
         on_s3.store.write(backups.manifest_key(name), document)
-        on_s3.store.write(backups.index_key(entry_of(backups.by_id(name))), b"")
+        entry = replace(entry_of(manifests[0]), backup_id=name, snapshot_at=moment)
+        on_s3.store.write(backups.index_key(entry), b"")
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(add, range(1, 550)))
