@@ -21,7 +21,8 @@ import yaml
 from harness.paths import PLAYBOOKS
 from harness.playbooks import PlaybookRunner, Played
 
-ALL_PLAYBOOKS = sorted(PLAYBOOKS.glob("*.yml"))
+#: Those that work on hosts of the inventory: init has none.
+ALL_PLAYBOOKS = sorted(path for path in PLAYBOOKS.glob("*.yml") if path.stem != "init")
 
 Play = Callable[..., Played]
 

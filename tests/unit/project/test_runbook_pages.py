@@ -28,6 +28,9 @@ SET_BY_PLAYS = {
     *("restore_adopt", "restore_preflight"),
 }
 
+#: Takes no inventory: it writes one.
+LOCAL = "init"
+
 each_runbook = pytest.mark.parametrize("runbook", runbooks(), ids=lambda runbook: runbook.name)
 
 
@@ -49,7 +52,8 @@ def test_a_header_says_everything(runbook: Runbook) -> None:
     names = {each.name for each in runbooks()}
     assert runbook.fields["Partner"] in names
     for example in runbook.fields["Examples"]:
-        assert example.startswith(f"ansible-playbook ops.runbooks.{runbook.name} -i inventories/production")
+        where = "-e dir=ops" if runbook.name == LOCAL else "-i inventories/production"
+        assert example.startswith(f"ansible-playbook ops.runbooks.{runbook.name} {where}")
 
 
 @each_runbook
@@ -78,6 +82,7 @@ def test_plays_are_numbered(runbook: Runbook) -> None:
 def test_plays_work_as_every_runbook_does(runbook: Runbook) -> None:
     guard, *rest = runbook.plays
     assert guard["any_errors_fatal"] is True
+    assert rest or runbook.name == LOCAL
     for play in rest:
         assert play["connection"] == "local"
         assert play["any_errors_fatal"] is False
