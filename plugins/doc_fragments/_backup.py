@@ -55,6 +55,14 @@ options:
         new one counts at once.
     type: bool
     default: false
+  platform:
+    description:
+      - Who manages the database. V(auto) tells Supabase and RDS by their roles; V(postgres) is nobody.
+      - The manifest names the schemas that are the platform's own, which a restore onto it must not touch, and which of
+        them hold rows that a restore elsewhere needs.
+    type: str
+    choices: [auto, postgres, supabase, rds]
+    default: auto
   hold:
     description:
       - Whether the backup is protected from being deleted, by O(state=absent) or by retention. Unset leaves that as it

@@ -177,6 +177,7 @@ backup:
       V(encryption), V(durations) of the steps in seconds, V(run_id) of the run that made it.
     - V(lacks), what its objects use and it does not hold, such as V(type app.mood), which a restore of a part needs
       first, and what the role was not shown (options of user mappings); a warning names the same.
+    - V(platform), with V(name), V(managed_schemas) and V(managed_schemas_with_data).
     - V(archives) have a V(role), which is V(whole) where there is one, else V(sections), V(rest) or V(table).
     - V(restore_by_hand), shell commands that restore it with stock tools only.
     - Where one is made, V(part_size) of the upload and V(memory_budget), the bound on parts in memory and whether it

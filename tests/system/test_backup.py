@@ -256,6 +256,27 @@ def test_an_index_key_that_a_killed_run_left_out_is_written(database: Database, 
     assert not backup(backup_id="one").ok().changed
 
 
+def test_a_supabase_project_is_known_by_its_roles(database: Database, store: StoreAt, backup: Backup) -> None:
+    """Roles and schemas as the platform makes them, by SQL of our own; what is the platform's is named."""
+    made_role = not database.value("SELECT count(*) FROM pg_roles WHERE rolname = 'supabase_admin'")
+    if made_role:
+        database.execute("CREATE ROLE supabase_admin")
+    try:
+        database.execute("CREATE SCHEMA auth; CREATE TABLE auth.users (id int); CREATE SCHEMA vault; CREATE SCHEMA app")
+        platform = backup(backup_id="one").ok()["backup"]["platform"]
+        said = backup(backup_id="two", platform="postgres").ok()["backup"]["platform"]
+    finally:
+        if made_role:
+            database.execute("DROP ROLE supabase_admin")
+    assert platform == {
+        "name": "supabase",
+        "managed_schemas": ["auth", "vault"],
+        "managed_schemas_with_data": ["auth"],
+    }
+    assert manifest_of(store, "one")["platform"] == platform
+    assert said["name"] == "postgres"
+
+
 def test_empty_database(database: Database, store: StoreAt, backup: Backup) -> None:
     made = backup(backup_id="empty").ok()["backup"]
     assert (made["tables"], made["rows"]) == (0, 0)

@@ -23,6 +23,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres import (
     backup_amend,
     catalog,
     outside,
+    platform,
     pooler,
     removal,
     rights,
@@ -79,6 +80,7 @@ BACKUP_SPEC = ArgumentSpec(
         "jobs_min_table_bytes": {"type": "int", "default": 32 * 1024**2},
         "shrink_threshold": {"type": "int", "default": 50},
         "accept_shrink": {"type": "bool", "default": False},
+        "platform": {"type": "str", "choices": list(platform.PLATFORMS), "default": "auto"},
         "hold": {"type": "bool"},
         "hold_reason": {"type": "str"},
         "row_counts": {"type": "str", "choices": ["auto", "exact", "none"], "default": "auto"},
@@ -227,6 +229,7 @@ class PostgresBackup(Operation[Any, Plan]):
             memory_budget_raised=budget.raised_to is not None,
             bound=bound,
             before=self._last_good(wanted),
+            platform=platform.look(self.session, self.params["platform"]),
         )
 
     def _last_good(self, wanted: Request) -> Manifest | None:

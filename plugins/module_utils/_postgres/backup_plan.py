@@ -32,6 +32,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     Endpoint,
     Manifest,
     ObjectFact,
+    PlatformFact,
     Selection,
     ServerFact,
     TableFact,
@@ -103,6 +104,7 @@ class Work:
     bound: bool
     lack: Lack = field(default_factory=Lack)
     before: Manifest | None = None
+    platform: PlatformFact = field(default_factory=PlatformFact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,6 +328,7 @@ def describe(
         "connection_source": reached.source if reached else None,
         "store": store_url,
         "manifest": f"{manifest.environment}/databases/{manifest.name}/backups/{manifest.backup_id}/manifest.json",
+        "platform": encode(manifest.platform),
         "lacks": list(manifest.lacks),
         "archives": encode(manifest.archives),
         "globals": encode(manifest.globals),
@@ -357,6 +360,7 @@ def predict(wanted: Request, seen: Observed, work: Work) -> dict[str, Any]:
         tools={},
         database=seen.reached.database,
         selection=wanted.selection,
+        platform=work.platform,
         archives=(ArchiveFact(key=f"{token_prefix}database.dump", bytes=0, sha256="", entries=0),),
         globals=roles,
         tables=tuple(TableFact(schema=t.name.schema, name=t.name.name, kind=t.kind) for t in work.scope.tables),

@@ -251,6 +251,7 @@ class BackupRun:
             sequences=_sequences(dumped),
             large_objects=facts.large_objects if held.scope.large_objects else LargeObjectsFact(count=0, bytes=0),
             migration_head=facts.migration_head,
+            platform=self._work.platform,
             lacks=self._work.lack.named,
             encryption=wanted.encryption.mode,
             compression=self._work.compression.text,

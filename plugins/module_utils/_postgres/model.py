@@ -228,6 +228,19 @@ class LargeObjectsFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformFact:
+    """Who manages the database: postgres (nobody), supabase or rds.
+
+    ``managed_schemas`` are the platform's own, which a restore onto it must not touch; those
+    ``managed_schemas_with_data`` hold the user's rows all the same, which a restore elsewhere needs.
+    """
+
+    name: str = "postgres"
+    managed_schemas: tuple[str, ...] = ()
+    managed_schemas_with_data: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationHead:
     """The newest migration that a known tool has recorded: ``prisma``, ``supabase``, ``drizzle``, ..."""
 
@@ -273,6 +286,7 @@ class Manifest:
     sequences: tuple[SequenceFact, ...] = ()
     large_objects: LargeObjectsFact = LargeObjectsFact(count=0, bytes=0)
     migration_head: MigrationHead | None = None
+    platform: PlatformFact = field(default_factory=PlatformFact)
     lacks: tuple[str, ...] = ()
     encryption: str = "none"
     compression: str = "zstd:1"
