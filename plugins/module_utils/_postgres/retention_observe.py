@@ -11,6 +11,7 @@ to go. Where one of them is not what the index says, it is decided anew.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -37,6 +38,8 @@ if TYPE_CHECKING:  # pragma: no cover
 _DAMAGE = ("object_corrupt", "object_missing", "document_too_new")
 #: Documents beside a manifest, and the marks that they stand for.
 _DOCUMENTS = {"suspicion": "suspect", "hold": "held"}
+#: What runs write below a backup's prefix: archives under their token, and documents. All else is somebody else's.
+_OURS = re.compile(r"^(?:[0-9a-f]{12}|manifest\.json|proven\.json|hold|suspicion|verified)$")
 
 
 @dataclass(slots=True)
@@ -51,6 +54,11 @@ class Holding:
     def complete(self) -> bool:
         """Whether there is a manifest."""
         return "manifest.json" in self.parts
+
+    @property
+    def ours(self) -> bool:
+        """Whether nothing is in it but what runs write."""
+        return all(map(_OURS.match, self.parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +245,7 @@ class _Survey:
 
     def _remains(self, names: Iterable[str], holdings: Mapping[str, Holding]) -> dict[str, int]:
         """Objects without manifest and index key, by what was a backup or should have become one, and their bytes."""
-        without = {name for name in names if not holdings[name].complete}
+        without = {name for name in names if not holdings[name].complete and holdings[name].ours}
         if without:
             without -= under_way(self._backups)
         # One that was completed since the objects were listed has its manifest by now.
