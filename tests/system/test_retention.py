@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import compact
+from ansible_collections.ops.runbooks.plugins.module_utils._core.s3_errors import ACTIONS
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import verdict
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import entry_of
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Selection
 
 from harness.histories import DAY, ENVIRONMENT, History, whole
 from harness.modules import ModuleRunner
+from harness.paths import CHECKOUT
 from harness.servers import FileStoreAt, S3StoreAt, StoreAt, s3_client
 from harness.stores import run_context
 from sandbox.faults import Fault, FaultProxy, deny
@@ -286,26 +288,33 @@ def locked_history(s3: S3Server, s3_store: S3StoreAt, run: ModuleRunner) -> Hist
     return history
 
 
+def documented_policy() -> set[str]:
+    """The actions that ``docs/permissions.md`` gives to the identity that deletes."""
+    document = (CHECKOUT / "docs" / "permissions.md").read_text(encoding="utf-8")
+    policy = document.split("### retention\n", 1)[1].split("```json\n", 1)[1].split("```", 1)[0]
+    return {action for statement in json.loads(policy)["Statement"] for action in statement["Action"]}
+
+
 def test_object_lock_and_versions(
     s3: S3Server, s3_store: S3StoreAt, run_module: ModuleRunner, proxy: FaultProxy
 ) -> None:
     history = locked_history(s3, s3_store, run_module)
-    denied = (
-        Fault(method="GET", path=r"\?(retention|legal-hold)", status=403),
-        Fault(path=r"\?object-lock", status=403),
-    )
-
-    proxy.rules[:] = denied[:1]
+    proxy.rules[:] = [deny("s3:GetObjectRetention"), deny("s3:GetObjectLegalHold")]
     unknown = history.retain(check=True, endpoint_url=proxy.endpoint_url).ok()
     assert unknown["retention"]["removed"] == []
     assert "s3:GetObjectRetention is denied" in json.dumps(unknown["warnings"])
 
-    proxy.rules[:] = denied[1:]
+    proxy.rules[:] = [deny("s3:GetObjectLockConfiguration")]
     blind = history.retain(check=True, endpoint_url=proxy.endpoint_url).ok()
     assert blind["retention"]["object_lock"] is None
     assert "s3:GetBucketObjectLockConfiguration is denied" in json.dumps(blind["warnings"])
 
-    done = history.retain().ok()["retention"]
+    permitted = documented_policy()
+    proxy.rules[:] = [deny(f"s3:{name}") for name, action in ACTIONS.items() if action not in permitted]
+    proxy.requests.clear()
+    done = history.retain(endpoint_url=proxy.endpoint_url).ok()["retention"]
+    needed = {ACTIONS[request.action.removeprefix("s3:")] for request in proxy.requests}
+    assert needed == permitted - {"s3:AbortMultipartUpload"}, "which drops what killed backups had sent"
     assert [each["id"] for each in done["removed"]] == ["b4"]
     assert {each["id"]: each["lock"] for each in done["kept"]}["b3"] == "legal hold"
     assert "Object Lock until" in {each["id"]: each["lock"] for each in done["kept"]}["b2"]
