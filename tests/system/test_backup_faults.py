@@ -362,7 +362,7 @@ def test_a_full_disk(bulky: Database, file_store: FileStoreAt, run_module: Modul
 
 def test_a_time_limit(bulky: Database, s3: S3Server, s3_store: S3StoreAt, run_module: ModuleRunner) -> None:
     with FaultProxy(s3.endpoint_url) as proxy:
-        proxy.rules.append(Fault(action="s3:UploadPart", rate=1 * MIB))
+        proxy.rules.append(Fault(action="s3:UploadPart", rate=2 * MIB))
         options = arguments(bulky, s3_store, endpoint_url=proxy.endpoint_url, timeout="3s")
         outcome = run_module("postgres_backup", options).refused("timed_out")
     assert "timeout" in outcome.message
@@ -374,7 +374,7 @@ def test_a_run_that_is_told_to_stop(
     number: signal.Signals, bulky: Database, s3: S3Server, s3_store: S3StoreAt, run_module: ModuleRunner
 ) -> None:
     with FaultProxy(s3.endpoint_url) as proxy:
-        proxy.rules.append(Fault(action="s3:UploadPart", rate=1 * MIB))
+        proxy.rules.append(Fault(action="s3:UploadPart", rate=4 * MIB))
         child: Child = run_module.start("postgres_backup", arguments(bulky, s3_store, endpoint_url=proxy.endpoint_url))
         wait_for(lambda: proxy.count(action="s3:UploadPart"), "part of the upload")
         child.kill(number)

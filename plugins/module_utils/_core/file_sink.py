@@ -75,6 +75,9 @@ class FileSink:
         self._open.close()
         return StoredDigest(key=self._key, size=size, sha256=self._sha256.hexdigest())
 
+    def stop(self) -> None:
+        """See ``store.Sink``. Nothing is on its way here: whoever ends the stream has stopped it."""
+
     def abort(self) -> None:
         """See ``store.Sink``."""
         self._open.close()

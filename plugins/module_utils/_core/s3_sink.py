@@ -70,11 +70,17 @@ class S3Sink:
 
     def commit(self) -> StoredDigest:
         """See ``store.Sink``. Raises ``store_failed`` where the upload was dropped by somebody else."""
+        if self._pump.stopped:
+            raise ValueError("commit() after stop()")
         small = self._pump.small
         etag = self._complete() if small is None else self._put(small)
         self._check(self._head(), etag)
         self._committed = True
         return StoredDigest(key=self._key, size=self._pump.size, sha256=self._pump.sha256)
+
+    def stop(self) -> None:
+        """See ``store.Sink``."""
+        self._pump.stop()
 
     def abort(self) -> None:
         """See ``store.Sink``."""

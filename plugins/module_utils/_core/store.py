@@ -150,6 +150,9 @@ class Sink(Protocol):
     def commit(self) -> StoredDigest:
         """Make the object appear and read its size back. Raises ``object_corrupt`` where the store has another."""
 
+    def stop(self) -> None:
+        """Send nothing more, from any thread: :meth:`pump` then returns soon, and there is nothing to commit."""
+
     def abort(self) -> None:
         """Drop what was sent. Harmless after a commit; raises nothing: it runs on the way out of a failure."""
 

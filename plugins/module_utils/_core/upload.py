@@ -38,6 +38,8 @@ DOUBLING = 200
 LANES = 4
 #: Buffers a stream needs to be read and sent at the same time, one spare included.
 LEAST_BUFFERS = 3
+#: Seconds between two looks at whether to stop.
+_LOOK = 0.1
 
 
 def part_size_for(expected_bytes: int, compression: str, *, least: int = DEFAULT_PART) -> int:
@@ -151,12 +153,15 @@ class Lanes:
             raise self._failures.get()
 
     def finish(self, timeout: float | None = None) -> None:
-        """Let the lanes end: after all that waits or, once ``stop`` is set, after what is on its way."""
+        """Let the lanes end, and wait until all is sent or ``stop`` is set; with a ``timeout`` in seconds at most so
+        long, also for what is on its way."""
         for _thread in self._threads:
             self._waiting.put(None)
         deadline = None if timeout is None else time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(None if deadline is None else max(deadline - time.monotonic(), 0))
+            while deadline is None and thread.is_alive() and not self._stop.is_set():
+                thread.join(_LOOK)
+            thread.join(0 if deadline is None else max(deadline - time.monotonic(), 0))
 
     def _work(self) -> None:
         while (job := self._waiting.get()) is not None:
@@ -218,8 +223,13 @@ class Pump:
         self._lanes.finish()
         self._lanes.raise_failure()
 
-    def stop(self, timeout: float) -> None:
-        """Send nothing more, and wait at most ``timeout`` seconds for what is on its way."""
+    @property
+    def stopped(self) -> bool:
+        """Whether the end of the stream will never be sent."""
+        return self._stop.is_set()
+
+    def stop(self, timeout: float = 0) -> None:
+        """Send nothing more, and wait at most ``timeout`` seconds for what is on its way. From any thread."""
         self._stop.set()
         self._lanes.finish(timeout)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import Crew
 from ansible_collections.ops.runbooks.plugins.module_utils._core.process import DEVNULL, PIPE, Child, start
-from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Encryption, StoredDigest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Encryption, Sink, StoredDigest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import DEFAULT_PART, Budget
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head, read_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, ObjectFact
@@ -136,7 +136,7 @@ class Dumper:
             self._store.sink(key, part_size=part_size, budget=self._budget, encryption=self._encryption) as sink,
             start(argv, context=self._context, env=environment, name=tool.name) as child,
             self.crew.joined(child),
-            self._limited(child) as expired,
+            self._limited(child, sink) as expired,
         ):
             try:
                 sink.pump(child.output(), lambda count: self._progress(key, count))
@@ -155,12 +155,13 @@ class Dumper:
             return sink.commit()
 
     @contextmanager
-    def _limited(self, child: Child) -> Iterator[threading.Event]:
-        """End the child at the deadline; its pipe then ends, and with it whoever reads from it."""
+    def _limited(self, child: Child, sink: Sink) -> Iterator[threading.Event]:
+        """End the child and the upload at the deadline: a slow store may have a minute's worth of parts before it."""
         expired = threading.Event()
 
         def end() -> None:
             expired.set()
+            sink.stop()
             child.kill()
 
         if self._deadline is None:

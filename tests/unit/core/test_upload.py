@@ -227,7 +227,7 @@ def test_a_failing_source_fails_the_stream() -> None:
 
 
 def test_stopping_does_not_wait_for_a_stalled_part() -> None:
-    target = Target(seconds=3)
+    target = Target(seconds=6)
     pump = make_pump(target)
     runner = threading.Thread(target=pump.run, args=(io.BytesIO(bytes(1_000_000)), lambda _size: None), daemon=True)
     runner.start()
@@ -235,7 +235,9 @@ def test_stopping_does_not_wait_for_a_stalled_part() -> None:
     started = time.monotonic()
     pump.stop(0.3)
     assert time.monotonic() - started < 2
-    runner.join(10)
+    runner.join(3)
+    assert not runner.is_alive(), "whoever pumps returns as well"
+    assert pump.stopped
     assert len(target.parts) <= 4, "what waited was not sent any more"
 
 
