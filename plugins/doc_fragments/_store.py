@@ -2,40 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Options of the store and of runs, in step with ``STORE_SPEC`` and ``RUN_SPEC`` of ``_core/store.py``."""
+"""Options of the store and of runs, in step with ``S3_SPEC``, ``STORE_SPEC`` and ``RUN_SPEC`` of ``_core/store.py``."""
 
 from __future__ import annotations
 
-
-class ModuleDocFragment:
-    """C(ops.runbooks._store) for every module with a store, C(ops.runbooks._store.run) for those that take locks."""
-
-    DOCUMENTATION = r"""
-options:
-  store:
-    description:
-      - Where backups and everything that belongs to them are kept.
-      - V(s3://bucket) or V(s3://bucket/prefix) for Amazon S3 or a compatible service, V(file:///absolute/directory) for
-        a directory, which is made where the directory above it exists.
-    type: str
-    required: true
-  state_store:
-    description:
-      - Where locks and run records are kept, if not in O(store). Reached with the same S3 options.
-      - Needed where O(store) does not honour conditional writes (C(If-None-Match) on PUT).
-    type: str
-  environment:
-    description:
-      - The environment, such as V(production). It is the first part of every key in the store.
-    type: str
-    required: true
-  name:
-    description:
-      - The name of what is worked on, within O(environment). Playbooks pass the inventory host's name.
-      - For a database it is not PostgreSQL's name of it.
-    type: str
-    required: true
-  access_key:
+_S3_OPTIONS = r"""  access_key:
     description:
       - The access key of the S3 store.
       - Without it the credentials are found as by boto3, that is in E(AWS_ACCESS_KEY_ID) and its kin, the profile, or
@@ -68,7 +39,42 @@ options:
     type: str
     choices: [auto, path, virtual]
     default: auto
-  store_encryption:
+"""
+
+
+class ModuleDocFragment:
+    """C(ops.runbooks._store) for every module with a store, C(ops.runbooks._store.run) for those that take locks,
+    C(ops.runbooks._store.s3) for those that reach S3 without a store."""
+
+    DOCUMENTATION = (
+        r"""
+options:
+  store:
+    description:
+      - Where backups and everything that belongs to them are kept.
+      - V(s3://bucket) or V(s3://bucket/prefix) for Amazon S3 or a compatible service, V(file:///absolute/directory) for
+        a directory, which is made where the directory above it exists.
+    type: str
+    required: true
+  state_store:
+    description:
+      - Where locks and run records are kept, if not in O(store). Reached with the same S3 options.
+      - Needed where O(store) does not honour conditional writes (C(If-None-Match) on PUT).
+    type: str
+  environment:
+    description:
+      - The environment, such as V(production). It is the first part of every key in the store.
+    type: str
+    required: true
+  name:
+    description:
+      - The name of what is worked on, within O(environment). Playbooks pass the inventory host's name.
+      - For a database it is not PostgreSQL's name of it.
+    type: str
+    required: true
+"""
+        + _S3_OPTIONS
+        + r"""  store_encryption:
     description:
       - How the S3 store encrypts everything that is written to it, locks and records included, so that a bucket policy
         may refuse what is not encrypted. V(none) leaves it to the bucket's default.
@@ -83,6 +89,17 @@ options:
 requirements:
   - boto3 >= 1.36 (for S3 stores)
 """
+    )
+
+    S3 = (
+        r"""
+options:
+"""
+        + _S3_OPTIONS
+        + r"""requirements:
+  - boto3 >= 1.36
+"""
+    )
 
     RUN = r"""
 options:

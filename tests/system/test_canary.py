@@ -344,6 +344,9 @@ def arguments(module: str, planted: Planted) -> dict[str, Any]:
         "target_database": f"{planted.database.name}_restored",
         "identity": "canary",
         "what": "a canary sang",
+        "bucket": planted.store.bucket,
+        "object": "canary",
+        "content": "a canary sang",
         "outcome": {"runbook": "canary", "failed": True},
     }
     given = {name: value for name, value in known.items() if name in options}

@@ -36,6 +36,7 @@ FAILURE_CODES: dict[str, str] = {
     # the store
     "document_too_new": "A document in the store was written by a newer release of the collection.",
     "object_corrupt": "An object in the store is not what its manifest says it is.",
+    "object_exists": "An object that may only be new has been made by somebody else.",
     "object_missing": "An object that should be in the store is not there.",
     "store_binding_mismatch": "The name is bound to another server or database than the one that was reached.",
     "store_credentials": "The credentials for the store are missing, incomplete, expired or unknown to it.",
@@ -45,6 +46,10 @@ FAILURE_CODES: dict[str, str] = {
     "store_missing": "The bucket or directory of the store does not exist.",
     "store_not_conditional": "The store does not honour conditional writes, which locks need.",
     "store_unreachable": "The store could not be reached.",
+    # files
+    "source_changed": "A file changed while it was being read.",
+    "source_missing": "A file that was to be read is not there.",
+    "source_unusable": "A file cannot be read, or is of a kind that cannot be used for this.",
     # PostgreSQL
     "backup_not_found": "No backup answers the request.",
     "backup_protected": "The backup may not be deleted.",

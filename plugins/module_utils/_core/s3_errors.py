@@ -29,6 +29,7 @@ ACTIONS: Mapping[str, str] = {
     "GetObjectLegalHold": "s3:GetObjectLegalHold",
     "GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
     "GetObjectRetention": "s3:GetObjectRetention",
+    "GetObjectTagging": "s3:GetObjectTagging",
     "HeadObject": "s3:GetObject",
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "ListObjectsV2": "s3:ListBucket",

@@ -15,11 +15,12 @@ import base64
 import hashlib
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.s3_errors import PRECONDITION
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import (
     Encryption,
     ObjectMissing,
@@ -40,16 +41,38 @@ _DAMAGED_ATTEMPTS = 3
 _STOP_TIMEOUT = 15.0
 
 
+class ObjectExists(RunbookError):
+    """The failure ``object_exists``, told apart by its class where being too late is an answer."""
+
+    __slots__ = ()
+
+
 class S3Sink:
-    """See ``store.Sink``."""
+    """See ``store.Sink``.
+
+    ``attributes`` are further arguments of PutObject and CreateMultipartUpload: headers, metadata, tags. With
+    ``only_new`` the commit raises :class:`ObjectExists` where an object has the key by then.
+    """
 
     def __init__(
-        self, bucket: Bucket, key: str, full_key: str, *, part_size: int, budget: Budget, encryption: Encryption
+        self,
+        bucket: Bucket,
+        key: str,
+        full_key: str,
+        *,
+        part_size: int,
+        budget: Budget,
+        encryption: Encryption,
+        attributes: Mapping[str, Any] | None = None,
+        only_new: bool = False,
     ) -> None:
         self._bucket = bucket
         self._key = key
         self._full_key = full_key
-        self._encryption = encryption.arguments()
+        self._attributes = {**encryption.arguments(), **(attributes or {})}
+        self._only_new = only_new
+        #: Of the object, where the bucket keeps versions; known after the commit.
+        self.version_id: str | None = None
         self._pump = Pump(part_size=part_size, budget=budget, begin=self._begin, send=self._send)
         self._upload_id: str | None = None
         self._parts = _Parts()
@@ -63,6 +86,11 @@ class S3Sink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.abort()
+
+    @property
+    def sha256(self) -> str:
+        """Of what was pumped, in hexadecimal digits: to be looked at before the commit."""
+        return self._pump.sha256
 
     def pump(self, stream: Source, on_progress: Callable[[int], None] = lambda size: None) -> None:
         """See ``store.Sink``."""
@@ -103,7 +131,7 @@ class S3Sink:
             self._bucket.context.warn(f"{failure.message} Its parts stay, invisible and billed, until they are swept.")
 
     def _begin(self) -> None:
-        answer = self._change("create_multipart_upload", **self._encryption)
+        answer = self._change("create_multipart_upload", **self._attributes)
         self._upload_id = str(answer["UploadId"])
 
     def _send(self, number: int, body: bytearray) -> None:
@@ -131,7 +159,7 @@ class S3Sink:
     def _put(self, body: bytes) -> str | None:
         digest = hashlib.md5(body, usedforsecurity=False)
         encoded = base64.b64encode(digest.digest()).decode()
-        answer = self._change("put_object", Body=body, ContentMD5=encoded, **self._encryption)
+        answer = self._finish("put_object", Body=body, ContentMD5=encoded, **self._attributes)
         return digest.hexdigest() if _bare(answer.get("ETag")) == digest.hexdigest() else None
 
     def _complete(self) -> str | None:
@@ -139,11 +167,9 @@ class S3Sink:
         if self._upload_id is None:
             raise ValueError("commit() without pump()")
         try:
-            self._bucket.change(
+            self._finish(
                 "complete_multipart_upload",
-                _ATTEMPTED,
-                self._full_key,
-                accept={"NoSuchUpload", "404"},
+                accept=frozenset({"NoSuchUpload", "404"}),
                 UploadId=self._upload_id,
                 MultipartUpload={"Parts": self._parts.listed()},
             )
@@ -155,6 +181,23 @@ class S3Sink:
             except RunbookError:
                 raise failure from None
         return self._parts.etag()
+
+    def _finish(self, method: str, *, accept: frozenset[str] = frozenset(), **arguments: Any) -> dict[str, Any]:
+        """The call that makes the object appear. Raises :class:`ObjectExists` where only a new one may."""
+        if self._only_new:
+            answer = self._change(method, accept=PRECONDITION, IfNoneMatch="*", **arguments)
+            if not answer:
+                raise ObjectExists(
+                    code="object_exists",
+                    attempted=_ATTEMPTED,
+                    object=f"s3://{self._bucket.name}/{self._full_key}",
+                    reason="an object has this key already, and only a new one may be made",
+                    remedy="Choose another key, or allow it to be replaced.",
+                )
+        else:
+            answer = self._change(method, accept=accept, **arguments)
+        self.version_id = answer.get("VersionId")
+        return answer
 
     def _head(self) -> dict[str, Any]:
         try:

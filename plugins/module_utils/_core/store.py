@@ -34,13 +34,9 @@ TEMPORARY = ".tmp-"
 #: The longest key, in bytes of UTF-8, together with the store's prefix (Amazon S3 user guide, "Naming objects").
 LONGEST_KEY = 1024
 
-#: Options of every module that reads or writes a store, documented in the fragment ``_store``.
-STORE_SPEC = ArgumentSpec(
+#: Options of every module that reaches S3, documented in the fragment ``_store.s3``.
+S3_SPEC = ArgumentSpec(
     options={
-        "store": {"type": "str", "required": True},
-        "state_store": {"type": "str"},
-        "environment": {"type": "str", "required": True},
-        "name": {"type": "str", "required": True},
         "access_key": {"type": "str", "no_log": False},
         "secret_key": {"type": "str", "no_log": True},
         "session_token": {"type": "str", "no_log": True},
@@ -48,12 +44,24 @@ STORE_SPEC = ArgumentSpec(
         "region": {"type": "str"},
         "endpoint_url": {"type": "str"},
         "addressing_style": {"type": "str", "choices": ["auto", "path", "virtual"], "default": "auto"},
-        "store_encryption": {"type": "str", "choices": ["none", "sse-s3", "sse-kms"], "default": "none"},
-        "store_kms_key_id": {"type": "str"},
     },
     required_together=(("access_key", "secret_key"),),
     mutually_exclusive=(("access_key", "profile"),),
     required_by={"session_token": ("access_key",)},
+)
+
+#: Options of every module that reads or writes a store, documented in the fragment ``_store``.
+STORE_SPEC = S3_SPEC.merge(
+    ArgumentSpec(
+        options={
+            "store": {"type": "str", "required": True},
+            "state_store": {"type": "str"},
+            "environment": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+            "store_encryption": {"type": "str", "choices": ["none", "sse-s3", "sse-kms"], "default": "none"},
+            "store_kms_key_id": {"type": "str"},
+        }
+    )
 )
 
 #: Options of every module that takes locks and belongs to a run, documented in the fragment ``_store.run``.
