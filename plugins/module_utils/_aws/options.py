@@ -58,6 +58,7 @@ HEADERS: Mapping[str, str] = {
     "content_language": "ContentLanguage",
 }
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_TAG = re.compile(r"[\w .:/=+@-]*")
 _METADATA_KEY = re.compile(r"[a-z0-9][a-z0-9._-]*")
 #: Of all metadata, and of tags (Amazon S3 user guide, "Working with object metadata", "Object tagging").
 _MOST_METADATA, _MOST_TAGS, _LONGEST_TAG_KEY, _LONGEST_TAG = 2048 - 70, 10, 128, 256
@@ -194,4 +195,7 @@ def _tags(given: Mapping[str, Any]) -> dict[str, str]:
         if not 0 < len(name) <= _LONGEST_TAG_KEY or len(value) > _LONGEST_TAG:
             reason = f"a name has 1 to {_LONGEST_TAG_KEY} characters, a value at most {_LONGEST_TAG}"
             raise unusable("tags", repr(name), reason, "Shorten it.")
+        if not (_TAG.fullmatch(name) and _TAG.fullmatch(value)):
+            reason = "tags have letters, digits, spaces and . : / = + - @ _ only"
+            raise unusable("tags", repr(name), reason, "Leave other characters out.")
     return tags

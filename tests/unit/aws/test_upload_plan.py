@@ -58,6 +58,7 @@ def remote(of: Local, **changes: Any) -> Remote:
         {"object": "a", "metadata": {"name": "x" * 2048}},
         {"object": "a", "tags": {str(number): "x" for number in range(11)}},
         {"object": "a", "tags": {"": "x"}},
+        {"object": "a", "tags": {"a": "b&c"}},
         {"object": "a", "tags": {"a": True}},
         {"object": "a", "kms_key_id": "k"},
         {"prefix": "a", "state": "absent"},
@@ -245,11 +246,11 @@ def test_types_are_guessed(name: str, expected: str) -> None:
 
 def test_arguments_of_a_put() -> None:
     mine = local()
-    wished = request(object="a", content="x", metadata={"release": 7}, tags={"a b": "c&d"}, storage_class="STANDARD_IA")
+    wished = request(object="a", content="x", metadata={"release": 7}, tags={"a b": "c/d"}, storage_class="STANDARD_IA")
     assert put_arguments(wished, mine, "text/plain") == {
         "ContentType": "text/plain",
         "Metadata": {"release": "7", "sha256": mine.sha256},
-        "Tagging": "a+b=c%26d",
+        "Tagging": "a+b=c%2Fd",
         "StorageClass": "STANDARD_IA",
     }
 
