@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import time
 from collections.abc import Callable
@@ -14,9 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.s3_client import Bucket
+from ansible_collections.ops.runbooks.plugins.module_utils._core.s3_sink import S3Sink
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Encryption
+from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import Budget
 
 from harness.modules import ModuleRunner, Outcome, read_outcome
 from harness.servers import S3StoreAt
+from harness.stores import failing, run_context
 
 MIB = 1024 * 1024
 Upload = Callable[..., Outcome]
@@ -198,3 +204,15 @@ def test_what_cannot_be_done_is_said(upload: Upload, run_module: ModuleRunner, s
     assert run_module("s3_upload", args).failed
     unknown = {**args, "bucket": s3_store.bucket, "endpoint_url": "http://127.0.0.1:9"}
     assert run_module("s3_upload", unknown, timeout=200).refused("store_unreachable")
+
+
+def test_who_comes_second_does_not_overwrite(s3_store: S3StoreAt) -> None:
+    """S3 itself decides between two that both saw nothing there."""
+    bucket = Bucket(s3_store.bucket, s3_store.url, s3_store.options, run_context())
+    key = f"{s3_store.prefix}/once"
+    with S3Sink(bucket, key, key, part_size=MIB, budget=Budget(), encryption=Encryption(), only_new=True) as late:
+        late.pump(io.BytesIO(b"second"))
+        s3_store.write("once", b"first")
+        with failing("object_exists"):
+            late.commit()
+    assert s3_store.read("once") == b"first"
