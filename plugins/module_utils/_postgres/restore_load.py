@@ -190,15 +190,18 @@ def _feed(pipe: IO[bytes] | None, head: bytes, measured: _Measured, on_progress:
                 on_progress(measured.bytes)
 
 
-def fetch(store: Store, archive: ArchiveFact) -> bytes:
-    """A small archive whole, once its bytes are those of the manifest. Raises ``object_corrupt``."""
+def fetch(store: Store, archive: ArchiveFact, head: Head) -> bytes:
+    """A small archive whole, once its bytes are those of the manifest and of the plan. Raises ``object_corrupt``."""
     with store.open(archive.key) as stream:
         measured = _Measured(stream)
         pieces = []
         while measured.bytes <= archive.bytes and (piece := measured.read(_CHUNK)):
             pieces.append(piece)
     _verify(store, archive, measured)
-    return b"".join(pieces)
+    body = b"".join(pieces)
+    if not body.startswith(head.raw):
+        raise _damaged(store, archive, "object_corrupt", "it was replaced while the restore ran")
+    return body
 
 
 def _verify(store: Store, archive: ArchiveFact, measured: _Measured) -> None:

@@ -81,7 +81,7 @@ def load_all(store: Store, parts: Sequence[Part], loading: Loading, jobs: int, c
     sections = next(part for part in parts if part.archive.role == SECTIONS)
     rows = [(part, stream) for part, stream in zip(parts, streams, strict=True) if part is not sections]
     rows.sort(key=lambda row: row[0].archive.bytes, reverse=True)
-    body = fetch(store, sections.archive)
+    body = fetch(store, sections.archive, sections.head)
     with _definitions(sections, body[len(sections.head.raw) :], context) as path:
         _restore_from(path, sections, (_PRE_DATA,), loading, 1, context)
         together(
