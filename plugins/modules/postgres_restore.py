@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: postgres_restore
-short_description: Restore a backup into a new PostgreSQL database
+short_description: Restore a backup beside a PostgreSQL database, or in its place
 version_added: 0.1.0
 description:
   - Restores a backup of M(ops.runbooks.postgres_backup) into a database that does not exist yet. It streams from the
@@ -18,6 +18,8 @@ description:
     finished, by the next run.
   - A restore that is finished is no change, whatever was written to the database since, as long as that database
     exists on that server under any name.
+  - With O(strategy=swap) the new database then takes the place of the live one, in one transaction that renames both,
+    and O(state=reverted) swaps them back.
 author:
   - ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
@@ -25,11 +27,13 @@ extends_documentation_fragment:
   - ops.runbooks._store
   - ops.runbooks._store.run
   - ops.runbooks._postgres
+  - ops.runbooks._restore
+  - ops.runbooks._restore.strategy
 options:
   backup:
     description:
       - The identity of the backup, or V(latest) for the newest good one.
-      - Exactly one of O(backup) and O(at) is needed.
+      - Exactly one of O(backup) and O(at) is needed, unless O(state=reverted).
     type: str
   at:
     description:
@@ -47,9 +51,10 @@ options:
     default: whole
   target_database:
     description:
-      - The database to make. It must not exist, unless this restore has made it.
+      - The database to make. It must not exist, unless this restore has made it. Needed with
+        O(strategy=new_database).
+      - With O(strategy=swap), the live database, by default the one that the connection options name.
     type: str
-    required: true
   maintenance_database:
     description:
       - The database to connect to on the server, while the target does not exist.
@@ -61,34 +66,9 @@ options:
       - The identity of this restore. With one, V(latest) and O(at) are resolved once, and mean the same backup when the
         task is run again.
       - Without one, the identity is the resolved backup and O(target_database), resolved on every run.
+      - Needed with O(strategy=swap). A swap is done once for each identity, whatever is live since, and one that was
+        undone is not done again.
     type: str
-  strategy:
-    description:
-      - How to restore. V(new_database) makes a new database beside everything that exists.
-    type: str
-    choices: [new_database]
-    default: new_database
-  roles:
-    description:
-      - What to do where roles do not exist that the backup names as owners, in grants, in policies or otherwise.
-      - V(require) fails, listing them with the statements that create them.
-      - V(create_nologin) creates them without login and without rights of their own.
-      - V(skip) leaves out exactly what names them. Objects of such owners belong to the role that restores.
-        RV(restore.skipped) lists each loss.
-    type: str
-    choices: [require, create_nologin, skip]
-    default: require
-  owner:
-    description:
-      - V(keep) gives every object to the owner that it had. Anything else is the role that gets all of them.
-    type: str
-    default: keep
-  privileges:
-    description:
-      - Whether grants are restored (V(keep)) or left out (V(skip)).
-    type: str
-    choices: [keep, skip]
-    default: keep
   bindir:
     description:
       - Directories in which C(pg_restore) is looked for before the usual places. It must be of the major version of the
@@ -129,6 +109,30 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Replace the live database by what it was on Friday evening
+  ops.runbooks.postgres_restore:
+    store: s3://acme-runbooks-production
+    environment: production
+    name: main
+    database_url: "{{ lookup('ansible.builtin.env', 'DIRECT_URL') }}"
+    at: "2026-11-20T18:00:00+01:00"
+    strategy: swap
+    restore_id: incident-42
+    protected: true
+    confirm: production/main
+
+- name: Take that back
+  ops.runbooks.postgres_restore:
+    store: s3://acme-runbooks-production
+    environment: production
+    name: main
+    database_url: "{{ lookup('ansible.builtin.env', 'DIRECT_URL') }}"
+    strategy: swap
+    state: reverted
+    restore_id: incident-42
+    protected: true
+    confirm: production/main
+
 - name: Restore the newest backup beside the live database
   ops.runbooks.postgres_restore:
     store: s3://acme-runbooks-production
@@ -137,20 +141,6 @@ EXAMPLES = r"""
     database_url: "{{ lookup('ansible.builtin.env', 'DIRECT_URL') }}"
     backup: latest
     target_database: app_check
-
-- name: Restore what production was on Friday evening into staging
-  ops.runbooks.postgres_restore:
-    store: s3://acme-runbooks-production
-    environment: staging
-    source_environment: production
-    name: main
-    login_host: staging-db.example.com
-    login_user: postgres
-    login_password: "{{ lookup('ansible.builtin.env', 'STAGING_PASSWORD') }}"
-    at: "2026-11-20T18:00:00+01:00"
-    target_database: app_friday
-    roles: skip
-    owner: app
 """
 
 RETURN = r"""
@@ -212,6 +202,26 @@ restore:
         - Seconds that were measured, V(load), V(compare), V(analyze) (a part of comparing), and V(total), which is the
           time that a recovery takes.
       type: dict
+    strategy:
+      description: How it was restored.
+      returned: O(strategy=swap)
+      type: str
+    previous_database:
+      description: The database that was put aside. V(null) where it is gone.
+      returned: O(strategy=swap)
+      type: str
+    previous_until:
+      description: Until when it is kept.
+      returned: O(strategy=swap)
+      type: str
+    sessions_ended:
+      description: Sessions that were ended for it.
+      returned: O(strategy=swap)
+      type: int
+    swap:
+      description: How far a swap came that failed, V(not begun), V(ending sessions), V(committing) or V(done).
+      returned: failure with O(strategy=swap)
+      type: str
     rpo_seconds:
       description: The age of the data when it was restored. What was written since is not in it.
       type: int

@@ -39,7 +39,7 @@ SELECT pg_catalog.to_jsonb(d), d.oid::pg_catalog.int8, pg_catalog.pg_get_userbyi
                  WHERE s.setdatabase OPERATOR(pg_catalog.=) d.oid
                    AND s.setrole OPERATOR(pg_catalog.=) 0::pg_catalog.oid), '{}')
 FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid OPERATOR(pg_catalog.=) d.dattablespace
-WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()"""
+WHERE d.datname OPERATOR(pg_catalog.=) coalesce(%s::pg_catalog.name, pg_catalog.current_database())"""
 
 #: pg_shdepend knows each role that an owner, a grant, a default privilege or a policy of this database names, except
 #: the bootstrap superuser (oid 10), whose dependencies are not recorded; then every role that those are members of.
@@ -175,10 +175,10 @@ def read_facts(session: Session, locked: Sequence[Relation]) -> Facts:
     )
 
 
-def database(session: Session) -> DatabaseFact:
-    """The database that the session is in."""
+def database(session: Session, name: str | None = None) -> DatabaseFact:
+    """The database of that name; without one, that which the session is in."""
     row, oid, owner, encoding, size, comment, tablespace, settings = session.row(
-        _DATABASE, attempted="describe the database"
+        _DATABASE, (name,), attempted="describe the database"
     )
     return DatabaseFact(
         name=row["datname"],

@@ -22,6 +22,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session, connector
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ServerFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_act import Restoring
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_confirm import confirmed
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import temporary_name
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import Attempt, Marks
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_observe import Observer
@@ -31,6 +32,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_pla
     RestoreState,
     decide,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap import SwapObserver, Swapping
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_plan import SwapState, decide_swap
 
 
 class Restore(Operation[RestoreState, RestorePlan]):
@@ -41,15 +44,16 @@ class Restore(Operation[RestoreState, RestorePlan]):
 
     def __init__(self, params: Mapping[str, Any], context: Context) -> None:
         super().__init__(params, context)
-        self.options = Options.of(params)
+        self.options = Options.of(params, self._connector.address.keywords.get("dbname"))
         self._token = new_token()
         self._identity: dict[str, Any] | None = None
+        self._swapping: Swapping | None = None
 
     def observe(self) -> RestoreState:
         """Which backup, how far its restore came already, and whether everything that it needs is there."""
         server = self._connector.server(self._session)
         rebinds = self._check_binding(server)
-        observer = Observer(
+        observer = (SwapObserver if self.options.strategy == "swap" else Observer)(
             self.options,
             source=Backups(self.store, self.options.source_environment, self.options.name, self.context),
             marks=self._marks,
@@ -86,23 +90,28 @@ class Restore(Operation[RestoreState, RestorePlan]):
         return True
 
     def plan(self, state: RestoreState) -> RestorePlan:
-        """See :func:`decide`."""
-        return decide(state)
+        """See :func:`decide` and :func:`decide_swap`; what is dangerous on a protected environment wants its name."""
+        plan = decide_swap(state) if isinstance(state, SwapState) else decide(state)
+        if plan.changed and isinstance(state, SwapState):
+            plan = confirmed(plan, self.options, check_mode=self.context.check_mode)
+        return plan
 
     def act(self, state: RestoreState, plan: RestorePlan) -> Mapping[str, Any]:
         """Restore, or finish what a killed run had almost done."""
         if self._identity is not None:
             names = (self.state_store, self.options.environment, self.options.name)
             binding.bind(*names, self._identity, self.context, adopt=self.options.adopt)
-        restoring = Restoring(
-            self.options,
-            state,
-            source=self.store,
-            marks=self._marks,
-            connector=self._connector,
-            session=self._session,
-            context=self.context,
-        )
+        tools: dict[str, Any] = {
+            "source": self.store,
+            "marks": self._marks,
+            "connector": self._connector,
+            "session": self._session,
+            "context": self.context,
+        }
+        if isinstance(state, SwapState):
+            self._swapping = Swapping(self.options, state, **tools)
+            return self._swapping.act(plan)
+        restoring = Restoring(self.options, state, **tools)
         if state.work is not None:
             return restoring.restore(plan, state.work)
         if state.mark is not None and state.found_as is not None:
@@ -117,6 +126,8 @@ class Restore(Operation[RestoreState, RestorePlan]):
         """Where the work went."""
         reached = self.__dict__.get("_session")
         known = {"target_database": self.options.target_database}
+        if self._swapping is not None:
+            known["swap"] = self._swapping.stage
         return {**known, "endpoint": reached.endpoint.label} if reached is not None else known
 
     def close(self) -> None:

@@ -58,6 +58,7 @@ class Restoring:
         self._marks = marks
         self._session = session
         self._context = context
+        self._strategy = "new_database"
         self._building = Building(
             state.attempt.database,
             source=source,
@@ -71,16 +72,30 @@ class Restoring:
 
     def restore(self, plan: RestorePlan, work: Work) -> dict[str, Any]:
         """From nothing to the finished database."""
+        self._begin(work)
+        with self._building.built(work) as built:
+            mark = self._loaded(plan, work, built)
+            built.database.rename(mark.target_database)
+        # Applications may be using it from here on: whatever fails now, the database stays, and the next run finds it.
+        return self._finish(mark, built.database)
+
+    def build(self, plan: RestorePlan, work: Work, *, strategy: str) -> tuple[Mark, str]:
+        """From nothing to the loaded database, which keeps its temporary name; returns its mark and that name."""
+        self._strategy = strategy
+        self._begin(work)
+        with self._building.built(work) as built:
+            return self._loaded(plan, work, built), built.database.name
+
+    def _begin(self, work: Work) -> None:
         self._session.prepare_for_work(LOCK_TIMEOUT)
         self._marks.write(self._mark(STARTED, work))
         for left in work.leftovers:
             NewDatabase(self._session, left.database, self._context).drop()
-        with self._building.built(work) as built:
-            mark = replace(self._mark(LOADED, work), oid=built.oid, result=_result(plan, built))
-            self._marks.write(mark)
-            built.database.rename(mark.target_database)
-        # Applications may be using it from here on: whatever fails now, the database stays, and the next run finds it.
-        return self._finish(mark, built.database)
+
+    def _loaded(self, plan: RestorePlan, work: Work, built: Built) -> Mark:
+        mark = replace(self._mark(LOADED, work), oid=built.oid, result=_result(plan, built))
+        self._marks.write(mark)
+        return mark
 
     def finish(self, mark: Mark, name: str) -> dict[str, Any]:
         """From the loaded database to the finished one; harmless where a killed run came further than it recorded."""
@@ -100,6 +115,7 @@ class Restoring:
             backup=state.backup,
             target_database=state.target_database,
             system_identifier=state.server.system_identifier,
+            strategy=self._strategy,
             attempts=(*self._attempts_before(work), state.attempt),
         )
 

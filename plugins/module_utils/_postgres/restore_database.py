@@ -18,7 +18,11 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_rol
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import DatabaseFact, quote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_checks import LONGEST_NAME
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership, database_grants
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import (
+    Grant,
+    Ownership,
+    database_grants,
+)
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
@@ -221,8 +225,15 @@ def grant_statements(name: str, like: DatabaseFact, ownership: Ownership, missin
     if not ownership.keeps_privileges:
         yield f"GRANT CONNECT, TEMPORARY ON DATABASE {database} TO PUBLIC"
         return
-    for grant in database_grants(like):
-        if grant.grantee in missing or not grant.rights:
+    known = [grant for grant in database_grants(like) if grant.grantee not in missing]
+    yield from privilege_statements(name, known)
+
+
+def privilege_statements(name: str, grants: Iterable[Grant]) -> Iterator[str]:
+    """Statements that give a database these privileges."""
+    database = quote_identifier(name)
+    for grant in grants:
+        if not grant.rights:
             continue
         grantee = quote_identifier(grant.grantee) if grant.grantee else "PUBLIC"
         yield f"GRANT {', '.join(grant.rights)} ON DATABASE {database} TO {grantee}"

@@ -35,6 +35,11 @@ STARTED = "started"
 LOADED = "loaded"
 #: The database has its final name.
 FINISHED = "finished"
+#: A swap, or its undoing, is about to happen or has just happened: who has the live name, the server tells by oid.
+SWAPPING = "swapping"
+REVERTING = "reverting"
+#: The database that was live before a swap is live again.
+REVERTED = "reverted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +62,21 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A swap: ``replaced_oid`` is the database that was live before. The one of the two that is not live has the name
+    ``aside``, and may be dropped from ``until`` on.
+    """
+
+    replaced_oid: int
+    aside: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """One restore. ``attempts`` are those whose temporary database is not known to be gone, the current one last.
 
-    ``oid`` and ``result`` are there from phase ``loaded`` on.
+    ``oid`` and ``result`` are there from phase ``loaded`` on, ``exchange`` from ``swapping`` on.
     """
 
     restore_id: str
@@ -70,6 +86,8 @@ class Mark:
     system_identifier: str
     attempts: tuple[Attempt, ...] = ()
     oid: int | None = None
+    strategy: str = "new_database"
+    exchange: Exchange | None = None
     result: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -121,17 +139,18 @@ class Marks:
 
     def attempts(self) -> list[Attempt]:
         """Every temporary database that any restore of this name may have left behind."""
-        return [attempt for mark in self._all() for attempt in mark.attempts]
+        return [attempt for mark in self.all() for attempt in mark.attempts]
 
     def made(self, database: str, oid: int, system_identifier: str) -> Mark | None:
         """The finished restore that has made that very database; None where none has."""
-        for mark in self._all():
+        for mark in self.all():
             is_it = (mark.target_database, mark.oid, mark.system_identifier) == (database, oid, system_identifier)
             if is_it and mark.phase == FINISHED:
                 return mark
         return None
 
-    def _all(self) -> Iterator[Mark]:
+    def all(self) -> Iterator[Mark]:
+        """What is known of every restore of this name."""
         ids = {stored.key.removeprefix(f"{self._root}/").split("/")[0] for stored in self._store.list(f"{self._root}/")}
         return (mark for restore_id in sorted(ids) if (mark := self.read(restore_id)) is not None)
 

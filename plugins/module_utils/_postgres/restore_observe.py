@@ -63,9 +63,9 @@ class Observer:
         ``rebinds`` says that the name stands for another server until now.
         """
         server = self._connector.server(self._session)
-        mark, manifest, backup, restore_id = self._resolve()
+        mark, manifest, backup, restore_id = self.resolve()
         databases = read_databases(self._session)
-        found_as = _found_as(mark, server, databases)
+        found_as = known_as(mark, server, databases)
         if found_as is None or (mark is not None and mark.phase == LOADED and found_as != mark.target_database):
             self._check_target_free(databases, server)
         work = None
@@ -98,12 +98,14 @@ class Observer:
             holds=made.backup.id if made is not None else None,
         )
 
-    def _resolve(self) -> tuple[Mark | None, Manifest | None, SourceBackup, str]:
+    def resolve(self) -> tuple[Mark | None, Manifest | None, SourceBackup, str]:
         """The restore that is meant and its backup; the manifest where it was read for that."""
         options = self._options
         if options.restore_id is not None and (mark := self._marks.read(options.restore_id)) is not None:
             _check_same(options, mark)
             return mark, None, mark.backup, options.restore_id
+        if options.reverts:
+            raise _unknown(options)
         manifest = self._choose()
         backup = SourceBackup(environment=manifest.environment, id=manifest.backup_id, snapshot_at=manifest.snapshot_at)
         if options.restore_id is not None:
@@ -157,7 +159,7 @@ class Observer:
         )
 
 
-def _found_as(mark: Mark | None, server: ServerFact, databases: Mapping[str, int]) -> str | None:
+def known_as(mark: Mark | None, server: ServerFact, databases: Mapping[str, int]) -> str | None:
     """The name of the database that an earlier run has made and compared, where it is on this server."""
     if mark is None or mark.phase == STARTED or mark.system_identifier != server.system_identifier:
         return None
@@ -166,14 +168,25 @@ def _found_as(mark: Mark | None, server: ServerFact, databases: Mapping[str, int
 
 def _check_same(options: Options, mark: Mark) -> None:
     """An explicit ``restore_id`` that is known already must mean the same restore as before."""
-    asked = (options.source_environment, options.backup or mark.backup.id, options.target_database)
-    known = (mark.backup.environment, mark.backup.id, mark.target_database)
+    source = mark.backup.environment if options.reverts else options.source_environment
+    asked = (source, options.backup or mark.backup.id, options.target_database, options.strategy)
+    known = (mark.backup.environment, mark.backup.id, mark.target_database, mark.strategy)
     if asked == known:
         return
     raise RunbookError(
         code="invalid_parameter",
         attempted="use restore_id",
         object=mark.restore_id,
-        reason=f"it is the restore of backup {known[1]} of {known[0]} into database {known[2]}",
+        reason=f"it is the restore of backup {known[1]} of {known[0]} into database {known[2]}, strategy {known[3]}",
         remedy="Give another restore_id, or the parameters that it was first used with.",
+    )
+
+
+def _unknown(options: Options) -> RunbookError:
+    return RunbookError(
+        code="invalid_parameter",
+        attempted="undo a swap",
+        object=f"restore {options.restore_id} of {options.environment}/{options.name}",
+        reason="there is no restore of that identity",
+        remedy="Give the restore_id that the swap was given; status names the last restore.",
     )

@@ -34,10 +34,13 @@ RESTORE_SPEC = CONNECTION_SPEC.merge(
             "at": {"type": "str"},
             "source_environment": {"type": "str"},
             "selection": {"type": "raw", "default": "whole"},
-            "target_database": {"type": "str", "required": True},
+            "target_database": {"type": "str"},
             "maintenance_database": {"type": "str", "default": "postgres"},
             "restore_id": {"type": "str"},
-            "strategy": {"type": "str", "choices": ["new_database"], "default": "new_database"},
+            "strategy": {"type": "str", "choices": ["new_database", "swap"], "default": "new_database"},
+            "state": {"type": "str", "choices": ["present", "reverted"], "default": "present"},
+            "keep_previous": {"type": "str", "default": "7d"},
+            "confirm": {"type": "str"},
             "roles": {"type": "str", "choices": ["require", "create_nologin", "skip"], "default": "require"},
             "owner": {"type": "str", "default": "keep"},
             "privileges": {"type": "str", "choices": ["keep", "skip"], "default": "keep"},
@@ -48,8 +51,12 @@ RESTORE_SPEC = CONNECTION_SPEC.merge(
             "protected": {"type": "bool", "default": False},
             "adopt": {"type": "bool", "default": False},
         },
-        required_one_of=(("backup", "at"),),
         mutually_exclusive=(("backup", "at"),),
+        required_if=(
+            ("state", "present", ("backup", "at"), True),
+            ("strategy", "new_database", ("target_database",)),
+            ("strategy", "swap", ("restore_id",)),
+        ),
     ),
 )
 
@@ -67,6 +74,10 @@ class Options:
     target_database: str
     maintenance_database: str
     restore_id: str | None
+    strategy: str
+    reverts: bool
+    keep_previous: timedelta
+    confirm: str | None
     ownership: Ownership
     bindir: tuple[str, ...]
     timeout: timedelta | None
@@ -76,11 +87,17 @@ class Options:
     adopt: bool
 
     @classmethod
-    def of(cls, params: Mapping[str, Any]) -> Options:
-        """From the module's parameters. Raises ``invalid_parameter``."""
-        check_target_name(params["target_database"])
-        if params["target_database"] == params["maintenance_database"]:
-            raise _invalid("target_database", params["target_database"], "it is the maintenance database")
+    def of(cls, params: Mapping[str, Any], connected: str | None = None) -> Options:
+        """From the module's parameters; ``connected`` is the database that the connection names, which a swap is about
+        unless it is told another one. Raises ``invalid_parameter``.
+        """
+        swaps = params["strategy"] == "swap"
+        target = params["target_database"] or (connected if swaps else None) or ""
+        check_target_name(target)
+        if target == params["maintenance_database"]:
+            raise _invalid("target_database", target, "it is the maintenance database")
+        if params["state"] == "reverted" and not swaps:
+            raise _invalid("state", "reverted", "only a swap can be undone; what was restored beside can be dropped")
         if params["disk_free"] is not None and params["disk_free"] < 0:
             raise _invalid("disk_free", str(params["disk_free"]), "it is a number of bytes")
         if not 1 <= params["jobs"] <= MOST_JOBS:
@@ -95,9 +112,13 @@ class Options:
             backup=None if backup in (None, LATEST) else check_id(backup, "backup"),
             at=parse_iso(params["at"], "read the parameter at") if params["at"] is not None else None,
             selection_hash=selection_hash(params["selection"]),
-            target_database=params["target_database"],
+            target_database=target,
             maintenance_database=params["maintenance_database"],
             restore_id=check_id(params["restore_id"], "restore_id") if params["restore_id"] is not None else None,
+            strategy=params["strategy"],
+            reverts=params["state"] == "reverted",
+            keep_previous=parse_duration(params["keep_previous"], "keep_previous"),
+            confirm=params["confirm"],
             ownership=Ownership(roles=params["roles"], owner=params["owner"], privileges=params["privileges"]),
             bindir=tuple(params["bindir"]),
             timeout=parse_duration(params["timeout"], "timeout") if params["timeout"] is not None else None,

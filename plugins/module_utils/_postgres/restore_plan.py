@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, human_bytes, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
@@ -76,7 +76,7 @@ class RestoreState:
 class RestorePlan(Plan):
     """``action`` is nothing, to finish what a killed run had already loaded and compared, or to restore."""
 
-    action: Literal["nothing", "finish", "restore"] = "nothing"
+    action: str = "nothing"
     skipped: tuple[str, ...] = field(default=())
 
 
@@ -110,8 +110,8 @@ def _restore(state: RestoreState, work: Work) -> RestorePlan:
     return RestorePlan(
         changed=True,
         action="restore",
-        result=_predicted(state, work),
-        steps=tuple(_steps(state, work)),
+        result=predicted(state, work),
+        steps=(*build_steps(state, work), f"Rename database {state.attempt.database} to {state.target_database}."),
         before=_diff(state, None),
         after=_diff(state, state.target_database),
         warnings=work.warnings,
@@ -125,16 +125,16 @@ def _backup_facts(state: RestoreState) -> dict[str, Any]:
         "id": state.backup.id,
         "environment": state.backup.environment,
         "snapshot_at": iso(state.backup.snapshot_at),
-        "age_seconds": _age_seconds(state),
+        "age_seconds": age_seconds(state),
     }
 
 
-def _age_seconds(state: RestoreState) -> int:
+def age_seconds(state: RestoreState) -> int:
     """How old the data is that is restored: what is lost of what was written since."""
     return max(0, int((state.now - state.backup.snapshot_at).total_seconds()))
 
 
-def _predicted(state: RestoreState, work: Work) -> dict[str, Any]:
+def predicted(state: RestoreState, work: Work) -> dict[str, Any]:
     """The result with null for what only the real run knows; it fills in the same keys."""
     return {
         "id": state.restore_id,
@@ -153,11 +153,12 @@ def _predicted(state: RestoreState, work: Work) -> dict[str, Any]:
         "roles_created": list(work.roles_to_create),
         "skipped": list(work.losses),
         "durations": None,
-        "rpo_seconds": _age_seconds(state),
+        "rpo_seconds": age_seconds(state),
     }
 
 
-def _steps(state: RestoreState, work: Work) -> list[str]:
+def build_steps(state: RestoreState, work: Work) -> list[str]:
+    """How the database comes to stand there, compared, under its temporary name."""
     manifest, name = work.manifest, state.attempt.database
     steps = []
     if state.rebinds:
@@ -170,7 +171,7 @@ def _steps(state: RestoreState, work: Work) -> list[str]:
     needed = human_bytes(bytes_needed(manifest))
     steps.append(f"Create database {name} on {state.endpoint} (about {needed} needed, free: {free}).")
     size = human_bytes(sum(archive.bytes for archive in manifest.archives))
-    taken = f"taken {human(_age_seconds(state))} ago at {iso(manifest.snapshot_at)}"
+    taken = f"taken {human(age_seconds(state))} ago at {iso(manifest.snapshot_at)}"
     steps.append(
         f"Load backup {manifest.backup_id} of {manifest.environment}/{manifest.name} ({size}, {taken}) "
         f"with pg_restore {work.tool_version}, checking its SHA-256."
@@ -178,7 +179,6 @@ def _steps(state: RestoreState, work: Work) -> list[str]:
     if work.losses:
         steps.append(f"Leave out {len(work.losses)} things, listed in skipped.")
     steps.append(f"Compare the rows of {len(counted_tables(manifest))} tables with the backup, and gather statistics.")
-    steps.append(f"Rename database {name} to {state.target_database}.")
     return steps
 
 

@@ -1,0 +1,277 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Swaps: the restored database becomes the live one, the old one stays aside, and every failure leaves it serving."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from harness.children import Child
+from harness.modules import ModuleRunner, Outcome
+from harness.restores import NAME, ROOT, Shop, copied, nothing_new
+from harness.servers import Database, fresh_database, fresh_file_store
+
+if TYPE_CHECKING:
+    from sandbox import PostgresServer
+
+SWAP: dict[str, Any] = {"strategy": "swap", "restore_id": "incident-7"}
+BACK: dict[str, Any] = {**SWAP, "state": "reverted", "backup": None}
+NEW, OLD = 3, 4
+
+
+@pytest.fixture(scope="module")
+def backed_up(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A small database with one backup; its live one has a row more, made after the backup."""
+    directory = tmp_path_factory.mktemp("swap")
+    with fresh_database(postgres, "swap") as database:
+        database.execute("CREATE TABLE t (a integer); INSERT INTO t SELECT generate_series(1, 3)")
+        run = ModuleRunner(directory / "home")
+        shop = Shop(database=database, store=fresh_file_store(directory / "store"), run=run)
+        shop.backup()
+        yield shop
+
+
+@pytest.fixture
+def shop(backed_up: Shop, tmp_path: Path, run_module: ModuleRunner) -> Shop:
+    """The same with a store and a live database of this test's own, named as restores of it are."""
+    shop = copied(backed_up, tmp_path / "store", run_module)
+    maintenance = shop.database.sibling("postgres")
+    with maintenance.connect() as connection:
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(copy.format(sql.Identifier(shop.target), sql.Identifier(shop.database.name)))
+    shop.restored.execute("INSERT INTO t VALUES (4)")
+    return shop
+
+
+def swap(shop: Shop, **changes: Any) -> Outcome:
+    return shop.restore(**{**SWAP, **changes})
+
+
+def live_rows(shop: Shop) -> int:
+    """Rows in whatever has the live name: the live database always answers."""
+    return int(shop.restored.value("SELECT count(*) FROM t"))
+
+
+def rows_in(shop: Shop, name: str) -> int:
+    return int(shop.database.sibling(name).value("SELECT count(*) FROM t"))
+
+
+def wait_for(what: Callable[[], Any], patience: float = 60) -> Any:
+    """The first true answer; fails when there is none in time."""
+    deadline = time.monotonic() + patience
+    while not (answer := what()):
+        assert time.monotonic() < deadline, "it did not come to this"
+        time.sleep(0.02)
+    return answer
+
+
+def phase(shop: Shop) -> str | None:
+    """How far the store says that it has come."""
+    marks = shop.marks()
+    return str(marks[-1]["phase"]) if marks else None
+
+
+@contextmanager
+def name_locked(shop: Shop) -> Iterator[None]:
+    """Nobody can rename the live database meanwhile, and everybody can use it."""
+    with shop.database.sibling("postgres").connect() as connection, connection.transaction():
+        connection.execute(sql.SQL("COMMENT ON DATABASE {} IS 'held'").format(sql.Identifier(shop.target)))
+        yield
+
+
+def test_swapped_in_undone_and_each_only_once(shop: Shop) -> None:
+    user = shop.restored.connect()
+    user.execute("INSERT INTO t VALUES (5)")
+    old_oid = shop.databases()[shop.target]
+    with nothing_new(shop):
+        predicted = swap(shop, check=True).ok()
+    assert "1 sessions" in "".join(predicted["plan"]["steps"])
+    assert "What was written to database" in predicted["plan"]["irreversible"][0]
+
+    done = swap(shop).ok()["restore"]
+    assert done.keys() == predicted["restore"].keys()
+    assert (done["database"], done["strategy"], done["sessions_ended"] >= 1) == (shop.target, "swap", True)
+    assert live_rows(shop) == NEW
+    with pytest.raises(psycopg.OperationalError):
+        user.execute("SELECT 1")
+    previous = done["previous_database"]
+    assert shop.databases() == {shop.target: done["oid"], previous: old_oid}
+    assert rows_in(shop, previous) == OLD + 1
+
+    with nothing_new(shop):
+        again = swap(shop).ok()
+        assert not again.changed
+        assert again["restore"] == done
+
+    back = shop.restore(**BACK).ok()
+    assert back.changed
+    assert live_rows(shop) == OLD + 1
+    assert shop.databases()[shop.target] == old_oid
+    assert shop.databases()[back["restore"]["previous_database"]] == done["oid"]
+    with nothing_new(shop):
+        assert not shop.restore(**BACK).ok().changed
+        assert "another restore_id" in swap(shop).refused("invalid_parameter").message
+
+
+def test_what_belongs_to_the_live_database_is_carried_over(shop: Shop) -> None:
+    name = shop.target
+    owner, reader = f"{name}_owner", f"{name}_reader"
+    maintenance = shop.database.sibling("postgres")
+    maintenance.execute(
+        f'CREATE ROLE "{owner}"; CREATE ROLE "{reader}"; ALTER DATABASE "{name}" OWNER TO "{owner}"; '
+        f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC; GRANT CONNECT ON DATABASE "{name}" TO "{reader}"; '
+        f'ALTER DATABASE "{name}" SET work_mem = \'7MB\'; ALTER DATABASE "{name}" SET search_path = app, public; '
+        f'ALTER ROLE "{reader}" IN DATABASE "{name}" SET statement_timeout = \'9s\'; '
+        f"COMMENT ON DATABASE \"{name}\" IS 'the shop''s'; ALTER DATABASE \"{name}\" CONNECTION LIMIT 40"
+    )
+    query = """
+        SELECT pg_get_userbyid(datdba), datacl::text, datconnlimit, shobj_description(oid, 'pg_database'),
+               (SELECT array_agg(setrole::regrole::text || setconfig::text ORDER BY 1) FROM pg_db_role_setting
+                WHERE setdatabase = d.oid)
+        FROM pg_database d WHERE datname = %s"""
+    before = maintenance.rows(query, name)
+    try:
+        swap(shop).ok()
+        assert maintenance.rows(query, name) == before
+    finally:
+        for each in shop.databases():
+            maintenance.execute(f'DROP DATABASE "{each}" WITH (FORCE)')
+        maintenance.execute(f'DROP ROLE "{reader}"; DROP ROLE "{owner}"')
+
+
+@pytest.mark.parametrize("stage", ["started", "loaded", "swapping"])
+def test_killed_at_each_stage_the_same_command_succeeds(shop: Shop, stage: str) -> None:
+    with name_locked(shop):
+        child: Child = shop.run.start("postgres_restore", shop.restore_args(**SWAP))
+        wait_for(lambda: phase(shop) in (stage, "swapping"))
+        child.kill()
+        child.wait()
+        assert live_rows(shop) == OLD
+    done = swap(shop).ok()
+    assert done.changed
+    assert live_rows(shop) == NEW
+    assert set(shop.databases()) == {shop.target, done["restore"]["previous_database"]}
+    assert not swap(shop).ok().changed
+
+
+def test_an_exchange_that_was_not_recorded_is_recorded(shop: Shop) -> None:
+    first = swap(shop).ok()["restore"]
+    *_before, last = shop.store.keys(f"{ROOT}/restores/")
+    shop.store.remove(last)
+    again = swap(shop).ok()
+    assert again.changed
+    assert again["plan"]["steps"][0].startswith("Record")
+    assert again["restore"]["previous_database"] == first["previous_database"]
+    assert shop.restore(**BACK).ok().changed
+    *_before, last = shop.store.keys(f"{ROOT}/restores/")
+    shop.store.remove(last)
+    assert shop.restore(**BACK).ok()["plan"]["steps"][0].startswith("Record")
+    assert live_rows(shop) == OLD
+    assert not shop.restore(**BACK).ok().changed
+
+
+@contextmanager
+def in_the_way(shop: Shop, what: str) -> Iterator[dict[str, Any]]:
+    """Something that forbids a swap; yields the options under which it does."""
+    live, maintenance, name = shop.restored, shop.database.sibling("postgres"), shop.target
+    role = f"{name}_role"
+    options: dict[str, Any] = {}
+    undo: list[tuple[Database, str]] = []
+    if what == "prepared_transactions":
+        live.execute(f"BEGIN; INSERT INTO t VALUES (9); PREPARE TRANSACTION '{name}'")
+        undo = [(live, f"ROLLBACK PREPARED '{name}'")]
+    if what == "subscriptions":
+        live.execute(
+            f"CREATE SUBSCRIPTION \"{name}\" CONNECTION 'host=127.0.0.1 port=9' PUBLICATION p "
+            "WITH (connect = false, slot_name = NONE)"
+        )
+        maintenance.execute(f"UPDATE pg_subscription SET subenabled = true WHERE subname = '{name}'")
+        undo = [
+            (maintenance, f"UPDATE pg_subscription SET subenabled = false WHERE subname = '{name}'"),
+            (live, f'DROP SUBSCRIPTION "{name}"'),
+        ]
+    if what in ("rights", "sessions", "platform"):
+        maintenance.execute(f"CREATE ROLE \"{role}\" LOGIN CREATEDB PASSWORD 'pw'")
+        undo = [(maintenance, f'DROP ROLE "{role}"')]
+        options = {"login_user": role, "login_password": "pw"}
+    if what in ("sessions", "platform"):
+        maintenance.execute(f'ALTER DATABASE "{name}" OWNER TO "{role}"')
+        undo = [(maintenance, f'ALTER DATABASE "{name}" OWNER TO "{shop.database.server.user}"'), *undo]
+    if what == "platform":
+        maintenance.execute("CREATE ROLE supabase_admin")
+        undo.append((maintenance, "DROP ROLE supabase_admin"))
+    try:
+        yield options
+    finally:
+        for database, statement in undo:
+            database.execute(statement)
+
+
+@pytest.mark.parametrize("why", ["prepared_transactions", "subscriptions", "rights", "sessions", "platform"])
+def test_refused_by_name_before_anything_is_created(shop: Shop, why: str) -> None:
+    with in_the_way(shop, why) as options, shop.restored.connect(), nothing_new(shop):
+        refused = swap(shop, **options).refused("swap_refused")
+        assert refused["failure"]["refused"] == why
+    assert live_rows(shop) == OLD
+    assert phase(shop) is None
+
+
+def test_a_protected_environment_wants_its_name(shop: Shop) -> None:
+    guarded: dict[str, Any] = {"protected": True, "disk_free": 2**40}
+    with nothing_new(shop):
+        assert any(f"production/{NAME}" in each for each in swap(shop, check=True, **guarded).ok()["warnings"])
+        swap(shop, **guarded).refused("confirmation_missing")
+        swap(shop, confirm=f"staging/{NAME}", **guarded).refused("confirmation_missing")
+    confirmed = {**guarded, "confirm": f"production/{NAME}"}
+    assert swap(shop, **confirmed).ok().changed
+    assert not swap(shop, **guarded).ok().changed
+    shop.restore(**BACK, **guarded).refused("confirmation_missing")
+    assert live_rows(shop) == NEW
+    assert shop.restore(**BACK, **confirmed).ok().changed
+
+
+def test_what_cannot_be_meant_is_refused(shop: Shop) -> None:
+    with nothing_new(shop):
+        assert "restore_id" in swap(shop, restore_id=None).refused("invalid_parameter").message
+        swap(shop, target_database=f"{shop.target}_x").refused("database_missing")
+        shop.restore(**BACK).refused("invalid_parameter")
+        shop.restore(**{**BACK, "strategy": "new_database"}).refused("invalid_parameter")
+
+
+def test_when_the_old_database_is_gone_undo_says_so(shop: Shop) -> None:
+    done = swap(shop).ok()["restore"]
+    shop.database.sibling("postgres").execute(f'DROP DATABASE "{done["previous_database"]}"')
+    assert not swap(shop).ok().changed
+    shop.restore(**BACK).refused("previous_missing")
+    assert live_rows(shop) == NEW
+
+
+def test_another_run_is_locked_out_and_a_later_swap_must_be_undone_first(shop: Shop) -> None:
+    with name_locked(shop):
+        child = shop.run.start("postgres_restore", shop.restore_args(**SWAP, lock_lease="60s"))
+        wait_for(lambda: phase(shop) == "swapping")
+        swap(shop, restore_id="incident-8").refused("lock_held")
+    child.wait()
+    assert live_rows(shop) == NEW
+    swap(shop, restore_id="incident-8").ok()
+    refused = shop.restore(**BACK).refused("swap_refused")
+    assert refused["failure"]["refused"] == "other_live"
+    # The first swap is done once and for all: its command brings nothing back.
+    assert not swap(shop).ok().changed
+
+
+def test_the_database_is_by_default_the_one_that_the_connection_names(shop: Shop) -> None:
+    named = replace(shop, database=shop.database)
+    predicted = swap(named, check=True, target_database=None, database=shop.target).ok()
+    assert predicted["restore"]["database"] == shop.target
