@@ -10,7 +10,7 @@ fail after the hours that a restore may take is refused before anything is creat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,55 +116,53 @@ def read_role_settings(session: Session, name: str) -> tuple[RoleConfiguration, 
 
 def check_live(live: Live, where: str) -> None:
     """Raises ``swap_refused``, with the reason's name in ``failure.refused``, for the first thing in the way."""
-    name, user = live.database.name, quote_identifier(live.user)
+    for why, reason, remedy in (*_forbidden(live), *_attached(live)):
+        raise refused(why, live.database.name, where, reason, remedy)
+
+
+def _forbidden(live: Live) -> Iterator[tuple[str, str, str]]:
+    """What this platform and this role may not do."""
+    user = quote_identifier(live.user)
     if live.supabase:
-        raise refused(
+        yield (
             "platform",
-            name,
-            where,
             "this is a Supabase project, whose platform finds its database by name, so that it cannot be renamed",
             "Restore beside it with strategy new_database and copy what is missing, or restore to another project.",
         )
     if not live.may_rename:
-        raise refused(
+        yield (
             "rights",
-            name,
-            where,
             f"role {live.user} may not rename it",
             f"ALTER ROLE {user} CREATEDB; GRANT {quote_identifier(live.database.owner)} TO {user}; or connect as a "
             "role that owns it.",
         )
+    if foreign := [session.text for session in live.sessions if not session.may_end]:
+        yield (
+            "sessions",
+            f"role {live.user} may not end the sessions of {_few(sorted(set(foreign)))}",
+            f"GRANT pg_signal_backend TO {user}; sessions of superusers only a superuser can end.",
+        )
+
+
+def _attached(live: Live) -> Iterator[tuple[str, str, str]]:
+    """What belongs to the live database and cannot come along."""
     if live.logical_slots:
-        raise refused(
+        yield (
             "logical_slots",
-            name,
-            where,
             f"logical replication reads from it (slot {_few(live.logical_slots)}), and would go on with the old one",
             "Stop its consumers and drop the slots with pg_drop_replication_slot(), then set them up again afterwards.",
         )
     if live.prepared:
-        raise refused(
+        yield (
             "prepared_transactions",
-            name,
-            where,
             f"it has prepared transactions ({_few(live.prepared)}), which keep it from being renamed",
             "End them there with COMMIT PREPARED or ROLLBACK PREPARED, then run this again.",
         )
     if live.subscriptions:
-        raise refused(
+        yield (
             "subscriptions",
-            name,
-            where,
             f"it subscribes to other databases ({_few(live.subscriptions)}), and the restored one would not",
             "Disable them there with ALTER SUBSCRIPTION ... DISABLE, and set them up again after the swap.",
-        )
-    if foreign := [session.text for session in live.sessions if not session.may_end]:
-        raise refused(
-            "sessions",
-            name,
-            where,
-            f"role {live.user} may not end the sessions of {_few(sorted(set(foreign)))}",
-            f"GRANT pg_signal_backend TO {user}; sessions of superusers only a superuser can end.",
         )
 
 
