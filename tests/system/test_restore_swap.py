@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -230,7 +232,7 @@ def test_refused_by_name_before_anything_is_created(shop: Shop, why: str) -> Non
 def test_a_protected_environment_wants_its_name(shop: Shop) -> None:
     guarded: dict[str, Any] = {"protected": True, "disk_free": 2**40}
     with nothing_new(shop):
-        assert any(f"production/{NAME}" in each for each in swap(shop, check=True, **guarded).ok()["warnings"])
+        assert f"production/{NAME}" in json.dumps(swap(shop, check=True, **guarded).ok()["warnings"])
         swap(shop, **guarded).refused("confirmation_missing")
         swap(shop, confirm=f"staging/{NAME}", **guarded).refused("confirmation_missing")
     confirmed = {**guarded, "confirm": f"production/{NAME}"}
@@ -269,6 +271,22 @@ def test_another_run_is_locked_out_and_a_later_swap_must_be_undone_first(shop: S
     assert refused["failure"]["refused"] == "other_live"
     # The first swap is done once and for all: its command brings nothing back.
     assert not swap(shop).ok().changed
+
+
+def test_a_session_that_does_not_end_keeps_the_live_database_as_it_is(shop: Shop) -> None:
+    with shop.restored.connect() as user:
+        stuck = psutil.Process(user.info.backend_pid)
+        stuck.suspend()
+        try:
+            refused = swap(shop).refused("sessions_remain")
+        finally:
+            stuck.resume()
+    assert refused["restore"]["swap"] == "ending sessions"
+    assert live_rows(shop) == OLD
+    # What was restored waits, and the same command goes on with it.
+    assert swap(shop, check=True).ok()["plan"]["steps"][0].startswith("Go on with database")
+    assert swap(shop).ok().changed
+    assert live_rows(shop) == NEW
 
 
 def test_the_database_is_by_default_the_one_that_the_connection_names(shop: Shop) -> None:

@@ -33,12 +33,12 @@ if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session
 
 #: A rename waits five seconds for sessions to end (``CountOtherDBBackends`` in ``procarray.c``).
-_ATTEMPTS = 3
+_ATTEMPTS = 2
 _IN_USE = "55006"
 _EVERY = 0.05
 _END = """
 SELECT a.pid, pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a
-WHERE a.datid = ANY (%s::pg_catalog.oid[]) AND a.backend_type <> 'autovacuum worker'"""
+WHERE a.datid = ANY (%s::pg_catalog.oid[]) AND a.usesysid IS NOT NULL"""
 
 
 class Ending:

@@ -24,6 +24,7 @@ _ROLE_SETTINGS = """
 SELECT r.rolname::pg_catalog.text, s.setconfig FROM pg_catalog.pg_db_role_setting s
 JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
 WHERE s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = %s) ORDER BY 1"""
+#: Autovacuum has no user, and gives way by itself; the kind of a session is hidden from whoever may not read it.
 #: Whoever may signal others may not signal superusers; members may signal each other (manual, pg_terminate_backend).
 _SESSIONS = """
 SELECT a.pid, coalesce(a.usename::pg_catalog.text, ''), coalesce(a.application_name, ''),
@@ -33,7 +34,7 @@ SELECT a.pid, coalesce(a.usename::pg_catalog.text, ''), coalesce(a.application_n
 FROM pg_catalog.pg_stat_activity a
 CROSS JOIN (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) me
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
-WHERE a.datname = %s AND a.backend_type <> 'autovacuum worker' AND a.leader_pid IS NULL ORDER BY a.pid"""
+WHERE a.datname = %s AND a.usesysid IS NOT NULL ORDER BY a.pid"""
 _LOGICAL_SLOTS = "SELECT slot_name::pg_catalog.text FROM pg_catalog.pg_replication_slots WHERE database = %s ORDER BY 1"
 _PREPARED = "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = %s ORDER BY 1"
 _SUBSCRIPTIONS = """

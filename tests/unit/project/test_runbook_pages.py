@@ -25,7 +25,7 @@ SETTABLE = ("runbooks", "database", "backup", "restore")
 SET_BY_PLAYS = {
     *("backup_id", "backup_adopt", "backup_accept_shrink", "backup_kind", "backup_max_age", "backup_preflight"),
     *("restore_backup", "restore_at", "restore_target_database", "restore_identity", "restore_source_environment"),
-    *("restore_adopt", "restore_preflight"),
+    *("restore_adopt", "restore_preflight", "restore_undo", "restore_confirm"),
 }
 
 #: Takes no inventory: it writes one.
