@@ -33,6 +33,12 @@ options:
     type: str
     choices: [keep, skip]
     default: keep
+  jobs:
+    description:
+      - How many sessions load rows, and make indexes and constraints, at once. V(1) to V(16).
+      - More than the processors of the server rarely help.
+    type: int
+    default: 2
 """
 
     STRATEGY = r"""

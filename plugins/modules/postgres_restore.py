@@ -80,12 +80,6 @@ options:
     description:
       - How long the restore may take, as a duration such as V(4h). Without it there is no limit.
     type: str
-  jobs:
-    description:
-      - How many sessions load rows, and make indexes and constraints, at once. V(1) to V(16).
-      - More than the processors of the server rarely help.
-    type: int
-    default: 2
   disk_free:
     description:
       - The free space of the server in bytes, where it cannot be read from here. Where it can, the smaller number
