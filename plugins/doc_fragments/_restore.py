@@ -63,7 +63,8 @@ options:
     default: present
   keep_previous:
     description:
-      - How long the database that a swap has put aside must be kept, as a duration. Nothing but retention drops it.
+      - How long the database that a swap puts aside is to be kept, as a duration. This module does not drop it; when
+        nobody needs it any more, C(dropdb) does.
     type: str
     default: 7d
   confirm:
