@@ -45,6 +45,21 @@ options:
         where that is not the same command again.
       - The result of a task is understood too (V(msg), V(failure), V(plan)).
     type: dict
+  schedule:
+    description:
+      - When backups are due, as in M(ops.runbooks.postgres_backup). With it RV(status.costs) is worked out from the
+        newest backups, at most five.
+    type: str
+  retention:
+    description:
+      - Rules by which backups stay, as in M(ops.runbooks.postgres_backup_retention), for the same.
+    type: dict
+    default: {}
+  protection:
+    description:
+      - Whether to ask how the store protects what is deleted or overwritten.
+    type: bool
+    default: false
   command_options:
     description:
       - The options of C(ansible-playbook) that select this environment and this host, for the command to paste.
@@ -118,6 +133,18 @@ status:
       description: Whether a drill is overdue. V(null) where that is not known.
       type: bool
       sample: false
+    costs:
+      description:
+        - What backups cost, with V(seconds) one takes, V(backups_per_month), V(leaving_bytes_per_month) about how many
+          bytes leave the database in 30 days, V(stored_backups) and V(stored_bytes) under the rules of retention,
+          V(based_on) how many backups were looked at, and V(text) all of it in one line.
+        - Null without O(schedule), before the first backup, and where it is not known.
+      type: dict
+    protection:
+      description:
+        - Whether the store keeps versions (V(versioned)) and may lock objects (V(object_lock)); null is not known, and
+          V(unknown) says why. Null as a whole without O(protection).
+      type: dict
     lines:
       description:
         - Result and code, what was changed, whether production is affected, the newest good backup, the lock, and the

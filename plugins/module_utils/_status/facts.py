@@ -16,6 +16,8 @@ from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import age, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.lease import LockState
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Protection
+from ansible_collections.ops.runbooks.plugins.module_utils._status.costs import Costs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,8 @@ class Facts:
     restore: NewestRestore | Unknown | None
     drill: NewestDrill | Unknown | None = None
     drill_max_age: timedelta | None = None
+    costs: Costs | Unknown | None = None
+    protection: Protection | Unknown | None = None
 
     @property
     def unknown(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ a clause in its line, and never a failure.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, ClassVar, TypeVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import clocks_differ, parse_duration
@@ -21,7 +21,14 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.operation impor
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups, selection_hash
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention import RETENTION_SPEC, policy
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified import Verifications
+from ansible_collections.ops.runbooks.plugins.module_utils._status.costs import (
+    Costs,
+    costs,
+    interval,
+    newest_taken,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import (
     Facts,
     LastRun,
@@ -45,9 +52,15 @@ STATUS_SPEC = STORE_SPEC.merge(
             "selection": {"type": "raw", "default": "whole"},
             "outcome": {"type": "dict"},
             "command_options": {"type": "str", "default": ""},
+            "schedule": {"type": "str"},
+            "retention": {"type": "dict", "default": {}},
+            "protection": {"type": "bool", "default": False},
         }
     ),
 )
+
+#: The rules of retention where nothing else is said.
+_KEPT = {name: option["default"] for name, option in RETENTION_SPEC.options.items()}
 
 #: Failures after which nothing else is asked of the same store: each would take as long, and say the same.
 _HOPELESS = {"library_missing", "store_credentials", "store_missing", "store_unreachable"}
@@ -67,6 +80,8 @@ class StatusInfo(Operation[Facts, Plan]):
         expected = params["drill_max_age"]
         self._drill_max_age = parse_duration(expected, "drill_max_age") if expected is not None else None
         self._selection = selection_hash(params["selection"])
+        self._every = interval(params["schedule"]) if params["schedule"] else None
+        self._policy = policy({**_KEPT, **params["retention"]})
         self._hopeless: Unknown | None = None
 
     def observe(self) -> Facts:
@@ -89,6 +104,8 @@ class StatusInfo(Operation[Facts, Plan]):
             restore=self._ask(self._restore),
             drill=self._ask(self._drill),
             drill_max_age=self._drill_max_age,
+            costs=self._ask(self._costs) if self._every is not None else None,
+            protection=self._ask(self.store.protection) if self.params["protection"] else None,
         )
 
     def plan(self, state: Facts) -> Plan:
@@ -112,6 +129,8 @@ class StatusInfo(Operation[Facts, Plan]):
                 "newest_restore": _described(state.restore, NewestRestore.describe),
                 "newest_drill": _described(state.drill, lambda drill: drill.describe(state.now)),
                 "past_drill_age": state.past_drill_age,
+                "costs": _described(state.costs, Costs.describe),
+                "protection": _described(state.protection, asdict),
                 "lines": list(closing_lines(outcome, state, self.params["command_options"], again)),
             },
         )
@@ -148,6 +167,12 @@ class StatusInfo(Operation[Facts, Plan]):
             state=backups.verdict_on(manifest).state,
             bytes=manifest.bytes,
         )
+
+    def _costs(self) -> Costs | None:
+        if self._every is None:
+            return None
+        backups = Backups(self.store, self.params["environment"], self.params["name"], self.context)
+        return costs(newest_taken(backups, self._selection), self._every, self._policy)
 
     def _lock(self) -> LockState:
         from ansible_collections.ops.runbooks.plugins.module_utils._core.lock import read_lock
