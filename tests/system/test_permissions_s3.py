@@ -34,6 +34,7 @@ ON_BUCKET = {
     *("s3:ListBucket", "s3:ListBucketMultipartUploads"),
     *("s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"),
 }
+_COUNTS = tuple(f"runbooks_retention_keep_{every}" for every in ("daily", "weekly", "monthly"))
 
 
 def policies() -> dict[str, dict[str, Any]]:
@@ -99,7 +100,7 @@ def restore_of(database: Database, store: S3StoreAt, **options: Any) -> dict[str
 
 
 def test_a_policy_is_one_that_aws_takes() -> None:
-    assert set(policies()) >= {"status", "preflight", "backup", "restore"}
+    assert set(policies()) >= {"status", "preflight", "backup", "restore", "drill", "retention"}
     for name, policy in policies().items():
         assert policy["Version"] == "2012-10-17"
         for statement in policy["Statement"]:
@@ -127,13 +128,20 @@ def test_each_runbook_needs_its_policy_and_no_more(
 ) -> None:
     """In the order of a first day. Nothing is refused on the way, and nothing is allowed in vain."""
     inputs = {"backup": "latest", "target_database": f"{shop.name}_restored"}
-    needed = {}
-    for runbook, given in (("backup", {}), ("restore", inputs), ("preflight", {}), ("status", {})):
+    needed: dict[str, set[str]] = {}
+    rules = {
+        "runbooks_retention_floor": 1,
+        **dict.fromkeys(_COUNTS, 0),
+        "runbooks_retention_keep_last": 1,
+        "runbooks_retention_keep_within": "0s",
+    }
+    first_day = (("backup", {"backup": "first"}), ("restore", inputs), ("preflight", {}), ("drill", {}), ("status", {}))
+    for runbook, given in (*first_day, ("backup", {"backup": "second"}), ("retention", rules)):
         with guarded(s3_store, runbook) as proxy:
             played = run_playbook(
                 f"ops.runbooks.{runbook}", inventory=inventory(shop, s3_store, proxy), extra_vars=given
             )
-            needed[runbook] = asked(proxy)
+            needed[runbook] = needed.get(runbook, set()) | asked(proxy)
             print(runbook, needed[runbook], {(r.action) for r in proxy.requests if r.status == 403})
         assert played.ok().recap["main"]["failed"] == 0
     with guarded(s3_store, "backup") as proxy:

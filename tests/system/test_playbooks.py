@@ -18,7 +18,9 @@ import pytest
 from harness.children import left_behind
 from harness.paths import PLAYBOOKS
 from harness.playbooks import PlaybookRunner, Played
-from harness.servers import Database, FileStoreAt, S3StoreAt, StoreAt
+from harness.servers import Database, FileStoreAt, S3StoreAt, StoreAt, fresh_s3_store
+from sandbox import S3Server
+from sandbox.faults import FaultProxy, deny
 
 RUNBOOKS = ("preflight", "backup", "restore", "status")
 #: Every launch input as AWX sends a survey that nobody has filled in.
@@ -72,6 +74,7 @@ def test_the_whole_job(run_playbook: PlaybookRunner, filled: Database, store: St
 
     first = run_playbook("ops.runbooks.preflight", inventory=inventory).ok()
     assert "there is no backup yet" in first.output
+    assert re.search(r"costs +ready +not known before the first backup", first.output)
     tried = run_playbook("ops.runbooks.backup", inventory=inventory, check=True, diff=True).ok()
     assert "would" in lines_of(tried)
     assert "Irreversible: nothing" in tried.output
@@ -93,6 +96,7 @@ def test_the_whole_job(run_playbook: PlaybookRunner, filled: Database, store: St
     )
     ready = run_playbook("ops.runbooks.preflight", inventory=inventory).ok()
     assert "would be restored with pg_restore" in ready.output
+    assert re.search(r"costs +ready +a backup takes about .* 30 of them, .* the only backup", ready.output)
 
     before = store.keys()
     run_playbook("ops.runbooks.restore", inventory=inventory, extra_vars=inputs, check=True).ok()
@@ -107,6 +111,23 @@ def test_the_whole_job(run_playbook: PlaybookRunner, filled: Database, store: St
     status = run_playbook("ops.runbooks.status", inventory=inventory).ok()
     assert re.search(r"Newest good backup: daily-\S+, .* complete", lines_of(status))
     assert "Lock: free" in lines_of(status)
+
+
+def test_a_protected_environment_is_warned_of_a_bare_bucket(
+    run_playbook: PlaybookRunner, filled: Database, s3: S3Server, bucket: str
+) -> None:
+    store = fresh_s3_store(s3, bucket)
+    inventory = environment(store, main=filled)
+    inventory["all"]["vars"]["runbooks_protected"] = True
+    bare = run_playbook("ops.runbooks.preflight", inventory=inventory).ok()
+    assert re.search(r"store +WARNING +versions are kept: no; Object Lock: no\. Whoever may write", bare.output)
+    assert "encryption asked for: sse-s3" in bare.output
+    store.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    with FaultProxy(s3.endpoint_url) as proxy:
+        proxy.rules.append(deny("s3:GetObjectLockConfiguration"))
+        inventory["all"]["vars"]["runbooks_store_endpoint_url"] = proxy.endpoint_url
+        kept = run_playbook("ops.runbooks.preflight", inventory=inventory).ok()
+    assert re.search(r"store +ready +versions are kept: yes; Object Lock: not known \(s3:GetBucketObj", kept.output)
 
 
 @pytest.mark.parametrize("runbook", RUNBOOKS)

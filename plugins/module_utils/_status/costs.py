@@ -91,7 +91,9 @@ def newest_taken(backups: Backups, selection_hash: str | None) -> list[Taken]:
     if newest is None:
         return []
     recent = reversed(list(backups.listed(since=newest.snapshot_at - _RECENT, until=newest.snapshot_at)))
-    same = (each for each in recent if each.good and selection_hash in (None, each.entry.selection_hash))
+    same = (
+        each for each in recent if "suspect" not in each.marks and selection_hash in (None, each.entry.selection_hash)
+    )
     ids = [each.entry.backup_id for each in same if each.entry.backup_id != newest.backup_id]
     older = (backups.manifest(each) for each in ids[: LOOKED_AT - 1])
     return [taken_of(manifest) for manifest in (newest, *older) if manifest is not None]
