@@ -81,7 +81,6 @@ class StatusInfo(Operation[Facts, Plan]):
         self._drill_max_age = parse_duration(expected, "drill_max_age") if expected is not None else None
         self._selection = selection_hash(params["selection"])
         self._every = interval(params["schedule"]) if params["schedule"] else None
-        self._policy = policy({**_KEPT, **params["retention"]})
         self._hopeless: Unknown | None = None
 
     def observe(self) -> Facts:
@@ -172,7 +171,8 @@ class StatusInfo(Operation[Facts, Plan]):
         if self._every is None:
             return None
         backups = Backups(self.store, self.params["environment"], self.params["name"], self.context)
-        return costs(newest_taken(backups, self._selection), self._every, self._policy)
+        rules = policy({**_KEPT, **self.params["retention"]})
+        return costs(newest_taken(backups, self._selection), self._every, rules)
 
     def _lock(self) -> LockState:
         from ansible_collections.ops.runbooks.plugins.module_utils._core.lock import read_lock
