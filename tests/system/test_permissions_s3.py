@@ -135,7 +135,7 @@ def test_each_runbook_needs_its_policy_and_no_more(
         "runbooks_retention_keep_last": 1,
         "runbooks_retention_keep_within": "0s",
     }
-    days = (
+    days: tuple[tuple[str, dict[str, Any]], ...] = (
         *(("backup", {"backup": "first"}), ("restore", inputs), ("preflight", {}), ("backup", {"backup": "second"})),
         *(("drill", {}), ("status", {}), ("retention", rules)),
     )
@@ -145,7 +145,6 @@ def test_each_runbook_needs_its_policy_and_no_more(
                 f"ops.runbooks.{runbook}", inventory=inventory(shop, s3_store, proxy), extra_vars=given
             )
             needed[runbook] = needed.get(runbook, set()) | asked(proxy)
-            print(runbook, needed[runbook], {(r.action) for r in proxy.requests if r.status == 403})
         assert played.ok().recap["main"]["failed"] == 0
     with guarded(s3_store, "backup") as proxy:
         proxy.rules.append(Fault(action="s3:UploadPart", skip=1, status=507, code="InsufficientStorage"))
