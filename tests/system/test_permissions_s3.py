@@ -128,7 +128,13 @@ def test_each_runbook_needs_its_policy_and_no_more(
     """In the order of a first day. Nothing is refused on the way, and nothing is allowed in vain."""
     inputs = {"backup": "latest", "target_database": f"{shop.name}_restored"}
     needed: dict[str, set[str]] = {}
-    first_day = (("backup", {}), ("restore", inputs), ("preflight", {}), ("drill", {}), ("status", {}))
+    first_day: tuple[tuple[str, dict[str, str]], ...] = (
+        ("backup", {}),
+        ("restore", inputs),
+        ("preflight", {}),
+        ("drill", {}),
+        ("status", {}),
+    )
     for runbook, given in first_day:
         with guarded(s3_store, runbook) as proxy:
             played = run_playbook(
