@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -232,3 +233,26 @@ def fresh_file_store(directory: Path) -> FileStoreAt:
     """A store in a directory, which is made."""
     directory.mkdir(parents=True)
     return FileStoreAt(url=f"file://{directory}", directory=directory)
+
+
+def without_extension(bindir: Path, extension: str, directory: Path) -> Path:
+    """The same installation of PostgreSQL without one extension."""
+    source = bindir.parent
+    made = directory / "postgresql"
+    (made / "share").mkdir(parents=True)
+    (made / "bin").mkdir()
+    for each in (source / "bin").iterdir():
+        # A program finds the rest by its own place.
+        os.link(each.resolve(), made / "bin" / each.name)
+    (made / "lib").symlink_to(source / "lib")
+    share = next(path.parent for path in (source / "share").rglob("extension") if path.is_dir())
+    target = made / share.relative_to(source)
+    target.mkdir(parents=True, exist_ok=True)
+    for each in share.iterdir():
+        if each.name != "extension":
+            os.symlink(each, target / each.name)
+    (target / "extension").mkdir()
+    for each in (share / "extension").iterdir():
+        if not each.name.startswith(extension):
+            os.symlink(each, target / "extension" / each.name)
+    return made / "bin"

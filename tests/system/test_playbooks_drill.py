@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso, parse_iso
 
 from harness.playbooks import PlaybookRunner
-from harness.servers import Database, FileStoreAt
+from harness.servers import Database, FileStoreAt, without_extension
 
 INPUTS = {"backup": ""}
 
@@ -29,7 +30,9 @@ def test_a_drill_is_due_once_a_month(run_playbook: PlaybookRunner, database: Dat
     hosts = {"main": {"database_url": database.url}}
     inventory = {"all": {"vars": variables, "children": {"databases": {"hosts": hosts}}}}
     run_playbook("ops.runbooks.backup", inventory=inventory).ok()
-    assert "NEVER DRILLED" in run_playbook("ops.runbooks.status", inventory=inventory).red().output
+    never = run_playbook("ops.runbooks.status", inventory=inventory).red().output
+    assert "NEVER DRILLED" in never
+    assert "failed (drill_overdue)" in never
 
     keys = file_store.keys()
     tried = run_playbook("ops.runbooks.drill", inventory=inventory, extra_vars=INPUTS, check=True).ok()
@@ -57,3 +60,23 @@ def test_a_drill_is_due_once_a_month(run_playbook: PlaybookRunner, database: Dat
     refused = run_playbook("ops.runbooks.drill", inventory=inventory).red()
     assert "assertion four returned False instead of True" in refused.output
     assert "Result: failed (verification_failed)" in refused.output
+
+
+def test_what_cannot_be_proven_is_red(
+    run_playbook: PlaybookRunner, database: Database, file_store: FileStoreAt, tmp_path: Path
+) -> None:
+    database.execute("CREATE EXTENSION hstore; CREATE TABLE account (id int PRIMARY KEY, tags hstore)")
+    variables = {
+        "runbooks_environment": "test",
+        "runbooks_store": file_store.url,
+        "runbooks_postgres_bindir": [str(database.server.bindir)],
+    }
+    hosts = {"main": {"database_url": database.url}}
+    inventory = {"all": {"vars": variables, "children": {"databases": {"hosts": hosts}}}}
+    run_playbook("ops.runbooks.backup", inventory=inventory).ok()
+    variables["runbooks_postgres_bindir"] = [str(without_extension(database.server.bindir, "hstore", tmp_path))]
+    refused = run_playbook("ops.runbooks.drill", inventory=inventory).red()
+    assert "failed (not_proven)" in refused.output
+    assert "extension hstore, which the server does not offer" in refused.output
+    # Nobody asked for drills, so status stays green and says nothing of them.
+    assert "complete (allowed are" in run_playbook("ops.runbooks.status", inventory=inventory).ok().output

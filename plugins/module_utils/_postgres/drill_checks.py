@@ -42,6 +42,8 @@ WHERE c.relkind = ANY(%s) AND a.amname = %s AND c.relnamespace NOT IN
     (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'pg_toast'))
 AND c.relpersistence = 'p' AND coalesce(i.indisvalid, true) ORDER BY 1"""
 _SHOWN = 5
+#: Failures that mean the run, or the way to the server, and not what a user has asserted.
+_NOT_ITS_FAULT = frozenset({"controller_gone", "lock_lost", "run_aborted", "server_unreachable"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ def run_amcheck(session: Session, label: str, look_in: Callable[[], None]) -> tu
         try:
             session.rows(f"SELECT {schema}.bt_index_check(%s::pg_catalog.regclass)", (str(oid),), attempted=_ATTEMPTED)
         except RunbookError as error:
-            if error.code in ("privilege_missing", "server_unreachable"):
+            if error.code != "server_failed":
                 raise
             wrong.append(f"index {name}: {error.reason}")
     heaps = session.rows(_RELATIONS, (["r", "m"], "heap"), attempted=_ATTEMPTED)
@@ -130,6 +132,8 @@ def run_assertions(
             try:
                 rows = session.rows(each.sql, attempted=f"ask assertion {each.name}")
             except RunbookError as error:
+                if error.code in _NOT_ITS_FAULT:
+                    raise
                 wrong.append(f"assertion {each.name} could not be asked: {error.reason}")
                 continue
         if len(rows) != 1 or not rows[0]:

@@ -90,7 +90,9 @@ def _make_extension(session: Session, name: str, schema: str) -> bool:
         ]
     try:
         session.execute(f"BEGIN; {'; '.join(statements)}; COMMIT", attempted=f"make extension {name}")
-    except RunbookError:
+    except RunbookError as error:
+        if error.code in ("controller_gone", "lock_lost", "run_aborted", "server_unreachable"):
+            raise
         session.execute("ROLLBACK", attempted=_ATTEMPTED)
         return False
     return True
