@@ -226,3 +226,31 @@ def test_a_killed_drill_leaves_no_server(shop: Shop, scratch: Path, number: sign
     # The directory of one that was killed is removed by the next run.
     assert bool(list(scratch.iterdir())) == (number == signal.SIGKILL)
     assert drill(shop, scratch, lock_lease="5s").ok()["verification"]["proven"]
+
+
+def test_a_part_of_a_supabase_project(
+    postgres: PostgresServer, scratch: Path, tmp_path: Path, run_module: ModuleRunner
+) -> None:
+    """The schema that belongs to the application, with policies that call the platform's functions."""
+    with fresh_database(postgres, "supa") as database:
+        database.execute("""
+            CREATE SCHEMA auth; CREATE TABLE auth.users (id uuid PRIMARY KEY);
+            CREATE FUNCTION auth.uid() RETURNS uuid LANGUAGE sql STABLE AS 'SELECT gen_random_uuid()';
+            CREATE TABLE note (id int PRIMARY KEY, owner uuid DEFAULT auth.uid(), text text);
+            INSERT INTO note SELECT n, gen_random_uuid(), 'x' FROM generate_series(1, 10) n;
+            ALTER TABLE note ENABLE ROW LEVEL SECURITY;
+            CREATE POLICY own ON note USING (owner = auth.uid())
+        """)
+        shop = Shop(database=database, store=fresh_file_store(tmp_path / "store"), run=run_module)
+        shop.backup("b1", schemas=["public"])
+        seen = drill(shop, scratch, selection="any").ok()["verification"]
+        assert seen["proven"], seen
+        assert seen["rows_compared"] == 10
+        assert any("auth.uid()" in each for each in seen["skipped"])
+        database.execute("INSERT INTO auth.users SELECT owner FROM note")
+        database.execute("ALTER TABLE note ADD FOREIGN KEY (owner) REFERENCES auth.users")
+        shop.backup("b2", schemas=["public"])
+        seen = drill(shop, scratch, selection="any").ok()["verification"]
+        assert not seen["proven"]
+        assert "table auth.users is not in the backup" in seen["not_provable_here"][0]
+        assert seen["rows_compared"] == 10

@@ -109,9 +109,10 @@ class Drill:
             checked = self._check(ground, name, work)
             built.database.drop()
             self._drop_roles(built)
+        stand_ins = ground.equipped.stand_ins if ground.equipped is not None else ()
         if ground.equipped is None:
             self._scratches.forget()
-        return _facts(ground, server, built, checked, (*work.losses, *built.losses), lacking)
+        return _facts(ground, server, built, checked, (*work.losses, *stand_ins, *built.losses), lacking)
 
     def _begin(self, ground: Ground, server: ServerFact, *, session_drops: Callable[[str], None]) -> None:
         """Drop what a killed drill has left on that server, and say what this one is about to make."""

@@ -75,7 +75,8 @@ def show(
 
     With ``provided`` it is an ordinary role of a private server that loads, to which some things are forbidden.
     """
-    reasons = [_roots(head, missing, ordinary=provided is not None) for head in heads]
+    outside = [lack.removeprefix("table ") for lack in manifest.lacks if lack.startswith("table ")]
+    reasons = [_roots(head, missing, ordinary=provided is not None) | _references(head, outside) for head in heads]
     left_out = [_closure(head, roots) for head, roots in zip(heads, reasons, strict=True)]
     gone = {key for head, ids in zip(heads, left_out, strict=True) for key in _names(head, ids, _RELATIONS)}
     for head, ids in zip(heads, left_out, strict=True):
@@ -102,6 +103,17 @@ def _roots(head: Head, missing: Collection[str], *, ordinary: bool) -> dict[int,
         elif ordinary and _forbidden(entry):
             roots[entry.dump_id] = f"{entry.desc.lower()} {entry.tag}, which takes a superuser"
     return roots
+
+
+def _references(head: Head, outside: Collection[str]) -> dict[int, str]:
+    """Foreign keys of a part of a database to tables ``outside`` of it, such as Supabase's ``auth.users``."""
+    return {
+        entry.dump_id: f"foreign key {entry.tag}: table {name} is not in the backup"
+        for entry in head.entries
+        if entry.desc == "FK CONSTRAINT"
+        for name in outside
+        if f"REFERENCES {name}(" in (entry.defn or "")
+    }
 
 
 def _forbidden(entry: Entry) -> bool:

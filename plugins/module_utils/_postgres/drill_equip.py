@@ -10,6 +10,7 @@ new database is copied from, and so are the schemas that they live in.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,15 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_fac
 #: Where amcheck goes, which is no part of the backup.
 CHECKS = "runbooks_checks"
 _ATTEMPTED = "make the private server ready"
+#: What policies and defaults of a Supabase project call in a schema of the platform, and what that returns.
+_FUNCTIONS = {
+    "function auth.email()": "text",
+    "function auth.jwt()": "jsonb",
+    "function auth.role()": "text",
+    "function auth.uid()": "uuid",
+}
+#: A manifest is input from outside: only plain names become a part of a statement.
+_SCHEMA = re.compile(r"schema (?P<name>[a-z_][a-z0-9_]*)")
 _EXISTING_SCHEMAS = frozenset({"public", "pg_catalog"})
 
 
@@ -38,12 +48,14 @@ class Equipped:
 
     provided: Provided
     missing: frozenset[str]
+    stand_ins: tuple[str, ...] = ()
 
 
 def equip(server: PrivateServer, manifest: Manifest, heads: Collection[Head], *, amcheck: bool) -> Equipped:
     """Make the roles that the backup names, and its extensions where this installation has them."""
     schemas = {each.name: each.schema for each in manifest.extensions}
-    wanted = {name: schemas.get(name, "public") for name in wanted_extensions(heads)}
+    used = {lack.removeprefix("extension ") for lack in manifest.lacks if lack.startswith("extension ")}
+    wanted = {name: schemas.get(name, "public") for name in wanted_extensions(heads) | used}
     with server.admin.open() as session:
         session.execute("ALTER DATABASE template0 WITH ALLOW_CONNECTIONS true", attempted=_ATTEMPTED)
         _make_roles(session, manifest, heads)
@@ -52,9 +64,11 @@ def equip(server: PrivateServer, manifest: Manifest, heads: Collection[Head], *,
         own = {wanted[name] for name in made & wanted.keys()} - _EXISTING_SCHEMAS
         for schema in sorted(own):
             session.execute(f"ALTER SCHEMA {quote_identifier(schema)} OWNER TO {LOADER}", attempted=_ATTEMPTED)
+        stand_ins = _make_stand_ins(session, manifest.lacks)
     return Equipped(
         provided=Provided(extensions=frozenset(made & wanted.keys()), schemas=frozenset(own)),
         missing=frozenset(wanted.keys() - made),
+        stand_ins=stand_ins,
     )
 
 
@@ -96,6 +110,23 @@ def _make_extension(session: Session, name: str, schema: str) -> bool:
         session.execute("ROLLBACK", attempted=_ATTEMPTED)
         return False
     return True
+
+
+def _make_stand_ins(session: Session, lacks: Collection[str]) -> tuple[str, ...]:
+    """What a part of a database uses from outside of it, as far as something empty can stand in for it."""
+    made = []
+    for lack in lacks:
+        schema = _SCHEMA.fullmatch(lack)
+        name = schema["name"] if schema is not None else "auth" if lack in _FUNCTIONS else None
+        if name is None:
+            continue
+        session.execute(f"CREATE SCHEMA IF NOT EXISTS {name} AUTHORIZATION {LOADER}", attempted=_ATTEMPTED)
+        if lack in _FUNCTIONS:
+            kind, signature = _FUNCTIONS[lack], lack.removeprefix("function ")
+            body = f"RETURNS {kind} LANGUAGE sql STABLE AS 'SELECT NULL::{kind}'"
+            session.execute(f"CREATE OR REPLACE FUNCTION {signature} {body}", attempted=_ATTEMPTED)
+            made.append(f"{lack} of Supabase, for which one that returns null stood in")
+    return tuple(made)
 
 
 def adapt_locale(database: DatabaseFact, target: TargetFacts) -> tuple[DatabaseFact, tuple[str, ...]]:

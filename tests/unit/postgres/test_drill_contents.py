@@ -162,3 +162,20 @@ def test_privileges_that_another_role_granted_are_a_loss_only() -> None:
 )
 def test_an_assertion_holds_where_the_value_is_the_expected_one(expect: Any, value: Any, holds: bool) -> None:
     assert Assertion(name="n", sql="", expect=expect).holds(value) == holds
+
+
+def test_a_foreign_key_to_a_table_outside_of_the_backup_is_named() -> None:
+    it = head(
+        entry(1, "TABLE", "profile"),
+        entry(
+            2, "FK CONSTRAINT", "profile user", 1, defn="ADD CONSTRAINT u FOREIGN KEY (id) REFERENCES auth.users(id);"
+        ),
+        entry(
+            3, "FK CONSTRAINT", "profile team", 1, defn="ADD CONSTRAINT t FOREIGN KEY (t) REFERENCES public.team(id);"
+        ),
+    )
+    part = make_manifest(tables=(fact("profile"),), lacks=("function auth.uid()", "table auth.users"))
+    seen = show(part, [it], [NOTHING], set(), provided=None)
+    assert seen.adaptations[0].left_out == {2}
+    assert seen.lacking == ("foreign key profile user: table auth.users is not in the backup",)
+    assert seen.manifest == part
