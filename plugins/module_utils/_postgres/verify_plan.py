@@ -108,13 +108,21 @@ def result_of(state: VerifyState, verified: Verified) -> dict[str, Any]:
     rate = int(verified.bytes / verified.seconds) if verified.seconds else None
     return {
         **predicted(state),
-        "backup": {**_backup(state), "id": verified.backup_id},
+        "backup": _backup_of(state, verified),
         "bytes": verified.bytes,
         "verified_at": iso(verified.at),
         "seconds": verified.seconds,
         "bytes_per_second": rate,
         **verified.facts,
     }
+
+
+def _backup_of(state: VerifyState, verified: Verified) -> dict[str, Any]:
+    """The backup that was verified, of which no more is known than its id where it is not the one that was chosen."""
+    chosen = _backup(state)
+    if verified.backup_id == state.manifest.backup_id:
+        return chosen
+    return {**dict.fromkeys(chosen), "id": verified.backup_id, "environment": state.manifest.environment}
 
 
 def _backup(state: VerifyState) -> dict[str, Any]:

@@ -73,6 +73,16 @@ def test_what_is_known_changes_nothing() -> None:
     assert plan.result["verified_at"] == "2026-11-20T12:00:00.250000Z"
 
 
+def test_of_another_backup_only_the_id_is_known() -> None:
+    told = decide(state(known=verified(backup_id="daily-2026-11-01"))).result["backup"]
+    assert (told["id"], told["environment"], told["snapshot_at"], told["state"]) == (
+        "daily-2026-11-01",
+        "production",
+        None,
+        None,
+    )
+
+
 def test_what_is_not_known_is_null_in_the_prediction() -> None:
     predicted, known = decide(state()), decide(state(known=verified()))
     assert predicted.changed
