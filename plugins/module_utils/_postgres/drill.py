@@ -65,6 +65,7 @@ class Ground:
     maintenance_database: str
     equipped: Equipped | None
     label: str
+    bytes_free: int | None
 
 
 class Drill:
@@ -131,12 +132,14 @@ class Drill:
 
     def _work(self, ground: Ground, server: ServerFact) -> tuple[Ownership, Work, tuple[str, ...]]:
         """Everything that is to be known to restore, and what of the backup this server cannot show."""
-        options, heads = self._options, self._heads
+        heads = self._heads
         with ground.connector.open(ground.maintenance_database) as session:
             target = read_target(session, server)
         lacking: tuple[str, ...] = ()
         manifest = self._manifest
         if ground.equipped is not None:
+            # Only a superuser is told where the data are; here it is known.
+            target = replace(target, free_bytes=ground.bytes_free)
             database, lacking = adapt_locale(manifest.database, target)
             manifest = replace(manifest, database=database)
         checks.check_server(manifest, target)
@@ -173,7 +176,7 @@ class Drill:
             missing_tablespaces=tuple(sorted(places - target.tablespaces)),
             tool_path=tool.path,
             tool_version=tool.version,
-            bytes_free=checks.check_disk(manifest, target, options.disk_free, False),
+            bytes_free=checks.check_disk(manifest, target, self._options.disk_free, False),
             leftovers=(),
         )
         without = (f"role {role}, which may not be made there" for role in sorted(absent))
@@ -224,6 +227,7 @@ class Drill:
                     maintenance_database=self._options.maintenance_database,
                     equipped=None,
                     label=way.endpoint.label,
+                    bytes_free=None,
                 )
             finally:
                 way.close()
@@ -231,7 +235,13 @@ class Drill:
         initdb, postgres = programs(self._options, self._manifest, self._context)
         with private_server(initdb, postgres, self._options.scratch_directory, self._context) as server:
             equipped = equip(server, self._manifest, self._heads, amcheck=self._options.amcheck)
-            yield Ground(connector=server.loader, maintenance_database="postgres", equipped=equipped, label=PRIVATE)
+            yield Ground(
+                connector=server.loader,
+                maintenance_database="postgres",
+                equipped=equipped,
+                label=PRIVATE,
+                bytes_free=server.bytes_free,
+            )
 
 
 def _facts(

@@ -70,7 +70,7 @@ _SETTINGS = {
     "synchronous_commit": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "max_wal_size": "4GB",
+    "max_wal_size": "1GB",
     "max_connections": "30",
     "maintenance_work_mem": "128MB",
     "autovacuum": "off",
@@ -90,6 +90,7 @@ class PrivateServer:
     major: int
     admin: Connector
     loader: Connector
+    bytes_free: int
 
 
 @contextmanager
@@ -121,7 +122,9 @@ def _opened(postgres: Tool, home: Path, password: str, context: Context, stack: 
         # Nobody logs statements here but this server, whose log goes nowhere.
         statement = f"CREATE ROLE {LOADER} LOGIN CREATEDB CREATEROLE PASSWORD '{password}'"
         session.execute(statement, attempted=_ATTEMPTED)
-    return PrivateServer(version=postgres.version, major=postgres.major, admin=admin, loader=loader)
+    volume = os.statvfs(home)
+    free = volume.f_bavail * volume.f_frsize
+    return PrivateServer(version=postgres.version, major=postgres.major, admin=admin, loader=loader, bytes_free=free)
 
 
 # its directory

@@ -89,7 +89,8 @@ class Verify(Operation[VerifyState, Plan]):
                 raise state.damage
             facts = self._look(state)
         except RunbookError as error:
-            if error.code in _DAMAGE:
+            # Other documents can be damaged too, which says nothing about the backup.
+            if error.code in _DAMAGE and any(key in error.object for key in state.manifest.keys):
                 self._condemn(state, error)
             raise
         seconds = round(self.context.clock.monotonic() - began, 3)
