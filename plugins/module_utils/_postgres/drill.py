@@ -42,7 +42,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_dat
     NewDatabase,
     temporary_name,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_facts import read_target
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_facts import TargetFacts, read_target
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import read_archive_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import Attempt
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import Work
@@ -133,21 +133,8 @@ class Drill:
     def _work(self, ground: Ground, server: ServerFact) -> tuple[Ownership, Work, tuple[str, ...]]:
         """Everything that is to be known to restore, and what of the backup this server cannot show."""
         heads = self._heads
-        with ground.connector.open(ground.maintenance_database) as session:
-            target = read_target(session, server)
-        lacking: tuple[str, ...] = ()
-        manifest = self._manifest
-        if ground.equipped is not None:
-            # Only a superuser is told where the data are; here it is known.
-            target = replace(target, free_bytes=ground.bytes_free)
-            database, lacking = adapt_locale(manifest.database, target)
-            manifest = replace(manifest, database=database)
+        manifest, target, ownership, lacking = self._fitted(ground, server)
         checks.check_server(manifest, target)
-        ownership = Ownership(roles="create_nologin" if target.may_create_role else "skip")
-        if ground.equipped is not None:
-            # An ordinary role can give objects only to roles that could have made them, which those that own them in
-            # the original need not be: all stay with whoever loads. Grants and policies name the roles that they named.
-            ownership = replace(ownership, owner=LOADER)
         needed = frozenset(role for head in heads for role in needed_roles(head, manifest.database, ownership))
         missing = needed - target.roles
         checks.check_rights(target, ownership, missing)
@@ -181,6 +168,20 @@ class Drill:
         )
         without = (f"role {role}, which may not be made there" for role in sorted(absent))
         return ownership, work, (*lacking, *shown.lacking, *without)
+
+    def _fitted(self, ground: Ground, server: ServerFact) -> tuple[Manifest, TargetFacts, Ownership, tuple[str, ...]]:
+        """The backup, the server and whose the objects become, as far as the server lets them be as they were."""
+        with ground.connector.open(ground.maintenance_database) as session:
+            target = read_target(session, server)
+        ownership = Ownership(roles="create_nologin" if target.may_create_role else "skip")
+        if ground.equipped is None:
+            return self._manifest, target, ownership, ()
+        # Only a superuser is told where the data are; here it is known.
+        target = replace(target, free_bytes=ground.bytes_free)
+        database, lacking = adapt_locale(self._manifest.database, target)
+        # An ordinary role can give objects only to roles that could have made them, which those that own them in the
+        # original need not be: all stay with whoever loads. Grants and policies name the roles that they named.
+        return replace(self._manifest, database=database), target, replace(ownership, owner=LOADER), lacking
 
     def _tool(self, ground: Ground, major: int) -> tools.Tool:
         environment = ground.connector.tool_environment()
