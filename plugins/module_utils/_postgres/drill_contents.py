@@ -159,6 +159,8 @@ def _adapted(head: Head, adaptation: Adaptation, ids: set[int], provided: Provid
         for entry in head.entries
         if (entry.desc == "EXTENSION" and entry.tag in provided.extensions)
         or (entry.desc == "SCHEMA" and entry.tag in provided.schemas)
+        # Every new database has that one, and the dump of a part makes it all the same.
+        or (entry.desc == "SCHEMA" and (entry.defn or "").startswith("CREATE SCHEMA public;"))
     }
     extensions = {entry.dump_id for entry in head.entries if entry.desc == "EXTENSION"} & made
     about = {
