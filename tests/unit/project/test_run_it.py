@@ -59,9 +59,9 @@ def test_a_command_names_a_runbook_and_inputs_that_it_takes(command: str) -> Non
     path = PLAYBOOKS / f"{words[1].removeprefix('ops.runbooks.')}.yml"
     assert path.exists()
     given = {words[number + 1].partition("=")[0] for number, word in enumerate(words) if word == "-e"}
-    settings = {name for name in given if name.startswith("runbooks_")}
-    assert settings <= set(specs_of("runbooks")["main"]["options"])
-    assert given - settings <= set(Runbook(path).fields["Inputs"] or {})
+    runbook = Runbook(path)
+    settings = {name for role in ("runbooks", runbook.name) for name in specs_of(role)["main"].get("options") or {}}
+    assert given <= settings | set(runbook.fields["Inputs"] or {})
 
 
 def cron_lines() -> list[tuple[str, str]]:
