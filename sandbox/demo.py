@@ -5,7 +5,8 @@
 """``make demo``: the main job on real servers, from a live database to a proven restore, in a sandbox of its own.
 
 Pagila is loaded, backed up to S3, partly destroyed, restored and compared row by row; a second backup shows that
-nothing changes. Each step is the real runbook, run as a user runs it. What was proven is printed at the end; what
+nothing changes. The restored database takes the place of the live one and gives it back, and a drill proves the backup
+on a server of its own. Each step is the real runbook, run as a user runs it. What was proven is printed at the end; what
 proves it stays in the evidence directory.
 """
 
@@ -109,6 +110,13 @@ class Demo:
         self.say("the restored database is there already", not self.runbook("restore", inputs=inputs).changed)
         self.say("the day's backup is there already", not self.runbook("backup").changed)
 
+        self.heading("In the place of the live database, and back")
+        self.swap(before, after)
+
+        self.heading("A drill: the backup is proven by a restore on a private server")
+        self.say("the backup was restored there and compared", self.runbook("drill").changed)
+        self.say("no other drill is due", not self.runbook("drill").changed)
+
         self.heading("Status")
         self.runbook("status", show=True)
 
@@ -153,6 +161,18 @@ class Demo:
         changed = sum(1 for name, table in before.items() if after.get(name) != table)
         self.say(f"{lost:,} rows are gone, {changed} tables are not what they were", lost > 0)
         return after
+
+    def swap(self, before: Mapping[str, Table], after: Mapping[str, Table]) -> None:
+        """The restored database goes live under the old name; the one before is kept, and comes back."""
+        inputs = {"restore_strategy": "swap", "restore_id": "the-demo"}
+        self.runbook("restore", inputs={**inputs, "backup": "latest"})
+        self.say("the live database is what it was before the disaster", self.fingerprints(DATABASE) == before)
+        again = self.runbook("restore", inputs={**inputs, "backup": "latest"})
+        self.say("the same command again changes nothing", not again.changed)
+        self.runbook("restore", inputs={**inputs, "undo": "yes"})
+        self.say("undone, it is the damaged one again", self.fingerprints(DATABASE) == after)
+        again = self.runbook("restore", inputs={**inputs, "undo": "yes"})
+        self.say("undone twice, nothing more changes", not again.changed)
 
     def runbook(
         self, name: str, *, inputs: Mapping[str, str] | None = None, check: bool = False, show: bool = False
