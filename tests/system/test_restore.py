@@ -237,7 +237,9 @@ def test_properties_of_the_database_are_carried_over(shop: Shop, make_database: 
 def test_of_two_at_once_one_restores(shop: Shop) -> None:
     args = shop.restore_args()
     runs = [shop.run.start("postgres_restore", args) for _number in range(2)]
-    outcomes = [read_outcome(run.wait(60)).ok() for run in runs]
-    assert sorted(outcome.changed for outcome in outcomes) == [False, True]
-    assert {outcome["restore"]["oid"] for outcome in outcomes} == set(shop.databases().values())
+    outcomes = [read_outcome(run.wait(60)) for run in runs]
+    # The second waits for a lease as it first saw it; where the first was at work longer than that, it says so.
+    done = [outcome for outcome in outcomes if outcome.code != "lock_held"]
+    assert [outcome.ok().changed for outcome in done].count(True) == 1
+    assert {outcome["restore"]["oid"] for outcome in done} == set(shop.databases().values())
     assert len(shop.databases()) == 1
