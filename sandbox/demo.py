@@ -6,8 +6,8 @@
 
 Pagila is loaded, backed up to S3, partly destroyed, restored and compared row by row; a second backup shows that
 nothing changes. The restored database takes the place of the live one and gives it back, and a drill proves the backup
-on a server of its own. Each step is the real runbook, run as a user runs it. What was proven is printed at the end; what
-proves it stays in the evidence directory.
+on a server of its own. Each step is the real runbook, run as a user runs it. What was proven is printed at the end;
+what proves it stays in the evidence directory.
 """
 
 from __future__ import annotations
