@@ -29,11 +29,12 @@ extends_documentation_fragment:
   - ops.runbooks._postgres
   - ops.runbooks._restore
   - ops.runbooks._restore.strategy
+  - ops.runbooks._foreign
 options:
   backup:
     description:
       - The identity of the backup, or V(latest) for the newest good one.
-      - Exactly one of O(backup) and O(at) is needed, unless O(state=reverted).
+      - Exactly one of O(backup), O(at) and O(path) is needed, unless O(state=reverted).
     type: str
   at:
     description:
@@ -150,6 +151,9 @@ restore:
     backup:
       description: The backup, with V(id), V(environment), V(snapshot_at), and V(age_seconds) at that time.
       type: dict
+    dump:
+      description: Of O(path), V(format), V(sha256), V(compared) (false), V(not_proven), V(tables) and V(rows).
+      type: dict
     database:
       description: The name that the restored database has now.
       type: str
@@ -192,9 +196,7 @@ restore:
       type: list
       elements: str
     durations:
-      description:
-        - Seconds that were measured, V(load), V(compare), V(analyze) (a part of comparing), and V(total), which is the
-          time that a recovery takes.
+      description: Measured seconds, V(load), V(compare), V(analyze) (a part of comparing), and V(total), of a recovery.
       type: dict
     strategy:
       description: How it was restored.

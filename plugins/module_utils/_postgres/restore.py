@@ -18,8 +18,11 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core import binding
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import new_token
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import foreign_plan
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session, connector
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign import Foreign
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_plan import ForeignPlan, ForeignState
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ServerFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_act import Restoring
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_confirm import confirmed
@@ -36,7 +39,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap import
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_plan import SwapState, decide_swap
 
 
-class Restore(Operation[RestoreState, RestorePlan]):
+class Restore(Operation[RestoreState | ForeignState, RestorePlan | ForeignPlan]):
     """Restore a backup into a new database."""
 
     noun: ClassVar[str] = "restore"
@@ -49,10 +52,12 @@ class Restore(Operation[RestoreState, RestorePlan]):
         self._identity: dict[str, Any] | None = None
         self._swapping: Swapping | None = None
 
-    def observe(self) -> RestoreState:
+    def observe(self) -> RestoreState | ForeignState:
         """Which backup, how far its restore came already, and whether everything that it needs is there."""
         server = self._connector.server(self._session)
         rebinds = self._check_binding(server)
+        if self.options.path is not None:
+            return self._foreign.observe(self._token)
         observer = (SwapObserver if self.options.strategy == "swap" else Observer)(
             self.options,
             source=Backups(self.store, self.options.source_environment, self.options.name, self.context),
@@ -89,18 +94,24 @@ class Restore(Operation[RestoreState, RestorePlan]):
             binding.check(self.state_store, self.options.environment, self.options.name, self._identity)
         return True
 
-    def plan(self, state: RestoreState) -> RestorePlan:
+    def plan(self, state: RestoreState | ForeignState) -> RestorePlan | ForeignPlan:
         """See :func:`decide` and :func:`decide_swap`; what is dangerous on a protected environment wants its name."""
+        if isinstance(state, ForeignState):
+            return foreign_plan.decide(state)
         plan = decide_swap(state) if isinstance(state, SwapState) else decide(state)
         if plan.changed and isinstance(state, SwapState):
             plan = confirmed(plan, self.options, check_mode=self.context.check_mode)
         return plan
 
-    def act(self, state: RestoreState, plan: RestorePlan) -> Mapping[str, Any]:
+    def act(self, state: RestoreState | ForeignState, plan: RestorePlan | ForeignPlan) -> Mapping[str, Any]:
         """Restore, or finish what a killed run had almost done."""
         if self._identity is not None:
             names = (self.state_store, self.options.environment, self.options.name)
             binding.bind(*names, self._identity, self.context, adopt=self.options.adopt)
+        if isinstance(state, ForeignState):
+            return self._foreign.act(state, plan.result)
+        if isinstance(plan, ForeignPlan):
+            raise ValueError("the plan of a foreign dump came with the state of a backup")
         tools: dict[str, Any] = {
             "source": self.store,
             "marks": self._marks,
@@ -118,7 +129,7 @@ class Restore(Operation[RestoreState, RestorePlan]):
             return restoring.finish(state.mark, state.found_as)
         raise ValueError("a restore was planned for which nothing was observed")
 
-    def resources(self, plan: RestorePlan) -> tuple[str, ...]:
+    def resources(self, plan: RestorePlan | ForeignPlan) -> tuple[str, ...]:
         """The database, by the name that runbooks know it by."""
         return (f"database/{self.options.name}",)
 
@@ -134,6 +145,17 @@ class Restore(Operation[RestoreState, RestorePlan]):
         """End all sessions."""
         if "_connector" in self.__dict__:
             self._connector.close()
+
+    @cached_property
+    def _foreign(self) -> Foreign:
+        return Foreign(
+            self.options,
+            self.params,
+            marks=self._marks,
+            connector=self._connector,
+            session=self._session,
+            context=self.context,
+        )
 
     @cached_property
     def _connector(self) -> Connector:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Collection
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human_bytes
@@ -63,6 +65,13 @@ def check_target_name(name: str) -> None:
         reason=f"a database name has 1 to {LONGEST_NAME} bytes, this one has {size}",
         remedy="Give target_database another name.",
     )
+
+
+def short_name(target: str) -> str:
+    """A database's name as part of an id: itself where it is plain and short, else a hash that tells it from others."""
+    if re.fullmatch(r"[A-Za-z0-9_]{1,63}", target):
+        return target
+    return hashlib.sha256(target.encode()).hexdigest()[:16]
 
 
 def target_occupied(name: str, label: str, *, live: bool, holds: str | None) -> RunbookError:
@@ -226,7 +235,11 @@ def create_role_lines(manifest: Manifest, names: Collection[str]) -> list[str]:
 
 def check_disk(manifest: Manifest, target: TargetFacts, stated: int | None, protected: bool) -> int | None:
     """The free bytes, read or stated, the smaller of both; on a protected server one of them is demanded."""
-    needed = bytes_needed(manifest)
+    return check_space(bytes_needed(manifest), target, stated, protected)
+
+
+def check_space(needed: int, target: TargetFacts, stated: int | None, protected: bool) -> int | None:
+    """The same for a number of bytes."""
     free = min((each for each in (target.free_bytes, stated) if each is not None), default=None)
     if free is None and protected:
         raise RunbookError(

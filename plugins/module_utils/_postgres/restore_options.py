@@ -32,6 +32,8 @@ RESTORE_SPEC = CONNECTION_SPEC.merge(
         options={
             "backup": {"type": "str"},
             "at": {"type": "str"},
+            "path": {"type": "str"},
+            "sha256": {"type": "str"},
             "source_environment": {"type": "str"},
             "selection": {"type": "raw", "default": "whole"},
             "target_database": {"type": "str"},
@@ -51,12 +53,13 @@ RESTORE_SPEC = CONNECTION_SPEC.merge(
             "protected": {"type": "bool", "default": False},
             "adopt": {"type": "bool", "default": False},
         },
-        mutually_exclusive=(("backup", "at"),),
+        mutually_exclusive=(("backup", "at", "path"),),
         required_if=(
-            ("state", "present", ("backup", "at"), True),
+            ("state", "present", ("backup", "at", "path"), True),
             ("strategy", "new_database", ("target_database",)),
             ("strategy", "swap", ("restore_id",)),
         ),
+        required_by={"sha256": ("path",)},
     ),
 )
 
@@ -70,6 +73,8 @@ class Options:
     source_environment: str
     backup: str | None
     at: datetime | None
+    path: str | None
+    sha256: str | None
     selection_hash: str | None
     target_database: str
     maintenance_database: str
@@ -111,6 +116,8 @@ class Options:
             source_environment=check_name(params["source_environment"] or params["environment"], "source_environment"),
             backup=None if backup in (None, LATEST) else check_id(backup, "backup"),
             at=parse_iso(params["at"], "read the parameter at") if params["at"] is not None else None,
+            path=_path(params),
+            sha256=params["sha256"].lower() if params["sha256"] is not None else None,
             selection_hash=selection_hash(params["selection"]),
             target_database=target,
             maintenance_database=params["maintenance_database"],
@@ -127,6 +134,20 @@ class Options:
             protected=params["protected"],
             adopt=params["adopt"],
         )
+
+
+def _path(params: Mapping[str, Any]) -> str | None:
+    """Where a foreign dump lies; with one, what only a backup knows cannot be asked for."""
+    path: str | None = params["path"]
+    if path is None:
+        return None
+    if not path:
+        raise _invalid("path", "''", "it is a path or s3://bucket/key")
+    if (params["strategy"], params["state"]) != ("new_database", "present"):
+        raise _invalid("path", path, "a foreign dump goes into a new database only, with nothing to compare it with")
+    if params["roles"] != "require":
+        raise _invalid("roles", params["roles"], "a foreign dump does not say which roles it names")
+    return path
 
 
 def _invalid(name: str, value: str, reason: str) -> RunbookError:
