@@ -32,4 +32,6 @@ options:
       - The SHA-256 that O(path) must have, in hexadecimal digits. It is compared before anything is created.
       - Of a directory it is that of the lines C(sha256sum *) prints in it, sorted by name.
     type: str
+requirements:
+  - zstandard (for dumps that are compressed by zstd)
 """
