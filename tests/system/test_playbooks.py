@@ -83,14 +83,14 @@ def test_the_whole_job(run_playbook: PlaybookRunner, filled: Database, store: St
 
     made = run_playbook("ops.runbooks.backup", inventory=inventory).ok()
     assert made.recap["main"]["changed"] == 1
-    assert "3 rows in 1 tables" in lines_of(made)
+    assert re.search(r"3 rows in 1 tables, [0-9.]+ KiB$", lines_of(made), re.MULTILINE)
     again = run_playbook("ops.runbooks.backup", inventory=inventory).ok()
     assert again.recap["main"]["changed"] == 0
     assert "Result: nothing to do" in lines_of(again)
 
     listed = run_playbook("ops.runbooks.restore", inventory=inventory).ok()
     assert listed.recap["main"]["changed"] == 0
-    assert re.search(r"daily-\S+ .* complete", listed.output)
+    assert re.search(r"daily-\S+ .* [0-9.]+ KiB  complete", listed.output)
     assert re.search(
         r"Next: .*restore -i \S+ --limit main -e backup=daily-\S+ -e target_database=\S+", lines_of(listed)
     )
