@@ -83,6 +83,19 @@ def test_a_part_is_not_the_whole(shop: Shop) -> None:
     assert shop.restored.value("SELECT a FROM t") == 1
 
 
+def test_schemas_of_a_part(shop: Shop) -> None:
+    """A dump of a schema makes public again; one of tables makes none, and expects it to be there."""
+    shop.database.execute('CREATE SCHEMA "App"; CREATE TABLE "App".u AS SELECT 7 AS b')
+    shop.backup("schemas", schemas=["public", "App"])
+    shop.restore(backup="schemas").ok()
+    assert shop.restored.value("SELECT a FROM t") == 1
+    shop.backup("tables", tables=["App.u"])
+    other = shop.with_target("tables")
+    made = other.restore(backup="tables").ok()["restore"]
+    assert other.restored.value('SELECT b FROM "App".u') == 7
+    assert [loss for loss in made["skipped"] if "schema App" in loss]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -262,7 +262,7 @@ class BackupRun:
                 archives=archives,
                 roles=dumped.roles,
                 database=facts.database,
-                whole=wanted.selection.whole,
+                selection=wanted.selection,
                 major=server.major,
             ),
         )

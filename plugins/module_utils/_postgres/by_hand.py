@@ -15,7 +15,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     ByHand,
     DatabaseFact,
     ObjectFact,
+    Selection,
+    quote_identifier,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import table_name
 
 
 def by_hand(
@@ -25,13 +28,15 @@ def by_hand(
     archives: Sequence[ArchiveFact],
     roles: ObjectFact | None,
     database: DatabaseFact,
-    whole: bool,
+    selection: Selection,
     major: int,
 ) -> ByHand:
     """Shell commands in order: fetch, check, make the database, restore. libpq's PG* variables say where.
 
-    The archive of a ``whole`` database makes it itself, with owner, settings, comment and privileges.
+    The archive of a whole database makes it itself, with owner, settings, comment and privileges. That of a part makes
+    the schemas it was told to hold, public too, which is there already; and none where it was told tables.
     """
+    whole = selection.whole
     commands = []
     for archive in archives:
         commands += [
@@ -45,10 +50,18 @@ def by_hand(
             "psql --dbname=postgres --file=globals.sql",
         ]
     if not whole:
-        commands.append(_create(database, major))
+        commands += [_create(database, major), *_schemas(selection, database)]
     commands += _restore(archives, "--create --dbname=postgres" if whole else _dbname(database), _dbname(database))
     commands.append(f"vacuumdb --analyze-only {_dbname(database)}")
     return ByHand(commands=tuple(commands), needs_major=major)
+
+
+def _schemas(selection: Selection, database: DatabaseFact) -> Iterator[str]:
+    if "public" in selection.schemas:
+        yield f"psql {_dbname(database)} --command='DROP SCHEMA public'"
+    parents = {table_name(text, "tables").schema for text in selection.tables} - {"public"}
+    for schema in sorted(parents):
+        yield f"psql {_dbname(database)} " + shlex.quote(f"--command=CREATE SCHEMA {quote_identifier(schema)}")
 
 
 def _restore(archives: Sequence[ArchiveFact], first: str, then: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compare imp
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import quote_identifier
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership, schemas_to_make
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import NewDatabase
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import Loading
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import Work
@@ -104,6 +104,7 @@ class Building:
             owner=None if owner in work.missing_roles else owner,
             builders=[] if work.target.superuser else sorted(work.owners - work.missing_roles - {owner}),
         )
+        self._create_schemas(work)
         size = self._load(work)
         comparison = self._compare(work)
         # The first session was silent for as long as that took, which not every firewall forgives.
@@ -134,6 +135,16 @@ class Building:
             created.append(role)
             if not work.target.superuser:
                 session.execute(f"GRANT {name} TO CURRENT_USER", attempted=f"become a member of role {role}")
+
+    def _create_schemas(self, work: Work) -> None:
+        """Those of a backup of tables, which does not hold them, with nobody's privileges but their maker's."""
+        schemas = schemas_to_make(work.heads, work.manifest.selection)
+        if not schemas:
+            return
+        with self._connector.open(self._name) as session:
+            for schema in schemas:
+                self._context.effect(f"create schema {schema}")
+                session.execute(f"CREATE SCHEMA {quote_identifier(schema)}", attempted=f"create schema {schema}")
 
     def _load(self, work: Work) -> int:
         """Every archive of the backup; returns their bytes."""

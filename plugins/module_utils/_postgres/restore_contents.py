@@ -19,7 +19,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_rol
     roles_named,
     without_roles,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import DatabaseFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import DatabaseFact, Selection
 
 #: An aclitem as ``pg_database.datacl`` prints it: ``grantee=privileges/grantor``, names quoted where they are odd.
 _ACL_ITEM = re.compile(r'^(?P<grantee>"(?:[^"]|"")*"|[^=]*)=(?P<rights>[A-Za-z*]*)/(?P<grantor>.+)$')
@@ -132,13 +132,14 @@ def adapt(head: Head, ownership: Ownership, missing: Collection[str]) -> Adaptat
                 entry.desc == "SUBSCRIPTION"
             )
             continue
+        here = _public_is_here(entry)
         if new_owner := _new_owner(entry, ownership):
-            changes[entry.dump_id] = Change(owner=new_owner)
+            changes[entry.dump_id] = Change(owner=new_owner, defn=here)
             continue
         reduced = without_roles(entry, missing)
         losses.extend(reduced.losses)
-        if reduced.change is not None:
-            changes[entry.dump_id] = reduced.change
+        if change := reduced.change or (Change(defn=here) if here else None):
+            changes[entry.dump_id] = change
         if reduced.left_out:
             left_out.add(entry.dump_id)
             if entry.desc == "POLICY":
@@ -149,6 +150,21 @@ def adapt(head: Head, ownership: Ownership, missing: Collection[str]) -> Adaptat
         losses=tuple(losses),
         policies_left_out=frozenset(policies),
     )
+
+
+def _public_is_here(entry: Entry) -> str | None:
+    """How to make the schema ``public``, which each new database has: the dump of a part makes it all the same."""
+    makes = entry.desc == "SCHEMA" and (entry.defn or "").startswith("CREATE SCHEMA public;")
+    return "CREATE SCHEMA IF NOT EXISTS public;\n\n\n" if makes else None
+
+
+def schemas_to_make(heads: Collection[Head], selection: Selection) -> tuple[str, ...]:
+    """Schemas that a backup of ``tables`` needs and does not hold: pg_dump leaves them out."""
+    if not selection.tables:
+        return ()
+    entries = [entry for head in heads for entry in head.entries]
+    made = {entry.tag for entry in entries if entry.desc == "SCHEMA"} | {"public"}
+    return tuple(sorted({entry.namespace for entry in entries if entry.namespace} - made))
 
 
 def _is_subscription(entry: Entry) -> bool:

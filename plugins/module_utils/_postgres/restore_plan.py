@@ -16,7 +16,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compare import counted_tables
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, ServerFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_checks import bytes_needed
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation, schemas_to_make
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_facts import TargetFacts
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import (
     FINISHED,
@@ -49,7 +49,12 @@ class Work:
     def losses(self) -> tuple[str, ...]:
         """Everything that does not come back, in words."""
         lost = [loss for adaptation in self.adaptations for loss in adaptation.losses]
-        return (*lost, *(f"tablespace {name}: its tables go to the default one" for name in self.missing_tablespaces))
+        schemas = schemas_to_make(self.heads, self.manifest.selection)
+        return (
+            *lost,
+            *(f"tablespace {name}: its tables go to the default one" for name in self.missing_tablespaces),
+            *(f"owner and privileges of schema {name}, which a backup of tables does not hold" for name in schemas),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.by_hand import by_hand
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, ObjectFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, ObjectFact, Selection
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.removal import Doomed, plan_removal
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
@@ -21,6 +21,9 @@ from harness.manifests import NOON, make_database_fact, make_manifest
 
 ROOT = "production/databases/main/backups/one"
 INDEX = "production/databases/main/index/20261120T120000250000Z.one.scheduled.1000.aaaaaaaaaaaa"
+
+
+WHOLE, PART = Selection(), Selection(exclude_tables=("public.log",))
 
 
 def doomed(**changes: Any) -> Doomed:
@@ -79,7 +82,7 @@ def commands(
     store_url: str,
     endpoint_url: str | None = None,
     *,
-    whole: bool = True,
+    selection: Selection = WHOLE,
     major: int = 18,
     files: Sequence[str] = ("database",),
     **database: Any,
@@ -92,7 +95,7 @@ def commands(
         archives=archives,
         roles=roles,
         database=make_database_fact(**database),
-        whole=whole,
+        selection=selection,
         major=major,
     )
     assert described.needs_major == major
@@ -109,11 +112,11 @@ def test_a_whole_database_by_hand_from_s3() -> None:
     assert not any(line.startswith("createdb") for line in lines)
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_several_archives_by_hand_in_the_order_in_which_they_must_be_restored(whole: bool) -> None:
-    lines = commands("s3://b", whole=whole, files=("sections", "rest", "table-001"))
+@pytest.mark.parametrize("selection", [WHOLE, PART])
+def test_several_archives_by_hand_in_the_order_in_which_they_must_be_restored(selection: Selection) -> None:
+    lines = commands("s3://b", selection=selection, files=("sections", "rest", "table-001"))
     restoring = [line for line in lines if line.startswith("pg_restore")]
-    first = "--create --dbname=postgres" if whole else "'--dbname=dbname='\"'\"'app'\"'\"''"
+    first = "--create --dbname=postgres" if selection.whole else "'--dbname=dbname='\"'\"'app'\"'\"''"
     assert restoring[0] == f"pg_restore --exit-on-error --section=pre-data {first} sections.dump"
     assert [line.split()[-1] for line in restoring] == ["sections.dump", "rest.dump", "table-001.dump", "sections.dump"]
     assert "--section=post-data" in restoring[-1]
@@ -122,7 +125,7 @@ def test_several_archives_by_hand_in_the_order_in_which_they_must_be_restored(wh
 
 
 def test_a_part_by_hand_from_a_directory_with_odd_names() -> None:
-    lines = commands("file:///back%20ups", name="it's a=b", whole=False)
+    lines = commands("file:///back%20ups", name="it's a=b", selection=PART)
     assert shlex.split(lines[0])[1] == f"/back ups/{ROOT}/t/database.dump"
     restore = shlex.split(lines[-2])
     assert restore[-2] == r"--dbname=dbname='it\'s a=b'"
@@ -143,5 +146,17 @@ def test_a_part_by_hand_from_a_directory_with_odd_names() -> None:
     ],
 )
 def test_a_part_by_hand_with_other_locale_providers(facts: dict[str, Any], options: set[str]) -> None:
-    create = next(line for line in commands("s3://b", whole=False, **facts) if line.startswith("createdb"))
+    create = next(line for line in commands("s3://b", selection=PART, **facts) if line.startswith("createdb"))
     assert options <= set(shlex.split(create))
+
+
+def test_a_part_by_hand_has_the_schemas_that_its_archive_expects() -> None:
+    schemas = commands("s3://b", selection=Selection(schemas=("app", "public")))
+    assert [line for line in schemas if "SCHEMA" in line] == [
+        "psql '--dbname=dbname='\"'\"'app'\"'\"'' --command='DROP SCHEMA public'"
+    ]
+    tables = commands("s3://b", selection=Selection(tables=("App.t", "public.u")))
+    made = [line for line in tables if "SCHEMA" in line]
+    assert len(made) == 1
+    assert shlex.split(made[0])[-1] == '--command=CREATE SCHEMA "App"'
+    assert tables.index(made[0]) < next(n for n, line in enumerate(tables) if line.startswith("pg_restore"))
