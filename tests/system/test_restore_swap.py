@@ -53,6 +53,10 @@ def shop(backed_up: Shop, tmp_path: Path, run_module: ModuleRunner) -> Shop:
         copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         connection.execute(copy.format(sql.Identifier(shop.target), sql.Identifier(shop.database.name)))
     shop.restored.execute("INSERT INTO t VALUES (4)")
+    # The backups are of that one, as far as the store knows.
+    (bound,) = (key for key in shop.store.keys(ROOT) if "/binding/" in key)
+    document = json.loads(shop.store.read(bound).replace(shop.database.name.encode(), shop.target.encode()))
+    shop.store.write(bound, json.dumps(document).encode())
     return shop
 
 
@@ -90,6 +94,24 @@ def name_locked(shop: Shop) -> Iterator[None]:
     with shop.database.sibling("postgres").connect() as connection, connection.transaction():
         connection.execute(sql.SQL("COMMENT ON DATABASE {} IS 'held'").format(sql.Identifier(shop.target)))
         yield
+
+
+def test_another_database_than_the_one_that_is_backed_up(shop: Shop) -> None:
+    """A mistyped name must not cost somebody else's database its name."""
+    with nothing_new(shop):
+        refused = swap(shop, target_database=shop.database.name).refused("store_binding_mismatch")
+    assert shop.target in refused.message
+
+
+def test_only_a_whole_and_good_backup_goes_live(shop: Shop) -> None:
+    shop.edit_manifest(lambda document: document.update(state="suspect", suspect_reason="3 rows instead of 900"))
+    with nothing_new(shop):
+        refused = swap(shop, backup="b1").refused("swap_refused")
+    assert "3 rows instead of 900" in refused.message
+    shop.edit_manifest(lambda document: document.update(state="complete"))
+    shop.edit_manifest(lambda document: document["selection"].update(exclude_table_data=["public.t"]))
+    with nothing_new(shop):
+        assert "a part" in swap(shop, backup="b1").refused("swap_refused").message
 
 
 def test_swapped_in_undone_and_each_only_once(shop: Shop) -> None:
@@ -246,7 +268,7 @@ def test_a_protected_environment_wants_its_name(shop: Shop) -> None:
 def test_what_cannot_be_meant_is_refused(shop: Shop) -> None:
     with nothing_new(shop):
         assert "restore_id" in swap(shop, restore_id=None).refused("invalid_parameter").message
-        swap(shop, target_database=f"{shop.target}_x").refused("database_missing")
+        swap(shop, target_database=f"{shop.target}_x", adopt=True).refused("database_missing")
         shop.restore(**BACK).refused("invalid_parameter")
         shop.restore(**{**BACK, "strategy": "new_database"}).refused("invalid_parameter")
 

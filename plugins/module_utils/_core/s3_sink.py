@@ -212,6 +212,7 @@ class S3Sink:
     def _check(self, head: dict[str, Any], etag: str | None) -> None:
         """Compare the stored object with what was sent. With a KMS key the ETag is no MD5 (API reference, Object)."""
         found = _bare(head.get("ETag"))
+        self._check_ours(head)
         if head["ContentLength"] != self._pump.size:
             difference = f"{self._pump.size} bytes were sent and {head['ContentLength']} are there"
         elif etag and found != etag and _is_md5(found) and "kms" not in str(head.get("ServerSideEncryption")):
@@ -219,6 +220,14 @@ class S3Sink:
         else:
             return
         raise self._failed("object_corrupt", difference, "Run the same command again: it writes a new object.")
+
+    def _check_ours(self, head: dict[str, Any]) -> None:
+        """What lies under a key that is written again may be what was there before, where the upload was dropped."""
+        wanted = (self._attributes.get("Metadata") or {}).get("sha256")
+        there = {name.lower(): value for name, value in (head.get("Metadata") or {}).items()}
+        if wanted and there.get("sha256") != wanted:
+            reason = "another object has the key: the upload was dropped, or replaced by another run"
+            raise self._failed("store_failed", reason, "Run the same command again.")
 
     def _change(self, method: str, **arguments: Any) -> dict[str, Any]:
         return self._bucket.change(method, _ATTEMPTED, self._full_key, **arguments)

@@ -99,9 +99,8 @@ def _make_extension(session: Session, name: str, schema: str) -> bool:
         statements.insert(0, f"CREATE SCHEMA IF NOT EXISTS {inside}")
     if schema != "pg_catalog":
         statements.append(f"GRANT USAGE ON SCHEMA {inside} TO {LOADER}")
-        statements += [
-            f"GRANT ALL ON ALL {what} IN SCHEMA {inside} TO {LOADER}" for what in ("TABLES", "SEQUENCES", "FUNCTIONS")
-        ]
+        # Not functions: what an extension keeps from others, such as dblink_connect_u, it keeps for a reason.
+        statements += [f"GRANT ALL ON ALL {what} IN SCHEMA {inside} TO {LOADER}" for what in ("TABLES", "SEQUENCES")]
     try:
         session.execute(f"BEGIN; {'; '.join(statements)}; COMMIT", attempted=f"make extension {name}")
     except RunbookError as error:

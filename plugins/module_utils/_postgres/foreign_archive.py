@@ -32,10 +32,13 @@ _DATA = re.compile(r"^(?P<id>\d+); \d+ \d+ TABLE DATA (?P<name>.*)$", re.MULTILI
 _SUFFIXES: Mapping[str, Packing | None] = {"": "none", ".gz": "gzip", ".zst": "zstd", ".lz4": None}
 _END_OF_COPY, _END_OF_INSERTS, _INSERT = b"\\.\n\n\n", b"\n\n", b"INSERT INTO "
 _PIECE = 1 << 20
+#: A string of a table of contents (its length comes first) that climbs out of the directory.
+_STRAY = re.compile(rb"\0[\s\S]{4}[^\0\s]{0,1000}\.\./")
 
 
 def check_directory(path: Path, listing: str) -> None:
-    """Every data file that the table of contents names. Raises ``object_corrupt``."""
+    """Every data file that the table of contents names, all of them in this directory. Raises ``object_corrupt``."""
+    _check_files(path)
     for number, table in _named(listing):
         files = [path / f"{number}.dat{suffix}" for suffix in _SUFFIXES]
         there = [file for file in files if file.is_file()]
@@ -50,6 +53,17 @@ def check_directory(path: Path, listing: str) -> None:
                 _check_data(
                     Unpacked(Hashed(stream), packing, str(file)), f"{file.name}, the data of {table},", str(path)
                 )
+
+
+def _check_files(path: Path) -> None:
+    """pg_restore opens whatever file a table of contents names; a foreign one must not name ours."""
+    for file in path.iterdir():
+        if file.is_symlink() or not file.is_file():
+            raise corrupt(str(path), f"{file.name} is no ordinary file")
+    if _STRAY.search((path / "toc.dat").read_bytes()) or any(
+        b"/" in each.read_bytes() for each in path.glob("blob*.toc")
+    ):
+        raise corrupt(str(path), "its table of contents names files outside of it")
 
 
 def check_tar(path: Path, listing: str) -> None:

@@ -109,6 +109,8 @@ class Loader:
             failure = None
             try:
                 self._run(script.pieces(), hashed)
+                if self.session.connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                    failure = self._failed("it leaves a transaction open, and all in it would be undone")
             except psycopg.Error as error:
                 text = self.context.redactor.text(failures.first_line(str(error)))
                 failure = self._failed(f"{text} (before line {script.line + 1})")

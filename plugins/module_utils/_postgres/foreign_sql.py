@@ -45,6 +45,10 @@ _COPY = re.compile(
 )
 _RESTRICT = re.compile(rb"\\(?:un)?restrict [A-Za-z0-9]+\s*")
 _END_OF_ROWS = (b"\\.\n", b"\\.\r\n", b"\\.")
+#: Words of a statement that are looked at, and lines that one statement may have.
+_MOST_WORDS, _MOST_LINES = 64, 4_000_000
+_LABELLED = (["DATABASE"], ["ROLE"], ["TABLESPACE"])
+_CLUSTER = frozenset({("ON", "DATABASE"), ("ON", "PARAMETER"), ("ON", "TABLESPACE")})
 #: What reaches beyond the new database, by the first words of a statement.
 _BEYOND = {
     (verb, what)
@@ -105,6 +109,7 @@ class Script:
                 continue
             self._batch.append(line)
             self._batch_bytes += len(line)
+            self._check_length()
             if self._batch_bytes >= _BATCH and self._state.fresh:
                 yield self._flush()
         if not (self._state.fresh and self._complete):
@@ -165,12 +170,22 @@ class Script:
                 return True
             self._check_reach(words)
 
+    def _check_length(self) -> None:
+        """A statement is kept until it ends, and may not be longer than memory is."""
+        if self._batch_bytes > _LONGEST or len(self._batch) > _MOST_LINES:
+            raise self.refused(f"the statement before line {self._line} is longer than any of pg_dump's")
+
     def _check_reach(self, words: list[str]) -> None:
         first = words[0] if words else ""
         pair = (f"{first} {words[1]}", words[2]) if words[1:2] == ["ON"] and words[2:] else (first, *words[1:2])
-        beyond = pair in _BEYOND and words[2:3] != ["MAPPING"]
+        mapping = words[1:3] == ["USER", "MAPPING"] and "FOR" in words[3:7]
+        beyond = (pair in _BEYOND and not mapping) or words[:2] == ["REASSIGN", "OWNED"]
+        beyond = beyond or (words[:3] == ["SECURITY", "LABEL", "ON"] and words[3:4] in _LABELLED)
+        # The lexer relies on it.
+        beyond = beyond or ("STANDARD_CONFORMING_STRINGS" in words and words[-1:] != ["ON"])
         if first in ("GRANT", "REVOKE"):
-            beyond = any(pair == ("ON", "DATABASE") for pair in pairwise(words))
+            roles = "ON" not in words and len(words) < _MOST_WORDS
+            beyond = roles or any(each in _CLUSTER for each in pairwise(words))
         if beyond:
             said = " ".join(words[:3])
             raise self.refused(f"line {self._line} has {said}, which reaches beyond the new database")
@@ -266,7 +281,7 @@ class _State:
                 self.blocks += 1
             elif word == "END" and self.blocks:
                 self.blocks -= 1
-        if len(self._words) < 64:
+        if len(self._words) < _MOST_WORDS:
             self._words.append(word)
 
     def finish(self) -> list[str]:

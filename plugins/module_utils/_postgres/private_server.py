@@ -120,7 +120,9 @@ def _opened(postgres: Tool, home: Path, password: str, context: Context, stack: 
     admin, loader = ways
     with admin.open() as session:
         # Nobody logs statements here but this server, whose log goes nowhere.
-        statement = f"CREATE ROLE {LOADER} LOGIN CREATEDB CREATEROLE PASSWORD '{password}'"
+        # Before 16 CREATEROLE may grant itself pg_execute_server_program, which starts programs here.
+        roles = " CREATEROLE" if postgres.major >= 16 else ""
+        statement = f"CREATE ROLE {LOADER} LOGIN CREATEDB{roles} PASSWORD '{password}'"
         session.execute(statement, attempted=_ATTEMPTED)
     volume = os.statvfs(home)
     free = volume.f_bavail * volume.f_frsize
@@ -225,7 +227,9 @@ def _running(postgres: Tool, home: Path, user: tuple[str, ...], context: Context
     argv = [*user, postgres.path, "-D", str(home / "data"), "-k", str(home)]
     for name, value in _SETTINGS.items():
         argv += ["-c", f"{name}={value}"]
-    with process.start(argv, context=context, env={}, stdout=process.DEVNULL, name="postgres") as child:
+    # Code of the backup that connects elsewhere finds no password there.
+    environment = {"PGPASSFILE": os.devnull}
+    with process.start(argv, context=context, env=environment, stdout=process.DEVNULL, name="postgres") as child:
         _await(child, home, postgres, context)
         try:
             yield

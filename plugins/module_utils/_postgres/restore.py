@@ -79,12 +79,14 @@ class Restore(Operation[RestoreState | ForeignState, RestorePlan | ForeignPlan])
     def _check_binding(self, server: ServerFact) -> bool:
         """Whether the name stood for another server until now, which is refused unless it is to be adopted.
 
-        A restore goes beside the database that is bound, so only the servers are compared. A name that is not bound,
-        on a connection that names no database, stays so.
+        A restore goes beside the database that is bound, so only the servers are compared; a swap goes in its place,
+        and must mean that very database. A name that is not bound, on a connection that names no database, stays so.
         """
         bound = binding.read(self.state_store, self.options.environment, self.options.name)
         known = bound.identity.get("database") if bound is not None else None
         database = known or self._connector.address.keywords.get("dbname")
+        if self.options.strategy == "swap":
+            database = self.options.target_database
         if not database:
             return False
         self._identity = self._connector.identity(server, str(database))

@@ -199,7 +199,8 @@ class _Survey:
         looked: set[tuple[str, bool]] = set()
         while True:
             decision = decide(self._candidates.values(), self._policy, now)
-            resting = {(name, True) for name in decision.floor} | {(each.backup_id, False) for each in decision.removed}
+            resting = {(name, True) for name in (*decision.floor, *decision.newest)}
+            resting |= {(each.backup_id, False) for each in decision.removed}
             if resting <= looked:
                 return decision
             for name, whole in sorted(resting - looked):

@@ -43,6 +43,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_facts 
     check_live,
     read_live,
     read_role_settings,
+    refused,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_plan import SwapState, exchange_of
 
@@ -68,6 +69,7 @@ class SwapObserver(Observer):
             # Before the backup is looked at: whoever cannot swap need not read of roles and space.
             check_live(live, self._session.endpoint.label)
             chosen = manifest or self._source.by_id(backup.id)
+            self._check_backup(chosen)
             work = self._work(as_live(chosen, live), server)
         return SwapState(
             restore_id=restore_id,
@@ -86,6 +88,17 @@ class SwapObserver(Observer):
             keep=options.keep_previous,
             reverts=options.reverts,
         )
+
+    def _check_backup(self, chosen: Manifest) -> None:
+        """Only a whole and good one takes the place of a live database; any other can be restored beside."""
+        where = (self._options.target_database, self._session.endpoint.label)
+        if not chosen.selection.whole:
+            reason = f"backup {chosen.backup_id} holds a part of a database only"
+            raise refused("partial", *where, reason, "Restore it beside, and copy what is missing.")
+        found = self._source.verdict_on(chosen)
+        if not found.good:
+            reason = f"backup {chosen.backup_id} is suspect: {found.suspect_reason}"
+            raise refused("suspect", *where, reason, "Use another backup, or restore this one beside and look.")
 
 
 def as_live(manifest: Manifest, live: Live) -> Manifest:
@@ -118,6 +131,7 @@ class Swapping:
         context: Context,
     ) -> None:
         self._state = state
+        self._context = context
         self._marks = marks
         self._session = session
         self._restoring = Restoring(
@@ -159,9 +173,13 @@ class Swapping:
         # A new session and a new look: building it may have taken hours.
         with self._connector.open(self._maintenance_database) as session:
             live = read_live(session, target)
+            check_live(live, session.endpoint.label)
+            if self._state.live is None or live.database.oid != self._state.live.database.oid:
+                reason = "another database has got the name since this was planned"
+                raise refused("other_live", target, session.endpoint.label, reason, "Run the same command again.")
             new = catalog.database(session, name)
             statements = carry_over(live, new, read_role_settings(session, name))
-        exchange = exchange_of(self._state, live.database.oid)
+        exchange = self._exchange(live.database.oid)
         self._marks.write(replace(mark, phase=SWAPPING, exchange=exchange))
         oids = (live.database.oid, new.oid)
         ended = self._swapper.rename([(target, exchange.aside), (name, target)], oids, statements)
@@ -171,13 +189,17 @@ class Swapping:
     def _revert(self, plan: RestorePlan, mark: Mark, known: Exchange) -> dict[str, Any]:
         """The database that was live before becomes live again."""
         target, previous = mark.target_database, self._state.name_of(known.replaced_oid)
-        exchange = exchange_of(self._state, known.replaced_oid)
+        exchange = self._exchange(known.replaced_oid)
         if previous is None or mark.oid is None:
             raise ValueError("an undoing was planned of which the databases are not known")
         self._marks.write(replace(mark, phase=REVERTING, exchange=exchange))
         renames = [(target, exchange.aside), (previous, target)]
         ended = self._swapper.rename(renames, (mark.oid, known.replaced_oid))
         return self._record(mark, REVERTED, exchange, {**plan.result, "sessions_ended": ended})
+
+    def _exchange(self, replaced_oid: int) -> Exchange:
+        """What is kept is kept from now on, and not from when this was planned."""
+        return exchange_of(replace(self._state, now=self._context.clock.now()), replaced_oid)
 
     def _record(self, mark: Mark, phase: str, exchange: Exchange, result: Mapping[str, Any]) -> dict[str, Any]:
         done = {

@@ -86,16 +86,33 @@ class Swapper:
 
         Raises ``sessions_remain`` where sessions do not end, and whatever a statement fails with.
         """
-        self.stage = "ending sessions"
-        with self._session() as working, self._session() as other, Ending(other, oids) as ending:
+        with self._session() as working, self._session() as other:
+            self._rehearse(working, before)
+            self.stage = "ending sessions"
+            return self._rename(
+                working, Ending(other, oids), [*before, *(_rename(*names) for names in renames)], renames[0][0]
+            )
+
+    def _rehearse(self, session: Session, statements: Sequence[str]) -> None:
+        """Nobody is thrown out for statements that fail: they are tried, and taken back, before."""
+        if not statements:
+            return
+        self._context.effect("try what the swap carries over")
+        session.execute("BEGIN", attempted="swap the databases")
+        for statement in statements:
+            session.execute(statement, attempted="swap the databases")
+        session.execute("ROLLBACK", attempted="swap the databases")
+
+    def _rename(self, working: Session, ends: Ending, statements: Sequence[str], name: str) -> int:
+        with ends as ending:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    self._transaction(working, [*before, *(_rename(*names) for names in renames)])
+                    self._transaction(working, statements)
                     break
                 except RunbookError as error:
                     in_use = sqlstate(error) == _IN_USE
                     if in_use and (attempt == _ATTEMPTS or ending.error is not None):
-                        raise _remain(renames[0][0], ending.error or error) from error
+                        raise _remain(name, ending.error or error) from error
                     if not in_use:
                         raise
         return len(ending.ended)

@@ -19,6 +19,7 @@ from typing import Any
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_checks import LONGEST_NAME
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import is_temporary
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import (
     FINISHED,
     LOADED,
@@ -81,6 +82,10 @@ def decide_swap(state: SwapState) -> RestorePlan:
     if mark is not None and mark.phase in (LOADED, SWAPPING) and state.found_as is not None:
         if live.database.oid == mark.oid:
             return _recorded(state, mark, _aside(state, mark), "swapped")
+        if not is_temporary(state.found_as):
+            # Only one that never was live keeps such a name: a later swap has put this one aside.
+            reason = f"it was swapped in before, and is database {state.found_as} now"
+            raise _invalid(state, reason, "Give another restore_id to restore once more.")
         check_live(live, state.endpoint)
         steps = [f"Go on with database {state.found_as}, which an earlier run has loaded and compared."]
         return _swap(state, live, "swap", steps, state.mark.result if state.mark else {})

@@ -173,6 +173,8 @@ def _settle(backups: Backups, leftover: Leftover, context: Context) -> None:
     manifest = backups.manifest(leftover.backup_id)
     if manifest is not None and manifest.run_token == leftover.token:
         if not backups.indexed(manifest):
+            if manifest.state == "suspect":
+                backups.write_index(manifest, "suspect")
             backups.write_index(manifest)
     else:
         for stored in list(backups.store.list(f"{backups.prefix(leftover.backup_id)}{leftover.token}/")):

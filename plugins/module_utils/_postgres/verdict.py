@@ -42,6 +42,7 @@ class Verdict:
     state: str = "complete"
     suspect_cause: str | None = None
     suspect_reason: str | None = None
+    suspect_level: str | None = None
     held: bool = False
     hold_reason: str | None = None
 
@@ -69,6 +70,7 @@ def read(backups: Backups, backup_id: str, marks: Collection[str], manifest: Man
         state="suspect" if suspect else "proven" if "proven" in marks else "complete",
         suspect_cause=_text(suspicion, "cause") if suspect else None,
         suspect_reason=_text(suspicion, "reason") if suspect else None,
+        suspect_level=_text(suspicion, "level") if suspect else None,
         held=held,
         hold_reason=_text(hold, "reason") if held else None,
     )
@@ -91,12 +93,22 @@ def set_held(backups: Backups, manifest: Manifest, held: bool, reason: str, cont
 
 
 def set_suspicion(
-    backups: Backups, manifest: Manifest, suspect: bool, cause: str, reason: str, context: Context
+    backups: Backups,
+    manifest: Manifest,
+    suspect: bool,
+    cause: str,
+    reason: str,
+    context: Context,
+    *,
+    level: str | None = None,
 ) -> None:
-    """Call a backup suspect, so that it counts for nothing, or take that back."""
+    """Call a backup suspect, so that it counts for nothing, or take that back.
+
+    ``level`` is that of the verification which found the damage.
+    """
     if cause not in CAUSES:
         raise ValueError(f"{cause} is no cause of suspicion")
-    body = {"suspect": suspect, "cause": cause, "reason": reason, "at": iso(context.clock.now())}
+    body = {"suspect": suspect, "cause": cause, "reason": reason, "at": iso(context.clock.now()), "level": level}
     _set(backups, manifest, ("suspicion", "suspect"), body, counts=suspect, context=context)
 
 

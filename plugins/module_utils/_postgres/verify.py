@@ -94,9 +94,9 @@ class Verify(Operation[VerifyState, Plan]):
                 self._condemn(state, error)
             raise
         seconds = round(self.context.clock.monotonic() - began, 3)
-        if state.clears:
-            reason = f"a verification at level {state.level} found all of it whole"
-            verdict.set_suspicion(self._backups, state.manifest, False, "damaged", reason, self.context)
+        clears = state.clears and not facts.get("not_provable_here")
+        if clears:
+            self._clear(state)
         verified = Verified(
             backup_id=state.manifest.backup_id,
             level=state.level,
@@ -113,7 +113,7 @@ class Verify(Operation[VerifyState, Plan]):
             verdict.set_proven(self._backups, state.manifest, evidence, self.context)
         self._verifications.write(verified)
         after = replace(state, verdict=self._backups.verdict_on(state.manifest))
-        return {**result_of(after, verified), "suspicion_cleared": state.clears}
+        return {**result_of(after, verified), "suspicion_cleared": clears and not state.shrunk}
 
     def resources(self, plan: Plan) -> tuple[str, ...]:
         """Its own resource and not the database: backups are taken while one of them is being read."""
@@ -160,6 +160,19 @@ class Verify(Operation[VerifyState, Plan]):
                 remedy="Nothing was recorded. Raise timeout, then run this again.",
             )
 
+    def _suspect(self, state: VerifyState, error: RunbookError) -> None:
+        names = (self._backups, state.manifest, True, "damaged", _why(error), self.context)
+        verdict.set_suspicion(*names, level=state.level)
+
+    def _clear(self, state: VerifyState) -> None:
+        """Take back that the backup is damaged. That the database had shrunk is still for somebody to accept."""
+        reason = f"a verification at level {state.level} found all of it whole"
+        if state.shrunk:
+            said = state.manifest.suspect_reason or "its manifest says so"
+            verdict.set_suspicion(self._backups, state.manifest, True, "shrunk", said, self.context)
+        else:
+            verdict.set_suspicion(self._backups, state.manifest, False, "damaged", reason, self.context)
+
     def _condemn(self, state: VerifyState, error: RunbookError) -> None:
         """Call the backup suspect, and say so in the failure. One that was deleted meanwhile is not damaged."""
         backup_id = state.manifest.backup_id
@@ -174,7 +187,7 @@ class Verify(Operation[VerifyState, Plan]):
         outcome = f"Backup {backup_id} was called suspect before."
         if not state.clears:
             try:
-                verdict.set_suspicion(self._backups, state.manifest, True, "damaged", _why(error), self.context)
+                self._suspect(state, error)
                 outcome = f"Backup {backup_id} is called suspect from now on, and counts for nothing any more."
             except RunbookError as failure:
                 outcome = f"Backup {backup_id} could not be called suspect, and still counts: {failure.reason}."

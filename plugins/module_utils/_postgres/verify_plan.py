@@ -17,7 +17,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.operation impor
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified import Verified
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified import LEVELS, Verified
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify_read import objects
 
 #: What only the run itself can tell; null in a prediction.
@@ -61,8 +61,14 @@ class VerifyState:
 
     @property
     def clears(self) -> bool:
-        """Whether a verification that ends well takes a suspicion back: only what was found by one before."""
-        return self.verdict.suspect_cause == "damaged"
+        """Whether a verification that ends well takes a suspicion back: that of one which looked no closer."""
+        found_at = self.verdict.suspect_level or "archive"
+        return self.verdict.suspect_cause == "damaged" and LEVELS.index(self.level) >= LEVELS.index(found_at)
+
+    @property
+    def shrunk(self) -> bool:
+        """Whether the database had shrunk when the backup was taken, which no verification takes back."""
+        return self.manifest.state == "suspect"
 
 
 def settled(found: Iterable[Verified], verdict: Verdict, max_age: timedelta, now: datetime) -> Verified | None:
@@ -98,7 +104,7 @@ def predicted(state: VerifyState) -> dict[str, Any]:
         "level": state.level,
         "objects": len(objects(manifest)),
         "bytes": manifest.bytes,
-        "suspicion_cleared": state.clears,
+        "suspicion_cleared": state.clears and not state.shrunk,
         **dict.fromkeys(MEASURED),
     }
 

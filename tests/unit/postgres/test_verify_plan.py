@@ -97,7 +97,7 @@ def test_what_is_not_known_is_null_in_the_prediction() -> None:
         ({}, 2, "Read the 1 object of"),
         ({"manifest": make_manifest(globals=ObjectFact(key="k", bytes=1, sha256=""))}, 2, "Read the 2 objects of"),
         ({"tool": PG_RESTORE}, 3, "Let pg_restore 18.6 read"),
-        ({"verdict": Verdict(state="suspect", suspect_cause="damaged")}, 3, "Take back"),
+        ({"verdict": Verdict(state="suspect", suspect_cause="damaged", suspect_level="checksum")}, 3, "Take back"),
         ({"verdict": Verdict(state="suspect", suspect_cause="shrunk")}, 2, "Read the 1 object of"),
     ],
 )
