@@ -39,7 +39,7 @@ def in_lanes(work: Callable[[ItemT], AnswerT], items: Sequence[ItemT], lanes: in
                 failures.put(error)
                 stop.set()
 
-    threads = [threading.Thread(target=lane, daemon=True) for _ in range(min(lanes, len(items)))]
+    threads = [threading.Thread(target=lane, daemon=True) for _lane in range(min(lanes, len(items)))]
     try:
         for thread in threads:
             thread.start()

@@ -101,6 +101,8 @@ def _make_extension(session: Session, name: str, schema: str) -> bool:
         statements.append(f"GRANT USAGE ON SCHEMA {inside} TO {LOADER}")
         # Not functions: what an extension keeps from others, such as dblink_connect_u, it keeps for a reason.
         statements += [f"GRANT ALL ON ALL {what} IN SCHEMA {inside} TO {LOADER}" for what in ("TABLES", "SEQUENCES")]
+    if name == "amcheck":
+        statements.append(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {inside} TO {LOADER}")
     try:
         session.execute(f"BEGIN; {'; '.join(statements)}; COMMIT", attempted=f"make extension {name}")
     except RunbookError as error:

@@ -79,8 +79,8 @@ class Dump:
     @contextmanager
     def unpacked(self, kind: Kind) -> Iterator[tuple[io.BufferedReader, Hashed]]:
         """Its bytes without the compression around them, and the hash of the bytes as they are."""
-        with self.open() as raw:
-            hashed = Hashed(raw)
+        with ExitStack() as stack:
+            hashed = Hashed(stack.enter_context(self.open()))
             reader = Unpacked(hashed, kind.packing, self.name)
             yield io.BufferedReader(reader, _PIECE), hashed
 

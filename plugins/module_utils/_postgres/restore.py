@@ -39,7 +39,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap import
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_plan import SwapState, decide_swap
 
 
-class Restore(Operation[RestoreState | ForeignState, RestorePlan | ForeignPlan]):
+class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPlan"]):
     """Restore a backup into a new database."""
 
     noun: ClassVar[str] = "restore"
