@@ -21,8 +21,10 @@ options:
       - It is read twice, and examined before anything is created. A cut dump is refused, also one that was cut between
         two rows; one in custom format at the latest while it is loaded, and then the new database is dropped.
       - Plain SQL is not given to C(psql). Its statements are sent to the new database; commands of C(psql), a dump by
-        C(pg_dumpall), and statements about other databases, roles or the server are refused. Yet it is SQL that runs
-        with the rights of the login, so restore only what you trust.
+        C(pg_dumpall), and statements that are plainly about other databases, roles or the server are refused. That is
+        no boundary, since functions can do what they like, and archives are not looked through at all. Whatever a dump
+        holds runs with the rights of the login, so restore only what you trust.
+      - Nobody can tell whether the large objects of a directory are whole. Give O(sha256) where it has any.
       - There is no manifest to compare with. RV(restore.dump) has the rows of each table, and says what is not proven.
       - Roles that the dump names must exist (O(roles=require)), or all goes to O(owner), which plain SQL cannot.
       - Without O(restore_id) the identity of the restore is the content of the dump and O(target_database).
