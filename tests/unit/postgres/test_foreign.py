@@ -51,6 +51,9 @@ def test_rows_may_look_like_anything() -> None:
 @pytest.mark.parametrize(
     "statement",
     [
+        b"SET standard_conforming_strings = on;\n",
+        b"CREATE USER MAPPING FOR app SERVER other OPTIONS (user 'a');\n",
+        b"GRANT SELECT(a, b),UPDATE(c) ON TABLE public.t TO app;\n",
         b"SELECT 'it''s \\ ; \\! x', E'\\'; \\\\', U&'\\0041', \"a\\\"\"b\";\n",
         b"SELECT $$ \\! ' ; $$, $a$ $$ \\! $a$;\n",
         b"SELECT 'two\n\\! lines', 1 /* \\! /* nested */ ' */; -- \\!\n",
@@ -87,6 +90,12 @@ def test_statements_that_are_let_through(statement: bytes) -> None:
         b"DROP DATABASE live;\n",
         b"drop\n database live;\n",
         b"ALTER ROLE x SUPERUSER;\n",
+        b"CREATE USER mapping SUPERUSER;\n",
+        b"GRANT pg_execute_server_program TO app;\n",
+        b"GRANT ALTER SYSTEM ON PARAMETER work_mem TO app;\n",
+        b"REASSIGN OWNED BY app TO other;\n",
+        b"SECURITY LABEL ON DATABASE live IS 'x';\n",
+        b"SET standard_conforming_strings = off;\n",
         b"ALTER SYSTEM SET a = 1;\n",
         b"COMMENT ON DATABASE live IS 'x';\n",
         b"REVOKE ALL ON DATABASE live FROM PUBLIC;\n",
