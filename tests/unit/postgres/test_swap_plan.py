@@ -127,6 +127,8 @@ def test_undoing_too(phase: str, live: int, others: dict[str, int], action: str)
         (REVERTED, OLD, {ASIDE: NEW}, False, "invalid_parameter"),
         (REVERTING, OLD, {ASIDE: NEW}, False, "invalid_parameter"),
         (FINISHED, OTHER, {}, False, "invalid_parameter"),
+        # Swapped in and not recorded, then put aside by a later swap: an old command brings no old data back.
+        (SWAPPING, OTHER, {"app__previous_77": NEW}, False, "invalid_parameter"),
         (None, OLD, {}, True, "invalid_parameter"),
         (STARTED, OLD, {}, True, "invalid_parameter"),
         (LOADED, OLD, {}, True, "invalid_parameter"),
