@@ -189,7 +189,7 @@ class S3StoreAt(StoreAt):
 
     def unfinished(self) -> list[str]:
         """The keys of multipart uploads that were begun and neither completed nor aborted."""
-        answer = self.client.list_multipart_uploads(Bucket=self.bucket)
+        answer = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=f"{self.prefix}/")
         return [item["Key"] for item in answer.get("Uploads", [])]
 
     def _key(self, key: str) -> str:

@@ -90,7 +90,7 @@ def test_the_whole_job(run_playbook: PlaybookRunner, filled: Database, store: St
 
     listed = run_playbook("ops.runbooks.restore", inventory=inventory).ok()
     assert listed.recap["main"]["changed"] == 0
-    assert re.search(r"daily-\S+ .* [0-9.]+ KiB  complete", listed.output)
+    assert re.search(r"daily-\S+ .* [0-9.]+ KiB  complete", listed.output), listed.output
     assert re.search(
         r"Next: .*restore -i \S+ --limit main -e backup=daily-\S+ -e target_database=\S+", lines_of(listed)
     )

@@ -123,7 +123,7 @@ def test_options_that_exclude_each_other(shop: Shop) -> None:
     assert "mutually exclusive" in both.message
     neither = shop.restore(backup=None)
     assert neither.failed
-    assert "one of the following is required" in neither.message
+    assert "any of the following are missing: backup, at, path" in neither.message
 
 
 def test_a_server_that_is_not_the_one_of_the_name(shop: Shop, postgres15: PostgresServer) -> None:

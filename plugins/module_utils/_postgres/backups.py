@@ -353,14 +353,19 @@ class Backups:
         if not everything:
             return "the store lists no backup" + (" that old" if until else "")
         others = [listed for listed in everything if selection_hash not in (None, listed.entry.selection_hash)]
-        fitting = [verdict for listed, verdict in self.judged(each for each in everything if each not in others)]
+        fitting = list(self.judged(each for each in everything if each not in others))
+        bare = [listed for listed, verdict in fitting if verdict.good and self._bare(listed)]
         counted = (
             (len(others), "of another selection"),
-            (sum(not each.good for each in fitting), "suspect"),
-            (sum(each.good for each in fitting), "not proven or without a manifest"),
+            (sum(not verdict.good for _listed, verdict in fitting), "suspect"),
+            (len(bare), "without a manifest"),
+            (sum(verdict.good and listed not in bare for listed, verdict in fitting), "not proven"),
         )
         named = ", ".join(f"{count} {what}" for count, what in counted if count)
         return f"of the backups that the store lists, {named} are all"
+
+    def _bare(self, listed: Listed) -> bool:
+        return self.store.head(self.manifest_key(listed.entry.backup_id)) is None
 
     def _not_found(self, attempted: str, reason: str) -> RunbookError:
         return RunbookError(

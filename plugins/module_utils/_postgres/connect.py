@@ -77,11 +77,7 @@ class Connector:
         """
         psycopg = _library()
         _forget_environment()
-        keywords = {**self._keywords, "client_encoding": "utf8"}
-        if database is not None:
-            keywords["dbname"] = database
-        if setting is not None:
-            keywords["options"] = f"{keywords.get('options', '')} -c {setting}".strip()
+        keywords = {**self._with(database, setting), "client_encoding": "utf8"}
         failure = None
         try:
             connection = psycopg.connect(autocommit=True, prepare_threshold=None, **keywords)
@@ -115,18 +111,27 @@ class Connector:
             return {"project": ref["ref"], "database": database, "host": self.endpoint.host}
         return {"system_identifier": server.system_identifier, "database": database, "host": self.endpoint.host}
 
-    def tool_dbname(self, database: str | None = None) -> str:
-        """``--dbname`` for PostgreSQL's tools: the same server and database, nothing secret."""
+    def tool_dbname(self, database: str | None = None, *, setting: str | None = None) -> str:
+        """``--dbname`` for PostgreSQL's tools: the same server and database, nothing secret; ``setting`` as above."""
         from psycopg.conninfo import make_conninfo
 
-        keywords = {name: value for name, value in self._keywords.items() if name != "password"}
-        return make_conninfo(**{**keywords, **({"dbname": database} if database is not None else {})})
+        keywords = self._with(database, setting)
+        return make_conninfo(**{name: value for name, value in keywords.items() if name != "password"})
 
     def tool_environment(self) -> dict[str, str]:
         """What PostgreSQL's tools need beside :meth:`tool_dbname`: the password, and where libpq's files are."""
         kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         password = self._keywords.get("password")
         return {**kept, **({"PGPASSWORD": password} if password else {})}
+
+    def _with(self, database: str | None, setting: str | None) -> dict[str, Any]:
+        """The keywords of a connection to ``database``, with ``setting`` in force from its first moment on."""
+        keywords = dict(self._keywords)
+        if database is not None:
+            keywords["dbname"] = database
+        if setting is not None:
+            keywords["options"] = f"{keywords.get('options', '')} -c {setting}".strip()
+        return keywords
 
     def close(self) -> None:
         """End every session that was opened here."""

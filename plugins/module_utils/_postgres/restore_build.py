@@ -153,7 +153,7 @@ class Building:
         options += ["--no-tablespaces"] if work.missing_tablespaces else []
         loading = Loading(
             tool=work.tool_path,
-            dbname=self._connector.tool_dbname(self._name),
+            dbname=self._connector.tool_dbname(self._name, setting=_quiet(work)),
             environment=self._connector.tool_environment(),
             options=tuple(options),
             label=self._label,
@@ -169,10 +169,7 @@ class Building:
 
     def _compare(self, work: Work) -> Comparison:
         """Rows, sequences, policies and the rest against the manifest. Raises ``restore_mismatch``."""
-        # A login trigger that came with the database would write into it before it is compared; only a superuser may
-        # switch that off, and from 17 on there are such triggers.
-        quiet = work.target.superuser and work.target.server.major >= 17
-        setting = "event_triggers=off" if quiet else None
+        setting = _quiet(work)
         counting = Counting(
             lambda: self._connector.open(self._name, setting=setting),
             max(_WORKERS, self._jobs),
@@ -252,6 +249,15 @@ class Building:
         except RunbookError as error:
             self._context.warn(f"Clearing up after the failed restore did not succeed: {error.reason}.")
         return left
+
+
+def _quiet(work: Work) -> str | None:
+    """The setting under which sessions come to the new database, None where this role may not make it.
+
+    A login trigger that came with the database would write into it before it is compared. Only a superuser may switch
+    that off, and from 17 on there are such triggers.
+    """
+    return "event_triggers=off" if work.target.superuser and work.target.server.major >= 17 else None
 
 
 def _left_behind(left: list[str], temporary: str) -> str:
