@@ -32,9 +32,11 @@ from harness.servers import (
     fresh_s3_store,
     s3_client,
 )
+from harness.vercel import ProjectAt, fresh_project
 
 if TYPE_CHECKING:
     from sandbox import PostgresServer, S3Server, Sandbox
+    from sandbox.vercel import VercelServer
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +128,24 @@ def store(request: pytest.FixtureRequest) -> StoreAt:
     """Both kinds of store, one after the other: a test that takes this runs twice."""
     made: StoreAt = request.getfixturevalue(f"{request.param}_store")
     return made
+
+
+@pytest.fixture(scope="session")
+def vercel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VercelServer]:
+    """The stand-in for Vercel: api_url, token, and what sets its stage."""
+    from sandbox.vercel import VercelServer
+
+    with VercelServer(tmp_path_factory.mktemp("vercel")) as started:
+        yield started
+
+
+@pytest.fixture
+def vercel_project(vercel: VercelServer) -> Iterator[ProjectAt]:
+    """A project with a history, in a team of its own; fault switches are off before and after."""
+    vercel.faults()
+    vercel.forget()
+    yield fresh_project(vercel)
+    vercel.faults()
 
 
 @pytest.fixture
