@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A whole environment on loopback for demos, tests and benchmarks: real PostgreSQL and a real S3 API.
+"""A whole environment on loopback for demos, tests and benchmarks: real PostgreSQL, a real S3 API, and stand-ins.
 
     with Sandbox(tmp_path / "sandbox") as sandbox:
         psycopg.connect(sandbox.postgres.dsn)

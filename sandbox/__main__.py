@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from sandbox import pagila
+from sandbox import pagila, sample
 from sandbox.environment import Sandbox
 from sandbox.errors import SandboxError
 
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     """Carry out one command and return the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        status: int = options.command(Sandbox(), options)
+        status: int = options.command(Sandbox(stand_ins=True), options)
     except SandboxError as error:
         print(error, file=sys.stderr)
         return 1
@@ -35,12 +35,12 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox",
-        description="PostgreSQL and an S3 server on this machine's loopback address.",
+        description="PostgreSQL, an S3 server and stand-ins for Vercel and GitHub on this machine's loopback address.",
         epilog="RUNBOOKS_SANDBOX_DIR names another directory than .sandbox.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command, text in (
-        ("up", up, "start the servers, or repair them, and load a sample database; harmless when they run"),
+        ("up", up, "start the servers, or repair them, and fill them with samples; harmless when they run"),
         ("down", down, "stop them; PostgreSQL's data stay, the S3 store's objects do not"),
         ("status", status, "show what runs, and where; exit 1 when something does not"),
         ("env", env, "print shell commands that set the clients' environment variables"),
@@ -59,6 +59,8 @@ def up(sandbox: Sandbox, _options: argparse.Namespace) -> int:
     print("The sandbox is up." if started else "The sandbox was up already.")
     if started and pagila.ensure(sandbox.postgres):
         print("The sample database pagila was loaded.")
+    if started and sample.ensure(sandbox):
+        print(f"The sample application was deployed: {sample.url(sandbox)}/")
     print("Try: . .venv/bin/activate; ansible-playbook ops.runbooks.backup -i inventories/sandbox")
     return status(sandbox, _options)
 

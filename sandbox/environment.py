@@ -19,9 +19,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from sandbox.errors import SandboxError
+from sandbox.github.service import GitHubServer
 from sandbox.postgres import PostgresServer
 from sandbox.s3 import S3Server
 from sandbox.service import CHECKOUT, Service
+from sandbox.vercel.service import VercelServer
 
 #: The version of the state file's form.
 SCHEMA = 1
@@ -43,6 +45,7 @@ class Sandbox:
         directory: Default: ``RUNBOOKS_SANDBOX_DIR``, else ``.sandbox`` in the checkout.
         postgres: The major version of PostgreSQL: 18 or 15.
         s3: Whether there is an S3 server; False saves its memory where a test needs only a database.
+        stand_ins: Whether there are stand-ins for the services that an application lives on: Vercel and GitHub.
         durable, log_statements: See :class:`PostgresServer`.
 
     As a context manager it is started, and stopped at the end.
@@ -54,6 +57,7 @@ class Sandbox:
         *,
         postgres: str = "18",
         s3: bool = True,
+        stand_ins: bool = False,
         durable: bool | None = None,
         log_statements: bool | None = None,
     ) -> None:
@@ -62,10 +66,14 @@ class Sandbox:
             self.directory / "postgres", version=postgres, durable=durable, log_statements=log_statements
         )
         self.s3 = S3Server(self.directory / "s3")
+        self.vercel = VercelServer(self.directory / "vercel")
+        self.github = GitHubServer(self.directory / "github")
         #: By their names in the state file.
         self._services: dict[str, Service] = {"postgres": self.postgres}
         if s3:
             self._services["s3"] = self.s3
+        if stand_ins:
+            self._services |= {"vercel": self.vercel, "github": self.github}
         self._recall()
 
     @property
@@ -91,9 +99,10 @@ class Sandbox:
 
     def down(self) -> bool:
         """End every process of the sandbox; False when there was none."""
+        everything = (self.postgres, self.s3, self.vercel, self.github)
         # Where the directory was removed under running servers there is nothing to lock, and yet something to stop.
         with self._locked() if self.directory.exists() else nullcontext(), ThreadPoolExecutor() as pool:
-            return any(list(pool.map(lambda service: service.stop(), (self.postgres, self.s3))))
+            return any(list(pool.map(lambda service: service.stop(), everything)))
 
     def status(self) -> list[Condition]:
         """Which servers answer, and where."""

@@ -5,8 +5,8 @@
 """A stand-in for Vercel on loopback that keeps state, takes time, fails on demand and really serves.
 
 Alone: ``python -m sandbox.vercel --port N --state FILE``; in tests: :class:`VercelServer`. What FILE may hold is in
-:mod:`sandbox.vercel.model`, the fault switches in :mod:`sandbox.vercel.switches`, and what sets the stage in
-:mod:`sandbox.vercel.control`.
+:mod:`sandbox.vercel.model`, the fault switches in :mod:`sandbox.standin.switches`, and what sets the stage in
+:mod:`sandbox.standin.control`.
 """
 
 from __future__ import annotations

@@ -6,40 +6,12 @@
 
 from __future__ import annotations
 
-import argparse
-import signal
 import sys
-import threading
-from collections.abc import Sequence
-from pathlib import Path
 
-from sandbox.vercel.codec import BadState
+from sandbox.standin.command import serve
 from sandbox.vercel.server import VercelHTTPServer
 
-
-def main(arguments: Sequence[str]) -> int:
-    """Serve until told to stop."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sandbox.vercel",
-        description="A stand-in for Vercel on this machine's loopback address: its API, and the deployments.",
-    )
-    parser.add_argument("--port", type=int, required=True, help="the port of 127.0.0.1 to listen on")
-    parser.add_argument("--state", type=Path, required=True, help="the JSON file with all state; made where missing")
-    options = parser.parse_args(arguments)
-    try:
-        server = VercelHTTPServer(options.port, options.state.resolve())
-    except (BadState, ValueError) as error:
-        print(f"{options.state} cannot be loaded: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"Port {options.port} cannot be listened on: {error}", file=sys.stderr)
-        return 1
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: threading.Thread(target=server.shutdown).start())
-    with server:
-        server.serve_forever(poll_interval=0.1)
-    return 0
-
+DESCRIPTION = "A stand-in for Vercel on this machine's loopback address: its API, and the deployments."
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(serve("sandbox.vercel", DESCRIPTION, VercelHTTPServer, sys.argv[1:]))

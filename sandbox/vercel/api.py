@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from sandbox.vercel import api_accounts, api_deployments, api_projects
-from sandbox.vercel.call import ROUTES, Call, Reply
-from sandbox.vercel.refusal import not_found
+from sandbox.standin.http import Reply
+from sandbox.standin.refusal import not_found
+from sandbox.vercel import api_accounts, api_configs, api_create, api_deployments, api_env, api_projects, api_rolling
+from sandbox.vercel.call import ROUTES, Call
 
-PARTS = (api_accounts, api_deployments, api_projects)
+PARTS = (api_accounts, api_configs, api_create, api_deployments, api_env, api_projects, api_rolling)
 
 
 def dispatch(call: Call) -> Reply:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.vercel.call import Call, Reply, route
+from sandbox.standin.http import Reply
+from sandbox.standin.refusal import not_found
+from sandbox.vercel.call import Call, route
 from sandbox.vercel.model import Team
-from sandbox.vercel.refusal import not_found
 
 
 @route("GET", "/user")

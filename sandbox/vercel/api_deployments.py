@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox.standin.http import Reply
+from sandbox.standin.refusal import bad_request, not_found
 from sandbox.vercel import deployments, jobs
-from sandbox.vercel.call import Call, Reply, route
+from sandbox.vercel.call import Call, route
 from sandbox.vercel.model import Alias, Deployment, World
-from sandbox.vercel.refusal import bad_request, not_found
 from sandbox.vercel.views import page
 
 
@@ -87,6 +89,7 @@ def delete(call: Call, name: str) -> Reply:
         return deployments.delete(world, deployment), deployment.id
 
     gone = call.change(step)
+    call.shared.functions.drop(gone)
     call.files.drop_tree(gone)
     return Reply(body={"uid": gone, "state": "DELETED"})
 
@@ -104,6 +107,17 @@ def events(call: Call, name: str) -> Reply:
         shown.reverse()
     limit = int(call.query.get("limit", "-1"))
     return Reply(body=shown if limit < 0 else shown[:limit])
+
+
+@route("GET", "/projects/{project}/deployments/{name}/runtime-logs")
+def runtime_logs(call: Call, project: str, name: str) -> Reply:
+    """What the functions have printed and answered, one object a line; unlike the service's, this stream ends."""
+    world = call.store.look()
+    deployment = call.deployment(world, name)
+    if deployment.project != call.project(world, project).id:
+        raise not_found("Deployment not found.")
+    lines = [json.dumps(each) + "\n" for each in call.shared.functions.log(deployment.id)]
+    return Reply(body="".join(lines).encode(), content_type="application/stream+json")
 
 
 def _log(deployment: Deployment) -> tuple[str, ...]:

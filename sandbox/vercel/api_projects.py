@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from sandbox.standin.http import Reply
+from sandbox.standin.refusal import Refused, bad_request, not_found
 from sandbox.vercel import jobs
-from sandbox.vercel.call import Call, Reply, route
+from sandbox.vercel.call import Call, route
 from sandbox.vercel.model import Domain, Project, World
-from sandbox.vercel.refusal import Refused, bad_request, not_found
 from sandbox.vercel.views import page
 
 #: Settings of a project that are kept and shown, and mean nothing here.

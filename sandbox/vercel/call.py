@@ -9,27 +9,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+from sandbox.standin.http import Reply
+from sandbox.standin.refusal import Refused, bad_request, forbidden, not_found
 from sandbox.vercel.files import Files
 from sandbox.vercel.model import Deployment, Project, Token, User, World
-from sandbox.vercel.refusal import Refused, bad_request, forbidden, not_found
+from sandbox.vercel.shared import Shared
 from sandbox.vercel.store import Store
 from sandbox.vercel.views import View
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What goes back: JSON, or bytes as they are."""
-
-    status: int = 200
-    body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content_type: str = "application/json; charset=utf-8"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +33,20 @@ class Call:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     raw: bytes
-    store: Store
-    files: Files
+    shared: Shared
     port: int
     #: The hostname label under which deployments get theirs.
     suffix: str = "localhost"
+
+    @property
+    def store(self) -> Store:
+        """The state."""
+        return self.shared.store
+
+    @property
+    def files(self) -> Files:
+        """What was uploaded."""
+        return self.shared.files
 
     @cached_property
     def body(self) -> dict[str, Any]:

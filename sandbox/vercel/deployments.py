@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sandbox.standin.refusal import Refused, bad_request, not_found
 from sandbox.vercel.model import Alias, Build, Deployment, Domain, Project, Variable, World
-from sandbox.vercel.refusal import Refused, bad_request, not_found
 
 #: States that a build passes through.
 UNFINISHED = ("QUEUED", "INITIALIZING", "BUILDING")
@@ -38,7 +38,7 @@ def create(world: World, deployment: Deployment, *, now: int) -> World:
     project = world.projects[deployment.project]
     timings = project.timings
     build = build_of(project, deployment.git_source)
-    outcome = "BLOCKED" if build.blocked else "ERROR" if build.fails else "READY"
+    outcome = "BLOCKED" if build.blocked else "ERROR" if build.fails or deployment.error_message else "READY"
     # Lists are paged by time: two of one project never have the same.
     now = max([now, *(each.created_at + 1 for each in world.of_project(project))])
     building = now + timings.queue
@@ -47,11 +47,12 @@ def create(world: World, deployment: Deployment, *, now: int) -> World:
         state="BLOCKED" if outcome == "BLOCKED" else "QUEUED",
         created_at=now,
         building_at=building,
+        building=deployment.building and outcome == "READY",
         # A build in earnest reports its own end.
-        ready_at=None if deployment.building else building + timings.build,
+        ready_at=None if deployment.building and outcome == "READY" else building + timings.build,
         outcome=outcome,
         error_code="BUILD_FAILED" if outcome == "ERROR" else None,
-        error_message=build.error if outcome == "ERROR" else None,
+        error_message=(deployment.error_message or build.error) if outcome == "ERROR" else None,
         behaviour=deployment.behaviour or build.behaviour,
         env=values_for(world, project, deployment.target, deployment.git_source) | dict(deployment.env),
     )

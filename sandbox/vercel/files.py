@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sandbox.vercel.refusal import bad_request
+from sandbox.standin.refusal import bad_request
 
 
 class Files:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from sandbox.standin.refusal import Refused, bad_request, not_found
 from sandbox.vercel.model import Alias, Deployment, Job, Project, Release, RollbackNote, World
-from sandbox.vercel.refusal import Refused, bad_request, not_found
 
 #: Jobs that have not ended.
 RUNNING = ("pending", "in-progress")
@@ -210,14 +210,15 @@ def _point(world: World, project: Project, deployment_id: str, *, now: int) -> W
 def _take_over(world: World, deployment: Deployment) -> World:
     """A production build that is ready becomes the production deployment by itself, unless that is switched off."""
     project = world.projects[deployment.project]
-    done = replace(deployment, alias_at=None)
     due = deployment.alias_at or 0
+    # Also of a build that takes no traffic: clients wait for it, and its own hostname is assigned.
+    done = replace(deployment, alias_at=None, alias_assigned_at=due)
     failing = [domain.name for domain in project.domains if domain.fails]
     if not (project.auto_assign and deployment.auto_assign):
         return world.put(done)
     if failing:
         error = {"code": "alias_failed", "message": f"Could not assign {failing[0]}."}
-        return world.put(replace(done, alias_error=error))
+        return world.put(replace(done, alias_error=error, alias_assigned_at=None))
     if project.rolling_stages and project.production is not None:
         return start_release(world.put(done), project, done.id, now=due)
     return serve(world, project, done, now=due)

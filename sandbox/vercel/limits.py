@@ -10,8 +10,9 @@ import re
 import threading
 from collections import defaultdict, deque
 from dataclasses import dataclass
+from typing import Any
 
-from sandbox.vercel.refusal import Refused
+from sandbox.standin.refusal import Refused
 
 MINUTE = 60_000
 
@@ -52,6 +53,10 @@ class Limiter:
         self._times: dict[tuple[str, str], deque[int]] = defaultdict(deque)
         #: Replaced counts, by the limit's name.
         self.counts: dict[str, int] = {}
+
+    def set_counts(self, counts: dict[str, Any]) -> None:
+        """Replace limits by name; all others are the service's again."""
+        self.counts = {name: int(count) for name, count in counts.items()}
 
     def take(self, method: str, path: str, account: str, *, now: int) -> dict[str, str]:
         """Count one request and return the headers that every answer carries.

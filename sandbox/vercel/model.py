@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from sandbox.vercel import codec
+from sandbox.standin import codec
 
 #: The version of the state file's form.
 SCHEMA = 1
@@ -137,6 +137,9 @@ class GitLink:
     org: str = ""
     repo_id: int = 0
     production_branch: str = "main"
+    #: Where its archives come from. Without, nothing is built in earnest; see ``Project.builds``.
+    api_url: str = ""
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sandbox.vercel.files import Files
+from sandbox.vercel.functions import Functions
 from sandbox.vercel.limits import Limiter
 from sandbox.vercel.store import Store
-from sandbox.vercel.switches import Switches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """The state, the files, and what spoils or limits requests."""
+    """The state, the files, the functions, and the limits of requests."""
 
     store: Store
     files: Files
-    switches: Switches
     limiter: Limiter
+    functions: Functions

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sandbox.standin import codec
 from sandbox.vercel import deployments, jobs, model
 from sandbox.vercel.model import World
 
@@ -52,6 +53,31 @@ class Store:
             for thing in found:
                 world = world.put(thing)
             self._keep(deployments.settle(world))
+
+    @property
+    def name(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    def document(self) -> dict[str, Any]:
+        """Everything as it is now, for the file and the control endpoint."""
+        return model.dump(self.look())
+
+    def patch(self, section: str, name: str, fields: Mapping[str, Any]) -> None:
+        """Change fields of one thing, as the control endpoint does.
+
+        Raises:
+            KeyError: There is no such thing.
+            BadState: It has no such field.
+        """
+
+        def step(world: World, _now: int) -> tuple[World, None]:
+            found = getattr(world, section, {}).get(name)
+            if found is None:
+                raise KeyError(f"There is no {name} among the {section}.")
+            return world.put(codec.decode(type(found), codec.encode(found) | dict(fields), name)), None
+
+        self.change(step)
 
     def look(self) -> World:
         """Everything as it is now."""

@@ -125,14 +125,22 @@ def test_two_starts_at_once_are_one(tmp_path: Path) -> None:
             first, second = pool.map(lambda _n: command(tmp_path, "up"), range(2))
         assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
         assert sorted("already" in done.stdout for done in (first, second)) == [False, True]
-        sandbox = Sandbox(tmp_path)
+        sandbox = Sandbox(tmp_path, stand_ins=True)
         assert len(processes.roots(sandbox.postgres.processes())) == 1
         assert len(sandbox.s3.processes()) == 1
+        deployed(sandbox)
         repaired(sandbox)
     finally:
         assert command(tmp_path, "down").returncode == 0
     assert command(tmp_path, "status").returncode == 1
     assert command(tmp_path, "env").returncode == 1
+
+
+def deployed(sandbox: Sandbox) -> None:
+    """The sample application was built from its repository, and works on the sample database."""
+    assert len(sandbox.vercel.processes()) == len(sandbox.github.processes()) == 1
+    heard = sandbox.vercel.visit("web.localhost", "/api/selftest")
+    assert (heard.status, heard.json["ok"]) == (200, True)
 
 
 def repaired(sandbox: Sandbox) -> None:
@@ -164,7 +172,7 @@ def test_runs_a_command_with_the_servers_and_stops_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     sandbox = Sandbox(tmp_path, s3=False)
-    monkeypatch.setattr("sandbox.__main__.Sandbox", lambda: sandbox)
+    monkeypatch.setattr("sandbox.__main__.Sandbox", lambda **_options: sandbox)
     query = ["run", "--", "sh", "-c", "psql -Atc 'SELECT 40 + 2' postgres; exit 7"]
     assert main(query) == 7
     assert capfd.readouterr() == ("42\n", "")

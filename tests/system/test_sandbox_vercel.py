@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness.vercel import ProjectAt, fresh_project
+from sandbox.standin.service import Heard
 from sandbox.vercel import Behaviour, Deployment, VercelServer
-from sandbox.vercel.service import Heard
 
 
 def ask(project: ProjectAt, method: str, path: str, body: object = None) -> Heard:

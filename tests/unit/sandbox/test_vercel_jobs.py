@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from sandbox.standin.refusal import Refused
 from sandbox.vercel import deployments, jobs
 from sandbox.vercel.model import Deployment, Domain, Project, Team, World
-from sandbox.vercel.refusal import Refused
 
 NOW = 1_000_000
 

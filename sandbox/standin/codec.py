@@ -42,7 +42,8 @@ def decode(kind: type[T], document: Any, where: str = "") -> T:
     """
     if not isinstance(document, Mapping):
         raise BadState(f"{where or kind.__name__} must be an object.")
-    hints = _hints(kind)
+    known: Any = kind
+    hints = _hints(known)
     unknown = sorted(set(document) - set(hints))
     if unknown:
         raise BadState(f"{where or kind.__name__} has unknown fields: {', '.join(unknown)}.")

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.vercel import codec
+from sandbox.standin import codec
 
 #: How many requests are remembered.
 REMEMBERED = 10_000

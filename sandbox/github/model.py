@@ -1,0 +1,133 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the stand-in for GitHub knows: repositories, their branches and commits, and what was checked of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from sandbox.standin import codec
+from sandbox.standin.refusal import Refused
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRun:
+    """One check of a commit, as GitHub Actions reports them."""
+
+    name: str
+    #: ``queued``, ``in_progress`` or ``completed``.
+    status: str = "completed"
+    #: Only of a completed one: success, failure, neutral, cancelled, skipped, timed_out, action_required, stale.
+    conclusion: str | None = "success"
+    id: int = 0
+    app: str = "github-actions"
+    #: An earlier attempt of a check with the same name; ``filter=latest`` (the default) leaves it out.
+    superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """One commit status, as older services report them."""
+
+    context: str
+    #: ``success``, ``failure``, ``error`` or ``pending``.
+    state: str = "success"
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One commit."""
+
+    sha: str
+    #: The directory on this machine that holds its sources; it is packed when the archive is asked for.
+    sources: str | None = None
+    message: str = ""
+    check_runs: tuple[CheckRun, ...] = ()
+    statuses: tuple[Status, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A repository; ``name`` is ``owner/repo``."""
+
+    name: str
+    id: int = 1
+    private: bool = True
+    #: Branches and tags by name, each a commit's SHA.
+    refs: Mapping[str, str] = field(default_factory=dict)
+    #: By SHA.
+    commits: Mapping[str, Commit] = field(default_factory=dict)
+    default_branch: str = "main"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What a client shows, and the repositories that it reads; none named: all."""
+
+    token: str
+    login: str = "sandbox"
+    repositories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything at one moment."""
+
+    repositories: Mapping[str, Repository] = field(default_factory=dict)
+    tokens: Mapping[str, Token] = field(default_factory=dict)
+
+    def put(self, thing: Repository | Token) -> Self:
+        """The world with this thing in it."""
+        if isinstance(thing, Token):
+            return replace(self, tokens={**self.tokens, thing.token: thing})
+        return replace(self, repositories={**self.repositories, thing.name: thing})
+
+
+def dump(world: World) -> dict[str, Any]:
+    """The world as a JSON document."""
+    return {
+        "schema": SCHEMA,
+        "repositories": [codec.encode(each) for each in world.repositories.values()],
+        "tokens": [codec.encode(each) for each in world.tokens.values()],
+    }
+
+
+def things(document: Mapping[str, Any]) -> list[Repository | Token]:
+    """The things that a JSON document lists.
+
+    Raises:
+        BadState: It has another form; the text names the field.
+    """
+    unknown = sorted(set(document) - {"schema", "repositories", "tokens"})
+    if unknown:
+        raise codec.BadState(f"The state has unknown sections: {', '.join(unknown)}.")
+    repositories = [codec.decode(Repository, each, "repositories[]") for each in document.get("repositories", [])]
+    return [*repositories, *(codec.decode(Token, each, "tokens[]") for each in document.get("tokens", []))]
+
+
+def find_commit(repository: Repository, ref: str) -> Commit:
+    """A commit by SHA (its first seven digits are enough), branch or tag.
+
+    Raises:
+        Refused: There is none.
+    """
+    wanted = repository.refs.get(ref.removeprefix("refs/").removeprefix("heads/").removeprefix("tags/"), ref)
+    hits = [each for sha, each in repository.commits.items() if len(wanted) >= 7 and sha.startswith(wanted)]
+    if len(hits) != 1:
+        raise Refused(422, "", f"No commit found for SHA: {ref}")
+    return hits[0]
+
+
+def combined(statuses: tuple[Status, ...]) -> str:
+    """The state of a commit: without any status it is ``pending``, as GitHub has it."""
+    states = {each.state for each in statuses}
+    if states & {"failure", "error"}:
+        return "failure"
+    return "success" if states == {"success"} else "pending"

@@ -1,0 +1,304 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The stand-in for GitHub over HTTP."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from sandbox.github import model
+from sandbox.github.model import CheckRun, Commit, Repository, World
+from sandbox.standin import codec, control, http
+from sandbox.standin.http import Reply
+from sandbox.standin.refusal import Refused
+from sandbox.standin.switches import Switch
+
+DOCUMENTATION = "https://docs.github.com/rest"
+
+#: Requests that a token has in an hour.
+HOURLY = 5000
+
+NAME = r"(?P<owner>[^/]+)/(?P<repo>[^/]+)"
+
+
+class Store:
+    """The state and its file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self.world = World()
+        if path.exists():
+            self.seed(json.loads(path.read_text(encoding="utf-8")))
+
+    @property
+    def name(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    def document(self) -> dict[str, Any]:
+        """Everything."""
+        return model.dump(self.world)
+
+    def seed(self, document: Mapping[str, Any]) -> None:
+        """Add things, or replace those with the same names."""
+        found = model.things(document)
+        with self._lock:
+            world = self.world
+            for thing in found:
+                world = world.put(thing)
+            self._keep(world)
+
+    def patch(self, section: str, name: str, fields: Mapping[str, Any]) -> None:
+        """Change fields of one thing."""
+        with self._lock:
+            found = getattr(self.world, section, {}).get(name)
+            if found is None:
+                raise KeyError(f"There is no {name} among the {section}.")
+            self._keep(self.world.put(codec.decode(type(found), codec.encode(found) | dict(fields), name)))
+
+    def _keep(self, world: World) -> None:
+        self.world = world
+        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix="github.", delete=False) as file:
+            json.dump(model.dump(world), file, indent=1)
+        os.replace(file.name, self.path)
+
+
+class GitHubHTTPServer(http.Server):
+    """One server with its state."""
+
+    def __init__(self, port: int, state: Path) -> None:
+        self.store = Store(state)
+        super().__init__(port, Handler)
+
+
+class Handler(http.Handler):
+    """One connection."""
+
+    server: GitHubHTTPServer
+
+    def respond(self, body: bytes) -> None:
+        """The control endpoint or the API."""
+        if self.path.startswith("/_control/"):
+            self.send(control.answer(self.server.store, self.server.switches, self.command, self.path, body))
+        else:
+            self.spoilt(self._api, _failure)
+
+    def _api(self) -> Reply:
+        parts = urlsplit(self.path)
+        query = dict(parse_qsl(parts.query))
+        try:
+            reader = _reader(self.server.store.world, self.headers.get("Authorization", ""))
+            for pattern, handler in ROUTES:
+                match = re.fullmatch(pattern, parts.path)
+                if match is not None and self.command in ("GET", "HEAD"):
+                    names = {name: unquote(value) for name, value in match.groupdict().items()}
+                    repository = _readable(self.server.store.world, reader, names)
+                    return _limited(handler(repository, names, query, f"http://{self.headers.get('Host')}"))
+            raise _not_found()
+        except Refused as refused:
+            return _limited(_error(refused))
+
+    def version_string(self) -> str:
+        """What clients are told of the server."""
+        return "github.com"
+
+
+def _reader(world: World, authorization: str) -> model.Token | None:
+    """Who asks; None without a token."""
+    if not authorization:
+        return None
+    scheme, _space, shown = authorization.partition(" ")
+    found = world.tokens.get(shown.strip()) if scheme.lower() in ("bearer", "token") else None
+    if found is None:
+        raise Refused(401, "", "Bad credentials")
+    return found
+
+
+def _readable(world: World, reader: model.Token | None, names: Mapping[str, str]) -> Repository:
+    """The repository of a path; one that may not be read does not exist."""
+    name = f"{names['owner']}/{names['repo']}"
+    found = world.repositories.get(name)
+    may = reader is not None and (not reader.repositories or name in reader.repositories)
+    if found is None or (found.private and not may):
+        raise _not_found()
+    return found
+
+
+Route = Callable[[Repository, Mapping[str, str], Mapping[str, str], str], Reply]
+
+
+def _repository(repository: Repository, _names: Mapping[str, str], _query: Mapping[str, str], base: str) -> Reply:
+    owner, name = repository.name.split("/")
+    return Reply(
+        body={
+            "id": repository.id,
+            "name": name,
+            "full_name": repository.name,
+            "private": repository.private,
+            "owner": {"login": owner},
+            "default_branch": repository.default_branch,
+            "url": f"{base}/repos/{repository.name}",
+        }
+    )
+
+
+def _commit(repository: Repository, names: Mapping[str, str], _query: Mapping[str, str], base: str) -> Reply:
+    commit = model.find_commit(repository, names["ref"])
+    return Reply(body=_shape(repository, commit, base))
+
+
+def _branch(repository: Repository, names: Mapping[str, str], _query: Mapping[str, str], base: str) -> Reply:
+    if names["ref"] not in repository.refs:
+        raise Refused(404, "", "Branch not found")
+    commit = model.find_commit(repository, names["ref"])
+    return Reply(body={"name": names["ref"], "commit": _shape(repository, commit, base), "protected": False})
+
+
+def _check_runs(repository: Repository, names: Mapping[str, str], query: Mapping[str, str], base: str) -> Reply:
+    commit = model.find_commit(repository, names["ref"])
+    found = [
+        each
+        for each in commit.check_runs
+        if (query.get("filter") == "all" or not each.superseded)
+        and query.get("check_name") in (None, each.name)
+        and query.get("status") in (None, each.status)
+    ]
+    shown = [_run(repository, commit, each, number, base) for number, each in enumerate(found)]
+    page, headers = _page(shown, query, f"{base}/repos/{repository.name}/commits/{names['ref']}/check-runs")
+    return Reply(body={"total_count": len(shown), "check_runs": page}, headers=headers)
+
+
+def _status(repository: Repository, names: Mapping[str, str], query: Mapping[str, str], base: str) -> Reply:
+    commit = model.find_commit(repository, names["ref"])
+    shown = [
+        {"context": each.context, "state": each.state, "description": each.description, "target_url": None}
+        for each in commit.statuses
+    ]
+    page, headers = _page(shown, query, f"{base}/repos/{repository.name}/commits/{names['ref']}/status")
+    body = {
+        "state": model.combined(commit.statuses),
+        "sha": commit.sha,
+        "total_count": len(shown),
+        "statuses": page,
+        "repository": {"full_name": repository.name},
+    }
+    return Reply(body=body, headers=headers)
+
+
+def _archive(repository: Repository, names: Mapping[str, str], _query: Mapping[str, str], base: str) -> Reply:
+    """As the service does: the archive is somewhere else, and the answer says where."""
+    commit = model.find_commit(repository, names.get("ref") or repository.default_branch)
+    return Reply(status=302, headers={"Location": f"{base}/_codeload/{repository.name}/legacy.tar.gz/{commit.sha}"})
+
+
+def _codeload(repository: Repository, names: Mapping[str, str], _query: Mapping[str, str], _base: str) -> Reply:
+    commit = model.find_commit(repository, names["ref"])
+    if commit.sources is None or not Path(commit.sources).is_dir():
+        raise _not_found()
+    return Reply(body=pack(repository, commit), content_type="application/x-gzip")
+
+
+#: What can be asked.
+ROUTES: tuple[tuple[str, Route], ...] = (
+    (rf"/repos/{NAME}", _repository),
+    (rf"/repos/{NAME}/branches/(?P<ref>.+)", _branch),
+    (rf"/repos/{NAME}/commits/(?P<ref>.+)/check-runs", _check_runs),
+    (rf"/repos/{NAME}/commits/(?P<ref>.+)/status", _status),
+    (rf"/repos/{NAME}/commits/(?P<ref>.+)", _commit),
+    (rf"/repos/{NAME}/tarball(/(?P<ref>.+))?", _archive),
+    (rf"/_codeload/{NAME}/legacy.tar.gz/(?P<ref>.+)", _codeload),
+)
+
+
+def pack(repository: Repository, commit: Commit) -> bytes:
+    """The sources of a commit as GitHub packs them: below one directory, with the commit in the archive's header."""
+    packed = io.BytesIO()
+    top = f"{repository.name.replace('/', '-')}-{commit.sha[:7]}"
+    headers = {"comment": commit.sha}
+    with tarfile.open(fileobj=packed, mode="w:gz", format=tarfile.PAX_FORMAT, pax_headers=headers) as tar:
+        tar.add(str(commit.sources), arcname=top, filter=_plain)
+    return packed.getvalue()
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    if any(part in (".git", ".vercel", "__pycache__") for part in member.name.split("/")):
+        return None
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member
+
+
+def _shape(repository: Repository, commit: Commit, base: str) -> dict[str, Any]:
+    return {
+        "sha": commit.sha,
+        "commit": {"message": commit.message},
+        "url": f"{base}/repos/{repository.name}/commits/{commit.sha}",
+        "html_url": f"{base}/{repository.name}/commit/{commit.sha}",
+        "parents": [],
+    }
+
+
+def _run(repository: Repository, commit: Commit, run: CheckRun, number: int, base: str) -> dict[str, Any]:
+    completed = run.status == "completed"
+    return {
+        "id": run.id or number + 1,
+        "name": run.name,
+        "head_sha": commit.sha,
+        "status": run.status,
+        "conclusion": run.conclusion if completed else None,
+        "started_at": "2026-01-01T00:00:00Z",
+        "completed_at": "2026-01-01T00:01:00Z" if completed else None,
+        "html_url": f"{base}/{repository.name}/runs/{run.id or number + 1}",
+        "app": {"slug": run.app},
+    }
+
+
+def _page(items: list[Any], query: Mapping[str, str], url: str) -> tuple[list[Any], dict[str, str]]:
+    size = min(100, int(query.get("per_page", 30)))
+    number = int(query.get("page", 1))
+    rest = len(items) > number * size
+    link = {"Link": f'<{url}?per_page={size}&page={number + 1}>; rel="next"'} if rest else {}
+    return items[(number - 1) * size : number * size], link
+
+
+def _not_found() -> Refused:
+    return Refused(404, "", "Not Found")
+
+
+def _error(refused: Refused) -> Reply:
+    body = {"message": str(refused), "documentation_url": DOCUMENTATION, "status": str(refused.status)}
+    return Reply(status=refused.status, body=body)
+
+
+def _limited(reply: Reply) -> Reply:
+    """With the headers that every answer has."""
+    reset = str(int(time.time()) // 3600 * 3600 + 3600)
+    headers = {"x-ratelimit-limit": str(HOURLY), "x-ratelimit-remaining": str(HOURLY - 1), "x-ratelimit-reset": reset}
+    return Reply(
+        status=reply.status, body=reply.body, headers={**headers, **reply.headers}, content_type=reply.content_type
+    )
+
+
+def _failure(switch: Switch) -> Reply:
+    """What a client gets where a switch says so: 403 and 429 are GitHub's two ways to say that it was too much."""
+    status = switch.status or 500
+    if status in (403, 429):
+        reply = _error(Refused(status, "", "You have exceeded a secondary rate limit. Please wait a few minutes."))
+        wait = switch.retry_after or 1
+        headers = {"retry-after": str(wait), "x-ratelimit-remaining": "0"}
+        return Reply(status=status, body=reply.body, headers=headers)
+    return _error(Refused(status, "", "Server Error"))

@@ -1,0 +1,102 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Deploy the sample application: a project ``web`` whose repository is on the GitHub of the sandbox.
+
+A release is a commit; :func:`commit` makes as many as a demo needs.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sandbox import app
+from sandbox.errors import SandboxError
+from sandbox.vercel.model import GitLink, Project, Timings, Variable
+from sandbox.vercel.service import TEAM
+
+if TYPE_CHECKING:
+    from sandbox.environment import Sandbox
+
+REPOSITORY = "sandbox/web"
+PROJECT = Project(
+    id="prj_web",
+    name="web",
+    account=TEAM.id,
+    link=GitLink(org="sandbox", repo="web", repo_id=1),
+    timings=Timings(queue=200, build=500, alias=200, job_pending=300, job_work=700),
+)
+
+#: What every release asks of the database.
+QUERY = "SELECT title FROM film ORDER BY film_id LIMIT 1"
+
+#: Seconds that a build may take until it serves.
+PATIENCE = 60
+
+
+def ensure(sandbox: Sandbox) -> bool:
+    """The project with one release that serves, unless there is one; whether it was made."""
+    world = sandbox.vercel.world()
+    if PROJECT.id in world.projects and world.projects[PROJECT.id].production is not None:
+        return False
+    now = int(time.time() * 1000)
+    link = GitLink(org="sandbox", repo="web", repo_id=1, api_url=sandbox.github.api_url, token=sandbox.github.token)
+    variable = Variable(
+        id="env_database_url",
+        project=PROJECT.id,
+        key="DATABASE_URL",
+        value=sandbox.postgres.url("pagila"),
+        target=("production", "preview"),
+        created_at=now,
+        updated_at=now,
+    )
+    sandbox.vercel.put(replace(PROJECT, link=link, created_at=now, updated_at=now), variable)
+    deploy(sandbox, commit(sandbox))
+    return True
+
+
+def commit(
+    sandbox: Sandbox, *, slow_ms: int = 0, error_percent: int = 0, query: str = QUERY, build_fails: bool = False
+) -> str:
+    """A release in the repository, whose checks are green; its SHA. The same again is the same commit."""
+    return app.commit(
+        sandbox.github,
+        sandbox.directory / "app",
+        repository=REPOSITORY,
+        slow_ms=slow_ms,
+        error_percent=error_percent,
+        query=query,
+        build_fails=build_fails,
+    )
+
+
+def deploy(sandbox: Sandbox, sha: str) -> str:
+    """Build a commit for production, as a push to the production branch does; wait until it serves.
+
+    Raises:
+        SandboxError: It does not build, or does not come to serve.
+    """
+    body = {
+        "name": PROJECT.name,
+        "project": PROJECT.id,
+        "target": "production",
+        "gitSource": {"type": "github", "repoId": 1, "ref": "main", "sha": sha},
+    }
+    made = sandbox.vercel.ask("POST", f"/v13/deployments?forceNew=1&slug={TEAM.slug}", body).json
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        world = sandbox.vercel.world()
+        if world.projects[PROJECT.id].production == made["id"]:
+            return str(made["id"])
+        if world.deployments[made["id"]].state in ("ERROR", "BLOCKED"):
+            raise SandboxError(f"The sample does not build: {world.deployments[made['id']].error_message}.")
+        time.sleep(0.05)
+    raise SandboxError(f"The sample did not come to serve; {sandbox.vercel.log} may say why.")
+
+
+def url(sandbox: Sandbox) -> str:
+    """Where its users find it."""
+    return f"http://{PROJECT.name}.localhost:{sandbox.vercel.port}"
