@@ -20,7 +20,8 @@ help: ## Show this list
 # --- Tool chain: instant when nothing changed -------------------------------------------------------------
 
 .PHONY: setup venv venv-s3 venv-floor venv-postgres15
-setup: venv venv-s3 venv-floor venv-postgres15 ## Install the tool chain (.venv), the sandbox and what the tests need
+setup: ## Install the tool chain (.venv), the sandbox and what the tests need
+	@$(MAKE) --no-print-directory --jobs 4 venv venv-s3 venv-floor venv-postgres15
 
 venv:
 	@requirements/install .venv dev 3.13 3.12 3.14
@@ -56,7 +57,8 @@ demo: venv venv-s3 ## Back up, destroy and restore a real database in the sandbo
 # --- Checks -----------------------------------------------------------------------------------------------
 
 .PHONY: check lint types unit ansible-lint test
-check: lint types unit ansible-lint ## Everything quick: under two minutes
+check: venv ## Everything quick: under two minutes
+	@$(MAKE) --no-print-directory --jobs 2 ansible-lint lint types unit
 
 lint: venv
 	ruff check .
