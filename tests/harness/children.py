@@ -37,7 +37,6 @@ def clean_environment(home: Path, extra: Mapping[str, str] | None = None) -> dic
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
         "PYTHONPATH": str(COLLECTIONS),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "ANSIBLE_HOME": str(home / ".ansible"),
         "ANSIBLE_LOCAL_TEMP": str(home / ".ansible" / "tmp"),
         "ANSIBLE_REMOTE_TEMP": str(home / ".ansible" / "tmp"),
