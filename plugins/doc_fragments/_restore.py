@@ -63,8 +63,8 @@ options:
     default: present
   keep_previous:
     description:
-      - How long the database that a swap puts aside is to be kept, as a duration. This module does not drop it; when
-        nobody needs it any more, C(dropdb) does.
+      - How long the database that a swap puts aside is to be kept, as a duration. This module does not drop it;
+        M(ops.runbooks.postgres_backup_retention) does then, or C(dropdb).
     type: str
     default: 7d
   confirm:

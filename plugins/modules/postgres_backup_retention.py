@@ -18,11 +18,15 @@ description:
   - Before anything is deleted, the manifest of each backup in the floor is read and its archives must be there. Where
     the newest good backup is damaged nothing is deleted and the task fails.
   - Held backups stay, and so do those that S3 Object Lock or a legal hold protects. Both are reported.
-  - Connects to the store only, with credentials that may delete; those that take backups need not be able to.
+  - Needs credentials for the store that may delete; those that take backups need not be able to.
+  - Drops the databases that swaps of M(ops.runbooks.postgres_restore) have put aside and that are due to go, where a
+    connection to their server is described. It is opened only where the store knows of such a swap. One that sessions
+    use, that this role may not drop, or that no other database has replaced, stays, with a warning.
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
   - ops.runbooks._attributes
+  - ops.runbooks._postgres
   - ops.runbooks._store
   - ops.runbooks._store.run
 options:
@@ -76,6 +80,11 @@ options:
       - Where days, weeks and months begin, by a name of the IANA database.
     type: str
     default: UTC
+  maintenance_database:
+    description:
+      - The database to connect to for dropping those that swaps have put aside.
+    type: str
+    default: postgres
 seealso:
   - module: ops.runbooks.postgres_backup
   - module: ops.runbooks.postgres_backup_info
@@ -180,6 +189,20 @@ retention:
           V(null) where none would in two months.
       type: dict
       sample: {id: daily-2026-10-21, at: "2026-11-21T02:00:01.250000Z"}
+    previous_databases:
+      description:
+        - The databases that swaps have put aside and that are there, V(state) being V(kept) or V(dropped). V(reason) to
+          keep one is V(keep_previous), V(in_use), V(not_owner), or V(not_replaced) (none has the live name).
+        - V(null) where there may be some, and no connection is described to look at them.
+      type: list
+      elements: dict
+      sample:
+        - database: app__previous_0042
+          restore_id: incident-7
+          until: "2026-11-27T09:00:00Z"
+          bytes: 734003200
+          state: dropped
+          reason:
     versioned:
       description: Whether the bucket keeps versions of what is deleted. V(null) where that may not be asked.
       type: bool

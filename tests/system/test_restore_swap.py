@@ -315,3 +315,52 @@ def test_the_database_is_by_default_the_one_that_the_connection_names(shop: Shop
     named = replace(shop, database=shop.database)
     predicted = swap(named, check=True, target_database=None, database=shop.target).ok()
     assert predicted["restore"]["database"] == shop.target
+
+
+def retain(shop: Shop, *, check: bool = False, **changes: Any) -> Outcome:
+    """Retention, with the way to the server that restores have."""
+    args = shop.restore_args(maintenance_database="postgres")
+    options = {key: args[key] for key in args.keys() - {"target_database", "backup"}}
+    return shop.run("postgres_backup_retention", {**options, **changes}, check=check)
+
+
+def test_retention_drops_what_was_put_aside_when_it_was_kept_for_long_enough(shop: Shop) -> None:
+    kept = swap(shop).ok()["restore"]["previous_database"]
+    again = retain(shop).ok()
+    assert not again.changed
+    assert again["retention"]["previous_databases"][0]["reason"] == "keep_previous"
+    # The next swap is one that keeps what it puts aside for no time at all.
+    due = swap(shop, restore_id="incident-8", keep_previous="0s").ok()["restore"]["previous_database"]
+    nobody = dict.fromkeys(("login_host", "login_port", "login_user", "login_password"))
+    blind = retain(shop, connection_fallback=False, **nobody).ok()
+    assert not blind.changed
+    assert blind["retention"]["previous_databases"] is None
+    assert due in str(blind["warnings"])
+
+    with shop.database.sibling(due).connect():
+        busy = retain(shop).ok()
+        assert not busy.changed
+        assert f"Database {due}" in str(busy["warnings"])
+    with nothing_new(shop):
+        planned = retain(shop, check=True).ok()
+    assert planned.changed
+    assert due in str(planned["plan"]["steps"])
+    assert due in str(planned["plan"]["irreversible"])
+    done = retain(shop).ok()
+    assert (done["retention"], done["plan"]) == (planned["retention"], planned["plan"])
+    assert set(shop.databases()) == {shop.target, kept}
+    assert live_rows(shop) == NEW
+    assert not retain(shop).ok().changed
+    # What has the name by now, but not the oid, is somebody else's.
+    shop.database.sibling("postgres").execute(f'CREATE DATABASE "{due}"')
+    assert not retain(shop).ok().changed
+    shop.restore(**{**BACK, "restore_id": "incident-8"}).refused("previous_missing")
+
+
+def test_what_was_put_aside_stays_while_nothing_has_replaced_it(shop: Shop) -> None:
+    aside = swap(shop, keep_previous="0s").ok()["restore"]["previous_database"]
+    shop.database.sibling("postgres").execute(f'DROP DATABASE "{shop.target}" WITH (FORCE)')
+    found = retain(shop).ok()
+    assert not found.changed
+    assert found["retention"]["previous_databases"][0]["reason"] == "not_replaced"
+    assert set(shop.databases()) == {aside}

@@ -74,10 +74,7 @@ def resolve(
     ``libpq`` maps each keyword that libpq knows to its variable. Raises ``connection_ambiguous``, ``connection_empty``,
     ``connection_missing`` or ``invalid_parameter``.
     """
-    described = [name for name in (*PARTS, "database_url") if params.get(name) is not None]
-    for name in described:
-        if str(params[name]).strip() == "":
-            raise _empty(name)
+    described = given(params)
     if "database_url" in described:
         _one_description(described)
         address = parse_url(params["database_url"], "database_url", libpq)
@@ -86,6 +83,15 @@ def resolve(
     else:
         address = _from_environment(environ, libpq, bool(params.get("connection_fallback", True)))
     return _completed(address, environ, libpq, need_database)
+
+
+def given(params: Mapping[str, Any]) -> list[str]:
+    """The options that describe a connection. Raises ``connection_empty`` where one of them is."""
+    described = [name for name in (*PARTS, "database_url") if params.get(name) is not None]
+    for name in described:
+        if str(params[name]).strip() == "":
+            raise _empty(name)
+    return described
 
 
 def _one_description(described: list[str]) -> None:

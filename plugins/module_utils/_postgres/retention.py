@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, ClassVar
@@ -19,7 +19,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import Arg
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import removal, retention_observe
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups, entry_of
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import CONNECTION_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import KINDS, Manifest, Selection
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention_aside import Kept
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention_observe import Observed
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention_plan import (
     Candidate,
@@ -30,6 +32,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention_p
     next_expiry,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.schedule import zone_of
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_expire import Aside
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import sweep
 
 _COUNTS = ("keep_last", "keep_daily", "keep_weekly", "keep_monthly")
@@ -50,22 +53,25 @@ RETENTION_SPEC = ArgumentSpec(
         "time_zone": {"type": "str", "default": "UTC"},
     },
 )
+_ASIDE_SPEC = ArgumentSpec(options={"maintenance_database": {"type": "str", "default": "postgres"}})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPlan(Plan):
-    """``decision`` says what goes; ``repair`` are backups whose index key is written again."""
+    """``decision`` says what goes; ``repair`` are backups whose index key is written again, ``drop`` databases that
+    swaps have put aside and that go."""
 
     decision: Decision
     repair: tuple[str, ...] = ()
     remains: tuple[str, ...] = ()
+    drop: tuple[Aside, ...] = ()
 
 
 class Retention(Operation[Observed, RetentionPlan]):
     """Old backups are gone, and as many are there as the policy asks for."""
 
     noun: ClassVar[str] = "retention"
-    spec: ClassVar[ArgumentSpec] = ArgumentSpec().merge(RETENTION_SPEC, STORE_SPEC, RUN_SPEC)
+    spec: ClassVar[ArgumentSpec] = CONNECTION_SPEC.merge(RETENTION_SPEC, _ASIDE_SPEC, STORE_SPEC, RUN_SPEC)
 
     def __init__(self, params: Mapping[str, Any], context: Context) -> None:
         super().__init__(params, context)
@@ -77,9 +83,15 @@ class Retention(Operation[Observed, RetentionPlan]):
         """The backups under this name."""
         return Backups(self.store, self.params["environment"], self.params["name"], self.context)
 
+    @cached_property
+    def _kept(self) -> Kept:
+        return Kept(self.params, self.state_store, self.context)
+
     def observe(self) -> Observed:
         """See ``operation.Operation``."""
-        return retention_observe.observe(self.backups, self._policy, self.context)
+        found = self._kept.find()
+        seen = retention_observe.observe(self.backups, self._policy, self.context)
+        return replace(seen, aside=found.aside, notes=(*seen.notes, *filter(None, [found.note])))
 
     def plan(self, state: Observed) -> RetentionPlan:
         """See ``operation.Operation``."""
@@ -103,6 +115,7 @@ class Retention(Operation[Observed, RetentionPlan]):
         for backup_id in plan.remains:
             if self.backups.manifest(backup_id) is None:
                 removal.delete(self.backups, removal.in_order((), self._objects(backup_id)), self.context)
+        self._kept.drop(plan.drop)
         return plan.result
 
     def _remove(self, doomed: Candidate, state: Observed) -> None:
@@ -134,6 +147,10 @@ class Retention(Operation[Observed, RetentionPlan]):
             "removed": [_described(each) for each in self._removed],
             "freed_bytes": sum(each.bytes for each in self._removed),
         }
+
+    def close(self) -> None:
+        """See ``operation.Operation``."""
+        self._kept.close()
 
 
 def policy(params: Mapping[str, Any]) -> Policy:
@@ -183,18 +200,27 @@ def plan_retention(rules: Policy, seen: Observed, *, environment: str, name: str
     decision = decide(seen.candidates, rules, seen.now)
     kept_ids = {each.backup_id for each, _why in decision.kept}
     repair = tuple(each for each in seen.unindexed if each in kept_ids)
+    drop = tuple(each for each in seen.aside or () if not each.stays(seen.now))
     return RetentionPlan(
-        changed=bool(decision.removed or repair or seen.remains or seen.leftovers),
+        changed=bool(decision.removed or repair or seen.remains or seen.leftovers or drop),
         result=_result(decision, rules, seen, environment, name),
-        steps=_steps(decision, repair, seen),
-        irreversible=tuple(_lost(each, seen) for each in decision.removed),
-        before={"backups": sorted(each.backup_id for each in seen.candidates)},
-        after={"backups": sorted(kept_ids)},
+        steps=(*_steps(decision, repair, seen), *(each.step for each in drop)),
+        irreversible=(*(_lost(each, seen) for each in decision.removed), *(each.loss for each in drop)),
+        before={"backups": sorted(each.backup_id for each in seen.candidates), **_aside(seen.aside or ())},
+        after={
+            "backups": sorted(kept_ids),
+            **_aside(each for each in seen.aside or () if each not in drop),
+        },
         warnings=_warnings(decision, seen),
         decision=decision,
         repair=repair,
         remains=tuple(seen.remains),
+        drop=drop,
     )
+
+
+def _aside(there: Iterable[Aside]) -> dict[str, Any]:
+    return {"previous_databases": sorted(each.previous.database for each in there)}
 
 
 def _steps(decision: Decision, repair: tuple[str, ...], seen: Observed) -> tuple[str, ...]:
@@ -221,7 +247,7 @@ def _lost(each: Candidate, seen: Observed) -> str:
 
 
 def _warnings(decision: Decision, seen: Observed) -> tuple[str, ...]:
-    found = list(seen.notes)
+    found = [*seen.notes, *filter(None, (each.warning(seen.now) for each in seen.aside or ()))]
     if ahead := [each.backup_id for each, why in decision.kept if "future" in why]:
         found.append(
             f"Dated after now, so kept and counted for nothing: {_named(ahead)}. This machine's clock or a database "
@@ -262,6 +288,7 @@ def _result(decision: Decision, rules: Policy, seen: Observed, environment: str,
         "floor": {"wanted": rules.floor, "kept": len(decision.floor)},
         "oldest": iso(good[0].snapshot_at) if good else None,
         "next_expiry": {"id": following[0].backup_id, "at": iso(following[1])} if following else None,
+        "previous_databases": None if seen.aside is None else [each.described(seen.now) for each in seen.aside],
         "versioned": seen.protection.versioned,
         "object_lock": seen.protection.object_lock,
     }

@@ -29,6 +29,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention_p
     Policy,
     decide,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_expire import Aside
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import pending, under_way
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -67,7 +68,8 @@ class Observed:
 
     By backup id: ``identities`` are entry and run token of what was looked at, ``index`` all index keys, ``locks`` why
     a backup is locked, ``unindexed`` the marks of those without an index key, ``remains`` the bytes of what is no
-    backup. ``leftovers`` is how many things ``sweep`` would look at.
+    backup. ``leftovers`` is how many things ``sweep`` would look at. ``aside`` are the databases that swaps have put
+    aside, None where nobody could look.
     """
 
     label: str
@@ -82,6 +84,7 @@ class Observed:
     remains: Mapping[str, int]
     leftovers: int
     notes: tuple[str, ...]
+    aside: tuple[Aside, ...] | None = ()
 
 
 def observe(backups: Backups, policy: Policy, context: Context) -> Observed:

@@ -25,7 +25,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mar
     SourceBackup,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_act import carry_over
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_expire import previous_databases
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_expire import Aside, is_it, previous_databases
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_facts import (
     Live,
     LiveSession,
@@ -213,11 +213,30 @@ def test_when_a_database_put_aside_may_go() -> None:
     undone = replace(MARK, restore_id="incident-8", phase=REVERTED)
     unfinished = [replace(MARK, phase=phase) for phase in (STARTED, LOADED, SWAPPING, REVERTING)]
     marks = [MARK, undone, *unfinished, replace(MARK, exchange=None, strategy="new_database")]
-    assert previous_databases(marks, until - timedelta(seconds=1)) == ()
-    assert [(each.restore_id, each.oid) for each in previous_databases(marks, until)] == [
-        ("incident-7", OLD),
-        ("incident-8", NEW),
+    found = previous_databases(marks)
+    assert [(each.restore_id, each.oid, each.live) for each in found] == [
+        ("incident-7", OLD, "app"),
+        ("incident-8", NEW, "app"),
     ]
+    there = Aside(previous=found[0])
+    assert there.stays(until - timedelta(seconds=1)) == "keep_previous"
+    assert there.stays(until) == ""
+    for changes, reason in (
+        ({"replaced": False}, "not_replaced"),
+        ({"sessions": 2}, "in_use"),
+        ({"may_drop": False}, "not_owner"),
+    ):
+        kept = replace(there, **changes)
+        assert kept.stays(until) == reason
+        assert ASIDE in kept.warning(until)
+        assert kept.described(until)["state"] == "kept"
+
+
+@pytest.mark.parametrize("change", [{"oid": 9}, {"system_identifier": "7002"}, {"database": "app"}])
+def test_only_the_very_database_goes(change: dict[str, Any]) -> None:
+    (previous,) = previous_databases([MARK])
+    assert is_it(previous, "7001", OLD)
+    assert not is_it(replace(previous, **change), "7001", OLD)
 
 
 def test_marks_of_swaps_come_back_as_they_were_written() -> None:
