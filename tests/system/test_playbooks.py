@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 
 from harness.children import left_behind
-from harness.paths import PLAYBOOKS
+from harness.paths import CHECKOUT, PLAYBOOKS
 from harness.playbooks import PlaybookRunner, Played
 from harness.servers import Database, FileStoreAt, S3StoreAt, StoreAt, fresh_s3_store
 from sandbox import S3Server
@@ -256,6 +258,9 @@ def test_status_is_red_without_a_young_backup(
         ({"target_database": "x"}, "none says which backup"),
         ({"restore_id": "x"}, "none says which backup"),
         ({"backup": "latest"}, "Add -e target_database=main_restored"),
+        ({"path": "app.dump"}, "Add -e target_database=main_restored"),
+        ({"path": "app.dump", "backup": "latest"}, "Give either path, or backup"),
+        ({"sha256": "0" * 64}, "Add -e path="),
     ],
 )
 def test_inputs_that_do_not_belong_together(
@@ -263,6 +268,23 @@ def test_inputs_that_do_not_belong_together(
 ) -> None:
     played = run_playbook("ops.runbooks.restore", inventory=environment(file_store, main=filled), extra_vars=inputs)
     assert said in lines_of(played.red()).splitlines()[0]
+
+
+def test_a_dump_that_is_no_backup_is_restored(
+    run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt, tmp_path: Path
+) -> None:
+    """Its path is taken from where the command was given; the second run does nothing."""
+    dump = tmp_path / "old app.dump"
+    argv = [str(filled.server.bindir / "pg_dump"), "--format=custom", f"--file={dump}", f"--dbname={filled.url}"]
+    subprocess.run(argv, check=True)
+    inventory = environment(file_store, main=filled)
+    restored = filled.sibling(f"{filled.name}_old")
+    inputs = {"path": os.path.relpath(dump, CHECKOUT), "target_database": restored.name, "backup": "", "at": ""}
+    done = run_playbook("ops.runbooks.restore", inventory=inventory, extra_vars=inputs).ok()
+    assert "3 rows in 1 tables, with nothing to compare them with" in lines_of(done)
+    assert restored.rows("SELECT * FROM account ORDER BY 1") == filled.rows("SELECT * FROM account ORDER BY 1")
+    again = run_playbook("ops.runbooks.restore", inventory=inventory, extra_vars=inputs).ok()
+    assert again.recap["main"]["changed"] == 0
 
 
 def test_a_part_of_a_database_is_what_counts_where_that_is_backed_up(
