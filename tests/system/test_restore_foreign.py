@@ -258,6 +258,76 @@ def test_commands_of_psql_are_refused(
     nothing_made(source)
 
 
+NAP = """
+CREATE FUNCTION public.nap(n integer) RETURNS boolean LANGUAGE plpgsql AS $f$
+BEGIN
+  IF current_database() ~ '_bad$' THEN PERFORM pg_sleep(600); END IF;
+  RETURN true;
+END $f$;
+CREATE TABLE public.slow (n integer CHECK (public.nap(n)), filler text);
+"""
+
+
+def test_what_hangs_ends_at_the_time_limit(
+    restore: Restore, make_database: Callable[[], Database], dumps: dict[str, Path], source: Database, tmp_path: Path
+) -> None:
+    """Nothing of ours runs while a statement, a row or a pipe is waited for, and the limit holds all the same."""
+    plain, dump = dumps["plain"].read_bytes(), tmp_path / "dump"
+    marker = b"SET statement_timeout = 0;\n"
+    rows = NAP.encode() + b"COPY public.slow (n) FROM stdin;\n" + b"1\n" * 1000 + b"\\.\n"
+    # It catches being cancelled, so that only cutting it off helps.
+    deaf = b"BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END"
+    deaf = b"DO $d$ BEGIN LOOP " + deaf + b"; END LOOP; END $d$;\n"
+    for hangs in (b"SELECT pg_sleep(600);\n", rows, deaf):
+        dump.write_bytes(plain.replace(marker, marker + hangs, 1))
+        restore(dump, target="bad", timeout="2s").refused("timed_out")
+        nothing_made(source)
+    big = make_database()
+    big.execute(NAP + "INSERT INTO public.slow SELECT n, repeat('x', 1000) FROM generate_series(1, 8000) n")
+    argv = [str(big.server.bindir / "pg_dump"), "--format=custom", "--compress=none", f"--file={dump}"]
+    subprocess.run([*argv, f"--dbname={big.url}"], check=True)
+    restore(dump, target="bad", timeout="2s").refused("timed_out")
+    nothing_made(source)
+
+
+def test_a_transaction_that_is_left_open(
+    restore: Restore, source: Database, dumps: dict[str, Path], tmp_path: Path
+) -> None:
+    plain, dump = dumps["plain"].read_bytes(), tmp_path / "dump"
+    marker = b"SET statement_timeout = 0;\n"
+    dump.write_bytes(plain.replace(marker, marker + b"BEGIN;\n", 1))
+    assert "leaves a transaction open" in restore(dump, target="bad").refused("restore_failed").message
+    nothing_made(source)
+
+
+def test_a_directory_that_reaches_beyond_itself(
+    restore: Restore, source: Database, dumps: dict[str, Path], tmp_path: Path
+) -> None:
+    """pg_restore opens whatever a table of contents names, and follows links."""
+    copy, secret = tmp_path / "copy", tmp_path / "secret.dat"
+    shutil.copytree(dumps["directory"], copy)
+    data = max(copy.glob("[0-9]*.dat"), key=lambda path: path.stat().st_size)
+    data.rename(secret)
+    data.symlink_to(secret)
+    assert "no ordinary file" in restore(copy, target="bad").refused("object_corrupt").message
+    data.unlink()
+    secret.rename(data)
+    (copy / "folder").mkdir()
+    assert "no ordinary file" in restore(copy, target="bad").refused("object_corrupt").message
+    (copy / "folder").rmdir()
+    blobs = next(copy.glob("blob*.toc"))
+    listed = blobs.read_bytes()
+    blobs.write_bytes(listed.replace(b"blob_", b"../b_"))
+    assert "outside of it" in restore(copy, target="bad").refused("object_corrupt").message
+    blobs.write_bytes(listed)
+    contents = (copy / "toc.dat").read_bytes()
+    name = data.name.encode()
+    assert name in contents
+    (copy / "toc.dat").write_bytes(contents.replace(name, b"../" + name[3:], 1))
+    assert "outside of it" in restore(copy, target="bad").refused("object_corrupt").message
+    nothing_made(source)
+
+
 def test_a_failing_statement_leaves_nothing(
     restore: Restore, source: Database, dumps: dict[str, Path], tmp_path: Path
 ) -> None:

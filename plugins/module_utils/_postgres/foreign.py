@@ -55,6 +55,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mar
     SourceBackup,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_options import Options
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.watch import Watch, ender
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
@@ -305,10 +306,9 @@ class Foreign:
     def _count(self, name: str) -> list[dict[str, Any]]:
         """The rows of every table, and statistics for the planner."""
         tables = []
-        with self._connector.open(name) as session:
+        with self._connector.open(name) as session, Watch(lambda: self._go_on(0), ender(session)):
             session.prepare_for_work(LOCK_TIMEOUT)
             for schema, table in session.rows(_TABLES, attempted="list the restored tables"):
-                self._go_on(0)
                 quoted = TableName(schema=schema, name=table).quoted
                 count = f"SELECT pg_catalog.count(*) FROM ONLY {quoted}"
                 rows = session.value(count, attempted=f"count the rows of {schema}.{table}")

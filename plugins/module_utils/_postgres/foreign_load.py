@@ -20,12 +20,12 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_dump import Dump, Hashed, Kind
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_sql import Piece, Script
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.watch import Watch, ender
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 _CHUNK = 1 << 20
-#: Bytes between two looks at lock, controller and deadline, and seconds where no bytes pass here.
-_STRIDE, _PAUSE = 16 << 20, 0.2
+_PAUSE = 0.2
 _ERROR = re.compile(r"error:\s+(?P<text>.*)")
 _FORMATS = {"custom": "custom", "directory": "directory", "tar": "tar"}
 
@@ -67,15 +67,12 @@ class Loader:
         with (
             dump.unpacked(kind) as (stream, hashed),
             process.start(self._argv(kind), stdin=process.PIPE, **started) as child,  # type: ignore[arg-type]
+            Watch(lambda: self.go_on(hashed.bytes), child.kill),
         ):
-            looked_at = 0
             with suppress(BrokenPipeError):
                 while chunk := stream.read(_CHUNK):
                     if child.stdin is not None:
                         child.stdin.write(chunk)
-                    if hashed.bytes - looked_at >= _STRIDE:
-                        looked_at = hashed.bytes
-                        self.go_on(hashed.bytes)
                 if child.stdin is not None:
                     child.stdin.close()
             self._ended(child, hashed)
@@ -108,7 +105,8 @@ class Loader:
             script = Script(stream, dump.name)
             failure = None
             try:
-                self._run(script.pieces(), hashed)
+                with Watch(lambda: self.go_on(hashed.bytes), ender(self.session)):
+                    self._run(script.pieces())
                 if self.session.connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                     failure = self._failed("it leaves a transaction open, and all in it would be undone")
             except psycopg.Error as error:
@@ -120,23 +118,17 @@ class Loader:
                 continue
             return hashed.sha256
 
-    def _run(self, pieces: Iterator[Piece], hashed: Hashed) -> None:
-        looked_at = 0
+    def _run(self, pieces: Iterator[Piece]) -> None:
         with self.session.connection.cursor() as cursor:
             for piece in pieces:
                 if piece.kind == "sql":
                     cursor.execute(piece.body)
-                    self.go_on(hashed.bytes)
                     continue
                 with cursor.copy(piece.body) as copy:
                     for rows in pieces:
                         if rows.kind == "end":
                             break
                         copy.write(rows.body)
-                        if hashed.bytes - looked_at >= _STRIDE:
-                            looked_at = hashed.bytes
-                            self.go_on(hashed.bytes)
-                self.go_on(hashed.bytes)
 
     def _failed(self, reason: str) -> RunbookError:
         remedy = "The new database is dropped and nothing else was touched. Remove the cause, then run this again."

@@ -33,7 +33,7 @@ _ROW_PIECE = 1024 * 1024
 _LONGEST = 256 * 1024 * 1024
 
 _TOKEN = re.compile(
-    rb"--[^\n]*|/\*|[eE]'|'|\"|\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$"
+    rb"--[^\n\r]*|/\*|[eE]'|'|\"|\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$"
     rb"|[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*|[();\\]"
 )
 _COMMENT = re.compile(rb"/\*|\*/")
@@ -147,8 +147,7 @@ class Script:
         state, position = self._state, 0
         was_fresh = state.fresh
         while True:
-            position = state.leave(line, position)
-            if state.inside or (found := _TOKEN.search(line, position)) is None:
+            if (found := state.next_token(line, position)) is None:
                 return False
             token, position = found.group(), found.end()
             if token.startswith(b"--"):
@@ -220,6 +219,8 @@ class _State:
         #: Nested BEGIN ... END and CASE ... END in the body of a function (``BEGIN ATOMIC``).
         self.blocks = 0
         self._quote = b""
+        #: After E'...', whether a quote in a later line, with nothing between, goes on with it; whether there was one.
+        self._resumable = self._crossed = False
         self._comments = 0
         self._words: list[str] = []
         self._any = False
@@ -249,6 +250,7 @@ class _State:
             position = found.end()
             if found.group() == b"'":
                 self._quote = b""
+                self._resumable, self._crossed = True, False
         if self._quote:
             at = line.find(self._quote, position)
             if at < 0:
@@ -257,17 +259,33 @@ class _State:
             self._quote = b""
         return position
 
+    def next_token(self, line: bytes, position: int) -> re.Match[bytes] | None:
+        """The first token from ``position`` on that is outside of strings and comments; None where there is none."""
+        position = self.leave(line, position)
+        if self.inside:
+            return None
+        found = _TOKEN.search(line, position)
+        self._pass_over(line[position : len(line) if found is None else found.start()])
+        return found
+
+    def _pass_over(self, gap: bytes) -> None:
+        """What stands between two tokens: literals in two lines are one string, with the escapes of its beginning."""
+        self._resumable = self._resumable and not gap.strip()
+        self._crossed = self._crossed or b"\n" in gap or b"\r" in gap
+
     def take(self, token: bytes) -> bool:
         """Note a token; whether it only opens something that :meth:`leave` ends."""
+        resumed = token == b"'" and self._resumable and self._crossed
+        self._resumable = False
         if token == b"/*":
             self._comments = 1
             return True
         self._any = True
+        if token in (b"e'", b"E'") or resumed:
+            self._quote = b"E'"
+            return False
         if token in (b"'", b'"') or token.startswith(b"$"):
             self._quote = token
-            return False
-        if token in (b"e'", b"E'"):
-            self._quote = b"E'"
             return False
         if token in (b"(", b")"):
             self.depth = max(0, self.depth + (1 if token == b"(" else -1))
