@@ -82,6 +82,7 @@ def sentence(played: Played) -> str:
     assert worked_on(played) == []
     found = re.findall(r"Could not (?!match supplied)[^\n\"]+", played.output)
     assert found, played.output
+    assert "Result: failed (run_refused): Could not " in played.output
     return str(found[0])
 
 

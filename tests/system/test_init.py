@@ -54,18 +54,26 @@ def test_it_writes_once_and_leaves_what_is_there(init: Init, tmp_path: Path) -> 
     assert again.recap["localhost"]["changed"] == 0
     assert "Result: nothing to do" in again.output
 
-    (ops / "ansible.cfg").write_text("[defaults]\nforks = 7\n", encoding="utf-8")
+    own = "[defaults]\nforks = 7\nvault_password_file = s3cr3t\n"
+    (ops / "ansible.cfg").write_text(own, encoding="utf-8")
     (ops / ".gitignore").unlink()
     kept = init().ok()
     assert "wrote .gitignore; left as they are, different from what this would write: ansible.cfg" in kept.output
-    assert "-forks = 7" in kept.output, "the difference is shown"
-    assert written(ops) == made | {"ansible.cfg": b"[defaults]\nforks = 7\n"}
+    assert f"diff -u {ops}/ansible.cfg {CHECKOUT}" in " ".join(kept.output.split()).replace("\\", "")
+    assert "s3cr3t" not in init(arguments=("-vvv", "--diff")).ok().output, "what a file has is its owner's"
+    assert written(ops) == made | {"ansible.cfg": own.encode()}
 
 
 def test_a_directory_that_cannot_be_meant_is_refused(init: Init, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert "Result: failed: Could not write a repository (dir)" in init(extra_vars={"dir": ""}).red().output
     assert "it is there and no directory" in init(extra_vars={"dir": "file"}).red().output
+
+
+@pytest.mark.parametrize("option", ["--tags=x", "--skip-tags=untagged", "--skip-tags=always"])
+def test_a_part_of_it_is_refused(init: Init, tmp_path: Path, option: str) -> None:
+    assert "tags" in init(arguments=(option,)).red().output
+    assert not (tmp_path / "ops").exists()
 
 
 def test_the_collection_that_is_asked_for_is_this_one() -> None:

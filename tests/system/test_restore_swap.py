@@ -320,7 +320,7 @@ def test_the_database_is_by_default_the_one_that_the_connection_names(shop: Shop
 def retain(shop: Shop, *, check: bool = False, **changes: Any) -> Outcome:
     """Retention, with the way to the server that restores have."""
     args = shop.restore_args(maintenance_database="postgres")
-    options = {key: args[key] for key in args.keys() - {"target_database", "backup"}}
+    options = {key: args[key] for key in args.keys() - {"target_database", "backup", "bindir"}}
     return shop.run("postgres_backup_retention", {**options, **changes}, check=check)
 
 

@@ -23,34 +23,46 @@ ResultT = TypeVar("ResultT")
 
 
 class Crew:
-    """The child processes of several streams, which end together."""
+    """The child processes of several streams, and what else is on its way for them, which end together."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._children: list[Child] = []
+        self._ends: list[Callable[[], None]] = []
         self._dismissed = False
 
+    @property
+    def dismissed(self) -> bool:
+        """Whether another stream has failed."""
+        return self._dismissed
+
     @contextmanager
-    def joined(self, child: Child) -> Iterator[None]:
-        """While ``child`` works; it is killed where another stream has failed, before or meanwhile."""
+    def joined(self, child: Child, stop: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """While ``child`` works; where another stream has failed, before or meanwhile, it is killed after ``stop``,
+        which lets go of what is on its way and returns at once.
+        """
+
+        def end() -> None:
+            stop()
+            child.kill()
+
         with self._lock:
-            self._children.append(child)
+            self._ends.append(end)
             dismissed = self._dismissed
         try:
             if dismissed:
-                child.kill()
+                end()
             yield
         finally:
             with self._lock:
-                self._children.remove(child)
+                self._ends.remove(end)
 
     def dismiss(self) -> None:
-        """Kill all of them, and whoever joins from now on."""
+        """End all of them, and whoever joins from now on."""
         with self._lock:
             self._dismissed = True
-            children = list(self._children)
-        for child in children:
-            child.kill()
+            ends = list(self._ends)
+        for end in ends:
+            end()
 
 
 def together(jobs: Sequence[Callable[[], ResultT]], workers: int, crew: Crew) -> list[ResultT]:

@@ -37,13 +37,16 @@ _NONE = frozenset(
 
 
 def protection(bucket: Bucket) -> Protection:
-    """What the bucket keeps of what is deleted. A denied question is an answer too: it is not known."""
+    """What the bucket keeps of what is deleted. A denied question is an answer too: it is not known.
+
+    Suspended versioning keeps nothing of what is written from then on: it is overwritten, and gone when deleted.
+    """
     unknown: list[str] = []
     versioning = _ask(bucket, "get_bucket_versioning", unknown)
     locking = _ask(bucket, "get_object_lock_configuration", unknown)
     enabled = (locking or {}).get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled"
     return Protection(
-        versioned=None if versioning is None else versioning.get("Status") in ("Enabled", "Suspended"),
+        versioned=None if versioning is None else versioning.get("Status") == "Enabled",
         object_lock=None if locking is None else enabled,
         unknown=tuple(unknown),
     )

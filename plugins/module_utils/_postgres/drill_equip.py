@@ -37,6 +37,19 @@ _FUNCTIONS = {
     "function auth.role()": "text",
     "function auth.uid()": "uuid",
 }
+#: amcheck's own functions and no others: what lives beside them in a schema of the backup is none of them.
+_GRANT_CHECKS = f"""
+DO $do$
+DECLARE one regprocedure;
+BEGIN
+  FOR one IN
+    SELECT d.objid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+    WHERE e.extname = 'amcheck' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+      AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'
+  LOOP
+    EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO {LOADER}', one);
+  END LOOP;
+END $do$"""
 #: A manifest is input from outside: only plain names become a part of a statement.
 _SCHEMA = re.compile(r"schema (?P<name>[a-z_][a-z0-9_]*)")
 _EXISTING_SCHEMAS = frozenset({"public", "pg_catalog"})
@@ -102,7 +115,7 @@ def _make_extension(session: Session, name: str, schema: str) -> bool:
         # Not functions: what an extension keeps from others, such as dblink_connect_u, it keeps for a reason.
         statements += [f"GRANT ALL ON ALL {what} IN SCHEMA {inside} TO {LOADER}" for what in ("TABLES", "SEQUENCES")]
     if name == "amcheck":
-        statements.append(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {inside} TO {LOADER}")
+        statements.append(_GRANT_CHECKS)
     try:
         session.execute(f"BEGIN; {'; '.join(statements)}; COMMIT", attempted=f"make extension {name}")
     except RunbookError as error:

@@ -77,6 +77,17 @@ class Stored:
     head: Head
 
 
+def _dismissed(key: str) -> RunbookError:
+    """The failure of a stream that had to end because another one has failed, which is the one that people read."""
+    return RunbookError(
+        code="run_aborted",
+        attempted="back up the database",
+        object=key,
+        reason="another part of the same backup failed",
+        remedy="See the failure of that part.",
+    )
+
+
 class Dumper:
     """Writes objects of one backup. ``deadline`` is on the context's monotonic clock; None sets no limit.
 
@@ -135,7 +146,7 @@ class Dumper:
         with (
             self._store.sink(key, part_size=part_size, budget=self._budget, encryption=self._encryption) as sink,
             start(argv, context=self._context, env=environment, name=tool.name) as child,
-            self.crew.joined(child),
+            self.crew.joined(child, sink.stop),
             self._limited(child, sink) as expired,
         ):
             try:
@@ -150,6 +161,8 @@ class Dumper:
                 raise self._timed_out(tool)
             if status != 0:
                 raise self._failed(tool, status, child.stderr_tail())
+            if self.crew.dismissed:
+                raise _dismissed(key)
             self._pass_on_warnings(tool, child.stderr_tail())
             self._context.effect(f"complete {key}")
             return sink.commit()

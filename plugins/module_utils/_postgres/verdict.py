@@ -113,18 +113,28 @@ def set_suspicion(
 
 
 def set_proven(backups: Backups, manifest: Manifest, evidence: Mapping[str, Any], context: Context) -> bool:
-    """Record that a backup was restored and compared. False where that was on record already; the first proof stays."""
-    body = {**evidence, "schema": _SCHEMA, "backup_id": manifest.backup_id, "at": iso(context.clock.now())}
+    """Record that a backup was restored and compared. False where that was on record already; the first proof stays.
+
+    One that a deleted backup of the same id has left behind gives way: ids can be taken again, run tokens cannot.
+    """
+    known = {"schema": _SCHEMA, "backup_id": manifest.backup_id, "run_token": manifest.run_token}
+    body = json.dumps(
+        {**evidence, **known, "at": iso(context.clock.now())}, indent=1, sort_keys=True, ensure_ascii=False
+    ).encode()
     context.effect(f"record that backup {manifest.backup_id} is proven")
     key = proof_key(backups, manifest.backup_id)
-    created = backups.create(key, json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False).encode())
+    created = backups.create(key, body)
+    if not created and proof(backups, manifest) is None:
+        context.effect(f"write {key}")
+        backups.store.put(key, body)
+        created = True
     backups.write_index(manifest, "proven")
     return created
 
 
-def proof(backups: Backups, backup_id: str) -> Mapping[str, Any] | None:
-    """What ``proven.json`` says; None where there is none. Raises ``object_corrupt``."""
-    key = proof_key(backups, backup_id)
+def proof(backups: Backups, manifest: Manifest) -> Mapping[str, Any] | None:
+    """What ``proven.json`` says of this very backup; None where nothing does. Raises ``object_corrupt``."""
+    key = proof_key(backups, manifest.backup_id)
     raw = backups.store.get(key)
     if raw is None:
         return None
@@ -141,12 +151,12 @@ def proof(backups: Backups, backup_id: str) -> Mapping[str, Any] | None:
             reason="it is not the record of a test restore",
             remedy="Find out who changed this object, delete it, and test the backup again.",
         ) from error
-    return body
+    return body if body.get("run_token") == manifest.run_token else None
 
 
-def proven_at(backups: Backups, backup_id: str) -> datetime | None:
+def proven_at(backups: Backups, manifest: Manifest) -> datetime | None:
     """When a backup was proven; None where it was not."""
-    body = proof(backups, backup_id)
+    body = proof(backups, manifest)
     return None if body is None else parse_iso(str(body["at"]), "read the time of a proof")
 
 

@@ -23,6 +23,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
+    from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
 
 #: How closely a backup can be looked at. Each level does all that the one before it does.
 LEVELS = ("checksum", "archive", "restore")
@@ -31,7 +32,10 @@ _SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """One verification that ended well. ``whole`` is False where the server could not show all of the backup."""
+    """One verification that ended well. ``whole`` is False where the server could not show all of the backup.
+
+    ``run_token`` is that of the backup: its id can be taken again, and what was seen is not of another one then.
+    """
 
     backup_id: str
     level: str
@@ -42,6 +46,7 @@ class Verified:
     verify_id: str | None = None
     whole: bool = True
     facts: dict[str, Any] = field(default_factory=dict)
+    run_token: str = ""
 
 
 class Verifications:
@@ -51,9 +56,10 @@ class Verifications:
         self._backups = backups
         self._context = context
 
-    def of_backup(self, backup_id: str, level: str) -> list[Verified]:
+    def of_backup(self, manifest: Manifest, level: str) -> list[Verified]:
         """The newest verification of a backup at that level, and at each closer one."""
-        return self._read(lambda each: self._of_backup(backup_id, each), level)
+        found = self._read(lambda each: self._of_backup(manifest.backup_id, each), level)
+        return [each for each in found if each.run_token == manifest.run_token]
 
     def of_database(self, level: str) -> list[Verified]:
         """The newest verification of any backup at that level, and at each closer one."""
@@ -68,11 +74,12 @@ class Verifications:
         found = [_verified(each, series.where) for each in documents]
         return next((each for each in reversed(found) if each.whole), None)
 
-    def named(self, backup_id: str, level: str, verify_id: str) -> Verified | None:
-        """The verification that was given this identity."""
-        for document in self._of_backup(backup_id, level).history():
-            if document.body.get("verify_id") == verify_id:
-                return _verified(document, self._of_backup(backup_id, level).where)
+    def named(self, manifest: Manifest, level: str, verify_id: str) -> Verified | None:
+        """The verification of a backup that was given this identity."""
+        series = self._of_backup(manifest.backup_id, level)
+        for document in series.history():
+            if (document.body.get("verify_id"), document.body.get("run_token")) == (verify_id, manifest.run_token):
+                return _verified(document, series.where)
         return None
 
     def write(self, verified: Verified) -> None:

@@ -107,6 +107,7 @@ class Verify(Operation[VerifyState, Plan]):
             verify_id=self.options.verify_id,
             whole=not facts.get("not_provable_here"),
             facts=facts,
+            run_token=state.manifest.run_token,
         )
         if facts.get("proven"):
             evidence = {**facts, "run_id": self.context.run_id, "bytes": verified.bytes}
@@ -206,11 +207,11 @@ class Verify(Operation[VerifyState, Plan]):
 
     def _known(self, manifest: Manifest, judged: verdict.Verdict) -> Verified | None:
         """The verification that makes another one needless."""
-        options, backup_id = self.options, manifest.backup_id
+        options = self.options
         if options.verify_id is not None:
-            named = self._verifications.named(backup_id, options.level, options.verify_id)
+            named = self._verifications.named(manifest, options.level, options.verify_id)
             return named if named is not None and judged.suspect_cause != "damaged" else None
-        found = self._verifications.of_backup(backup_id, options.level)
+        found = self._verifications.of_backup(manifest, options.level)
         found += self._verifications.of_database(options.level) if options.of_database else []
         return settled(found, judged, options.max_age, self.context.clock.now())
 

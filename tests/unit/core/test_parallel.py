@@ -57,3 +57,17 @@ def test_who_joins_a_dismissed_crew_is_ended(tmp_path: Path) -> None:
     child = process.start(["sleep", "3600"], context=make_context(tmp_path), env={}, name="sleep")
     with child, crew.joined(child):
         assert child.wait(10) != 0
+
+
+def test_what_is_on_its_way_for_a_child_is_let_go_of_before_the_child_ends(tmp_path: Path) -> None:
+    """An upload that would go on sending what it has read holds its stream up long after the others failed."""
+    crew = Crew()
+    child = process.start(["sleep", "3600"], context=make_context(tmp_path), env={}, name="sleep")
+    alive: list[bool] = []
+    with child, crew.joined(child, lambda: alive.append(child.running)):
+        assert not crew.dismissed
+        crew.dismiss()
+        assert crew.dismissed
+        assert child.wait(10) != 0
+    crew.dismiss()
+    assert alive == [True], "stopped once, and first"

@@ -104,17 +104,32 @@ def test_a_shrunken_backup_is_suspect_by_its_manifest_alone(backups: Backups, co
 
 def test_the_first_proof_stays(backups: Backups, context: Context) -> None:
     older, newer = written(backups, 1), written(backups, 2)
-    assert verdict.proven_at(backups, older.backup_id) is None
+    assert verdict.proven_at(backups, older) is None
     assert verdict.set_proven(backups, older, {"rows": 1}, context)
     assert not verdict.set_proven(backups, older, {"rows": 2}, context)
-    body = verdict.proof(backups, older.backup_id)
+    body = verdict.proof(backups, older)
     assert body is not None
     assert (body["rows"], body["backup_id"]) == (1, older.backup_id)
-    assert verdict.proven_at(backups, older.backup_id) is not None
+    assert verdict.proven_at(backups, older) is not None
     assert backups.verdict_on(older).state == "proven"
     assert backups.latest(WHOLE) == newer
     assert backups.latest(WHOLE, "proven") == older
     assert backups.at(newer.snapshot_at, WHOLE, "proven") == older
+
+
+def test_a_proof_is_not_inherited_by_a_backup_that_is_taken_again(backups: Backups, context: Context) -> None:
+    """Of a deletion that died on its way the proof may be left."""
+    first = written(backups, 1)
+    verdict.set_proven(backups, first, {"rows": 1}, context)
+    for key in (*backups.index_keys(first), backups.manifest_key(first.backup_id)):
+        backups.store.delete(key)
+    again = written(backups, 1, run_token="0123456789ab", archives=())
+    assert backups.verdict_on(again).state == "complete"
+    assert verdict.proven_at(backups, again) is None
+    assert verdict.set_proven(backups, again, {"rows": 2}, context)
+    assert not verdict.set_proven(backups, again, {"rows": 3}, context)
+    assert (verdict.proof(backups, again) or {})["rows"] == 2
+    assert verdict.proof(backups, first) is None
 
 
 def test_suspicion_outweighs_a_proof(backups: Backups, context: Context) -> None:
@@ -137,7 +152,7 @@ def test_a_proof_that_is_none_is_corrupt(backups: Backups, body: bytes) -> None:
     manifest = written(backups, 1)
     backups.store.put(verdict.proof_key(backups, manifest.backup_id), body)
     with pytest.raises(RunbookError) as refused:
-        verdict.proof(backups, manifest.backup_id)
+        verdict.proof(backups, manifest)
     assert refused.value.code == "object_corrupt"
 
 
