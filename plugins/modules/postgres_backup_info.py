@@ -158,6 +158,15 @@ backups:
         rows: 1048576
         restore_by_hand: ["aws s3 cp ...", "pg_restore ..."]
         damage: null
+    stored:
+      description:
+        - How many there are, V(backups), what they take, V(bytes), and V(oldest), the oldest good one, with V(id),
+          V(snapshot_at) and V(age_seconds).
+      type: dict
+      sample:
+        backups: 54
+        bytes: 3963617280
+        oldest: {id: daily-2025-12-31, snapshot_at: "2025-12-31T02:00:01.250000Z", age_seconds: 28036799}
     rpo:
       description: How much could be lost at this moment.
       type: dict

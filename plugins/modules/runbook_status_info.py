@@ -105,6 +105,11 @@ status:
     newest_backup:
       description: The newest good backup, with V(id), V(snapshot_at), V(age_seconds), V(state) and V(bytes).
       type: dict
+    stored:
+      description:
+        - How many backups there are, V(backups), what they take, V(bytes), and V(oldest), the oldest good one, with
+          V(id), V(snapshot_at) and V(age_seconds). Null where O(outcome) is given, which asks for less.
+      type: dict
     rpo_seconds:
       description: How old it may be.
       type: int

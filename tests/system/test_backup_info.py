@@ -68,6 +68,9 @@ def test_backups_are_listed_newest_first_with_their_state(run_module: ModuleRunn
     assert [each["held"] for each in answer["candidates"]] == [False, False, True]
     assert (answer["total"], answer["of_other_selections"]) == (3, 1)
     assert answer["latest"]["id"] == "deploy"
+    stored = answer["stored"]
+    assert (stored["backups"], stored["bytes"], stored["oldest"]["id"]) == (3, 3000, "old")
+    assert stored["oldest"]["age_seconds"] // 86400 == 400
     assert answer["rpo"]["past"] is True
     assert 107_990 <= answer["rpo"]["age_seconds"] <= 108_600
 

@@ -66,7 +66,11 @@ def test_after_a_backup_and_a_restore(ask: Asker, run_module: ModuleRunner, data
 
     restore = {"backup": "b1", "target_database": f"{database.name}_r", "run_id": "run-2"}
     run_module("postgres_restore", {**common, **restore}).ok()
+    assert status["stored"] is None
     status = ask()["status"]
+    assert (status["stored"]["backups"], status["stored"]["oldest"]["id"]) == (1, "b1")
+    assert status["stored"]["bytes"] == status["newest_backup"]["bytes"]
+    assert "; 1 stored, " in status["lines"][3]
     assert status["newest_restore"]["phase"] == "finished"
     assert status["newest_restore"]["target_database"] == f"{database.name}_r"
     assert status["last_run"]["module"].endswith("postgres_restore")

@@ -32,6 +32,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups imp
     selection_hash,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import KINDS, Manifest, Selection
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.stored import Stored, stored
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
 INFO_SPEC = STORE_SPEC.merge(
@@ -55,6 +56,7 @@ class Inventory:
     total: int
     shown: tuple[tuple[Listed, Verdict], ...]
     of_other_selections: int
+    stored: Stored
     newest: Manifest | None
     newest_verdict: Verdict
     #: Why it could not be restored: an object of it is gone or of another size. None where all are there.
@@ -95,6 +97,7 @@ class BackupInfo(Operation[Inventory, Plan]):
             total=len(wanted),
             shown=tuple(backups.judged(wanted[: -self.params["limit"] - 1 : -1])),
             of_other_selections=len(everything) - len(listed),
+            stored=stored(backups, wanted),
             newest=newest,
             newest_verdict=Verdict() if newest is None else backups.verdict_on(newest),
             damage=None if newest is None else _damage(backups, newest),
@@ -118,6 +121,7 @@ class BackupInfo(Operation[Inventory, Plan]):
                 "of_other_selections": state.of_other_selections,
                 "candidates": [candidate(each, verdict, state.now) for each, verdict in state.shown],
                 "latest": latest,
+                "stored": state.stored.describe(state.now),
                 "rpo": judge(None if state.damage else state.newest, state.now, self._rpo),
             },
             warnings=tuple(each for each in warnings if each),

@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import age, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.lease import LockState
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Protection
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.stored import Stored
 from ansible_collections.ops.runbooks.plugins.module_utils._status.costs import Costs
 
 
@@ -132,6 +133,7 @@ class Facts:
     drill_max_age: timedelta | None = None
     costs: Costs | Unknown | None = None
     protection: Protection | Unknown | None = None
+    stored: Stored | Unknown | None = None
 
     @property
     def unknown(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import Arg
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups, selection_hash
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention import RETENTION_SPEC, policy
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.stored import Stored, stored
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified import Verifications
 from ansible_collections.ops.runbooks.plugins.module_utils._status.costs import (
     Costs,
@@ -105,6 +106,7 @@ class StatusInfo(Operation[Facts, Plan]):
             drill_max_age=self._drill_max_age,
             costs=self._ask(self._costs) if self._every is not None else None,
             protection=self._ask(self.store.protection) if self.params["protection"] else None,
+            stored=None if self.params["outcome"] else self._ask(self._stored),
         )
 
     def plan(self, state: Facts) -> Plan:
@@ -121,6 +123,7 @@ class StatusInfo(Operation[Facts, Plan]):
                 "complete": not state.unknown,
                 "unknown": list(state.unknown),
                 "newest_backup": _described(state.newest, lambda newest: newest.describe(state.now)),
+                "stored": _described(state.stored, lambda stored: stored.describe(state.now)),
                 "rpo_seconds": int(state.rpo.total_seconds()),
                 "past_rpo": state.past_rpo,
                 "lock": _described(state.lock, LockState.describe),
@@ -166,6 +169,11 @@ class StatusInfo(Operation[Facts, Plan]):
             state=backups.verdict_on(manifest).state,
             bytes=manifest.bytes,
         )
+
+    def _stored(self) -> Stored:
+        backups = Backups(self.store, self.params["environment"], self.params["name"], self.context)
+        wanted = (each for each in backups.listed() if self._selection in (None, each.entry.selection_hash))
+        return stored(backups, wanted)
 
     def _costs(self) -> Costs | None:
         if self._every is None:

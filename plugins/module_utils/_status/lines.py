@@ -10,6 +10,7 @@ from datetime import datetime
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import age, human, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.lease import LockState
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.stored import Stored
 from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import Facts, LastRun, Unknown
 from ansible_collections.ops.runbooks.plugins.module_utils._status.outcome import Outcome
 
@@ -88,7 +89,12 @@ def _backup(facts: Facts) -> str:
     if newest is None:
         return f"NONE (there should be one younger than {allowed})"
     verdict = f"OLDER than the {allowed} that are allowed" if facts.past_rpo else f"allowed are {allowed}"
-    return f"{newest.id}, {human(age(newest.snapshot_at, facts.now))} old, {newest.state} ({verdict}){_drill(facts)}"
+    return f"{newest.id}, {human(age(newest.snapshot_at, facts.now))} old, {newest.state} ({verdict}){_drill(facts)}{_stored(facts)}"
+
+
+def _stored(facts: Facts) -> str:
+    """What there is beside the newest, where it was asked for."""
+    return f"; {facts.stored.text(facts.now)}" if isinstance(facts.stored, Stored) else ""
 
 
 def _drill(facts: Facts) -> str:
