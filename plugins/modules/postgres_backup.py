@@ -47,6 +47,8 @@ options:
   max_age:
     description:
       - A duration such as V(1h). A good backup of the same selection whose snapshot is younger is enough.
+      - Alone, with no good one that young, a younger one that is suspect because the database had shrunk fails the task
+        instead of being taken again. O(accept_shrink=true) makes it count.
     type: str
   backup_schedule:
     description:

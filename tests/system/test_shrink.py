@@ -75,6 +75,24 @@ def test_a_new_backup_may_be_accepted_at_once(shop: Shop) -> None:
     assert newest(shop) == "few"
 
 
+def test_age_alone_takes_no_second_suspect_backup(shop: Shop) -> None:
+    age: dict[str, Any] = {"max_age": "1h", "backup_id": None}
+    shop.database.execute("TRUNCATE orders")
+    first = backup(shop, "", **{**age, "max_age": "0s"}).refused("backup_shrunk")["failure"]["backup"]
+    absent = {"state": "absent", "backup_id": "full", "environment": "production", "name": "main", **shop.store.args}
+    shop.run("postgres_backup", {**absent, "force": True}).ok()
+    stored = shop.store.keys(f"{ROOT}/backups/")
+    for check in (True, False):
+        again = backup(shop, "", check=check, **age).refused("backup_shrunk")
+        assert again["failure"]["backup"] == first
+        assert "another backup_id" in again.message
+    assert shop.store.keys(f"{ROOT}/backups/") == stored
+    # An id of its own is a backup of its own; accepting makes the one that is there count.
+    accepted = backup(shop, "", accept_shrink=True, **age).ok()
+    assert (accepted["backup"]["id"], accepted["backup"]["state"]) == (first, "complete")
+    assert not backup(shop, "", **age).ok().changed
+
+
 def test_hold_is_changed_once_and_protects(shop: Shop) -> None:
     backup(shop, "newer").ok()
     absent = {"state": "absent", "backup_id": "full", "environment": "production", "name": "main", **shop.store.args}

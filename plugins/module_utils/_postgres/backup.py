@@ -194,9 +194,12 @@ class PostgresBackup(Operation[Any, Plan]):
             # Never a reason not to have a good one: a damaged backup is when a new one is needed most.
             self.context.warn(f"{error.message} It does not count as young enough, so another backup is due.")
             return None
-        if newest is None or not is_of(newest, reached):
+        if newest is not None and is_of(newest, reached):
+            return newest
+        if wanted.by_id or newest is not None:
             return None
-        return newest
+        suspect = backup_amend.fresh_suspect(self.backups, wanted.selection.hash, now - wanted.max_age, until)
+        return suspect if suspect is not None and is_of(suspect, reached) else None
 
     def _now(self) -> datetime:
         """The database server's clock, by which snapshots are dated."""

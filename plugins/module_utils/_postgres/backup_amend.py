@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import verdict as verdicts
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.shrink import refusal
@@ -91,6 +93,26 @@ def amend(
         before={key: before for key, (before, _after, due) in changes.items() if due},
         after={key: after for key, (_before, after, due) in changes.items() if due},
     )
+
+
+def fresh_suspect(backups: Backups, selection_hash: str, since: datetime, until: datetime) -> Manifest | None:
+    """The newest backup of a selection since then that does not count because the database had shrunk; None where
+    there is none whose archives are all there.
+
+    Where age alone decides whether another one is due, it would be found no smaller by taking it over and over.
+    """
+    for listed in reversed(list(backups.listed(since=since, until=until))):
+        if listed.entry.selection_hash != selection_hash or backups.judge(listed).suspect_cause != "shrunk":
+            continue
+        try:
+            manifest = backups.by_id(listed.entry.backup_id)
+            backups.require_objects(manifest)
+        except RunbookError as error:
+            if error.code not in ("object_corrupt", "object_missing", "document_too_new", "backup_not_found"):
+                raise
+            continue
+        return manifest
+    return None
 
 
 def carry_out(due: Amendment, backups: Backups, manifest: Manifest, hold: Hold, context: Context) -> None:

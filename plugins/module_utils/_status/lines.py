@@ -89,7 +89,8 @@ def _backup(facts: Facts) -> str:
     if newest is None:
         return f"NONE (there should be one younger than {allowed})"
     verdict = f"OLDER than the {allowed} that are allowed" if facts.past_rpo else f"allowed are {allowed}"
-    return f"{newest.id}, {human(age(newest.snapshot_at, facts.now))} old, {newest.state} ({verdict}){_drill(facts)}{_stored(facts)}"
+    old = f"{newest.id}, {human(age(newest.snapshot_at, facts.now))} old, {newest.state}"
+    return f"{old} ({verdict}){_drill(facts)}{_stored(facts)}"
 
 
 def _stored(facts: Facts) -> str:
