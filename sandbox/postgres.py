@@ -137,7 +137,8 @@ class PostgresServer(Service):
             "port": str(self.port),
             "unix_socket_directories": str(self.socket_directory or ""),
             "fsync": "on" if self.durable else "off",
-            "wal_level": "replica",
+            # So that there can be slots of logical replication, which stand in the way of a swap.
+            "wal_level": "logical",
             "max_connections": "200",
             "max_prepared_transactions": "10",
             "shared_preload_libraries": "pg_stat_statements",

@@ -261,7 +261,7 @@ def test_commands_of_psql_are_refused(
 NAP = """
 CREATE FUNCTION public.nap(n integer) RETURNS boolean LANGUAGE plpgsql AS $f$
 BEGIN
-  IF current_database() ~ '_bad$' THEN PERFORM pg_sleep(600); END IF;
+  IF current_database() ~ '__restoring_' THEN PERFORM pg_sleep(600); END IF;
   RETURN true;
 END $f$;
 CREATE TABLE public.slow (n integer CHECK (public.nap(n)), filler text);

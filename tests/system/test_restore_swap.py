@@ -159,8 +159,13 @@ def test_what_belongs_to_the_live_database_is_carried_over(shop: Shop) -> None:
         f'ALTER ROLE "{reader}" IN DATABASE "{name}" SET statement_timeout = \'9s\'; '
         f"COMMENT ON DATABASE \"{name}\" IS 'the shop''s'; ALTER DATABASE \"{name}\" CONNECTION LIMIT 40"
     )
+    with maintenance.connect() as connection:
+        connection.execute("SET allow_in_place_tablespaces = on")
+        connection.execute(f"CREATE TABLESPACE \"{name}\" LOCATION ''".encode())
+    maintenance.execute(f'ALTER DATABASE "{name}" SET TABLESPACE "{name}"')
     query = """
         SELECT pg_get_userbyid(datdba), datacl::text, datconnlimit, shobj_description(oid, 'pg_database'),
+               (SELECT spcname FROM pg_tablespace t WHERE t.oid = dattablespace),
                (SELECT array_agg(setrole::regrole::text || setconfig::text ORDER BY 1) FROM pg_db_role_setting
                 WHERE setdatabase = d.oid)
         FROM pg_database d WHERE datname = %s"""
@@ -172,6 +177,30 @@ def test_what_belongs_to_the_live_database_is_carried_over(shop: Shop) -> None:
         for each in shop.databases():
             maintenance.execute(f'DROP DATABASE "{each}" WITH (FORCE)')
         maintenance.execute(f'DROP ROLE "{reader}"; DROP ROLE "{owner}"')
+        maintenance.execute(f'DROP TABLESPACE "{name}"')
+
+
+def test_what_cannot_be_carried_over_throws_nobody_out(shop: Shop) -> None:
+    """A setting that only a superuser may give: the role that swaps owns the live database and is none."""
+    name, role = shop.target, f"{shop.target}_role"
+    maintenance = shop.database.sibling("postgres")
+    maintenance.execute(
+        f'CREATE ROLE "{role}" LOGIN CREATEDB PASSWORD \'pw\'; ALTER DATABASE "{name}" OWNER TO "{role}"; '
+        f'ALTER DATABASE "{name}" SET log_min_messages = warning; GRANT pg_signal_backend TO "{role}"'
+    )
+    login = {"login_user": role, "login_password": "pw", "owner": role, "roles": "skip", "privileges": "skip"}
+    try:
+        maintenance.execute(f"CREATE ROLE \"{role}_user\" LOGIN PASSWORD 'pw'")
+        with psycopg.connect(shop.restored.url, user=f"{role}_user", password="pw", autocommit=True) as user:
+            refused = swap(shop, **login).refused("privilege_missing")
+            assert "log_min_messages" in refused.message
+            assert refused["restore"]["swap"] == "not begun"
+            assert user.execute("SELECT 1").fetchone() == (1,)
+        assert live_rows(shop) == OLD
+    finally:
+        for each in shop.databases():
+            maintenance.execute(f'DROP DATABASE "{each}" WITH (FORCE)')
+        maintenance.execute(f'DROP ROLE "{role}"; DROP ROLE "{role}_user"')
 
 
 @pytest.mark.parametrize("stage", ["started", "loaded", "swapping"])
@@ -225,6 +254,9 @@ def in_the_way(shop: Shop, what: str) -> Iterator[dict[str, Any]]:
             (maintenance, f"UPDATE pg_subscription SET subenabled = false WHERE subname = '{name}'"),
             (live, f'DROP SUBSCRIPTION "{name}"'),
         ]
+    if what == "logical_slots":
+        live.execute(f"SELECT pg_create_logical_replication_slot('{name}', 'pgoutput')")
+        undo = [(live, f"SELECT pg_drop_replication_slot('{name}')")]
     if what in ("rights", "sessions", "platform"):
         maintenance.execute(f"CREATE ROLE \"{role}\" LOGIN CREATEDB PASSWORD 'pw'")
         undo = [(maintenance, f'DROP ROLE "{role}"')]
@@ -242,7 +274,9 @@ def in_the_way(shop: Shop, what: str) -> Iterator[dict[str, Any]]:
             database.execute(statement)
 
 
-@pytest.mark.parametrize("why", ["prepared_transactions", "subscriptions", "rights", "sessions", "platform"])
+@pytest.mark.parametrize(
+    "why", ["logical_slots", "prepared_transactions", "subscriptions", "rights", "sessions", "platform"]
+)
 def test_refused_by_name_before_anything_is_created(shop: Shop, why: str) -> None:
     with in_the_way(shop, why) as options, shop.restored.connect(), nothing_new(shop):
         refused = swap(shop, **options).refused("swap_refused")

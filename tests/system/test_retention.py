@@ -203,6 +203,17 @@ def test_a_damaged_newest_one_stops_everything(on_file: History) -> None:
     assert on_file.objects() == before
 
 
+def test_a_damaged_newest_one_stops_everything_beside_a_floor_of_proven_ones(on_file: History) -> None:
+    """The floor is full without it, and yet what is newest was lost: the next may be."""
+    made = {days: on_file.add(f"b{days}", days) for days in range(3)}
+    verdict.set_proven(on_file.backups, made[1], {"rto_seconds": 1}, run_context())
+    on_file.store.remove(made[0].keys[0])
+    before = on_file.objects()
+    refused = on_file.retain(keep_last=0, keep_daily=1).refused("object_missing")
+    assert "b0" in refused.message
+    assert on_file.objects() == before
+
+
 def test_a_damaged_one_does_not_fill_the_floor(on_file: History) -> None:
     for days in range(4):
         on_file.add(f"b{days}", days)

@@ -206,6 +206,27 @@ def test_what_cannot_be_done_is_said(upload: Upload, run_module: ModuleRunner, s
     assert run_module("s3_upload", unknown, timeout=200).refused("store_unreachable")
 
 
+def test_an_upload_that_was_dropped_over_an_older_object(s3_store: S3StoreAt) -> None:
+    """What lies there then has the right size, and is not what was sent."""
+    bucket = Bucket(s3_store.bucket, s3_store.url, s3_store.options, run_context())
+    key, body = f"{s3_store.prefix}/twice", os.urandom(6 * MIB)
+    older = bytes(len(body))
+    s3_store.client.put_object(
+        Bucket=s3_store.bucket, Key=key, Body=older, Metadata={"sha256": hashlib.sha256(older).hexdigest()}
+    )
+    attributes = {"Metadata": {"sha256": hashlib.sha256(body).hexdigest()}}
+    with S3Sink(
+        bucket, key, key, part_size=5 * MIB, budget=Budget(), encryption=Encryption(), attributes=attributes
+    ) as sink:
+        sink.pump(io.BytesIO(body))
+        (left,) = s3_store.client.list_multipart_uploads(Bucket=s3_store.bucket, Prefix=key)["Uploads"]
+        s3_store.client.abort_multipart_upload(Bucket=s3_store.bucket, Key=key, UploadId=left["UploadId"])
+        with failing("store_failed") as failure:
+            sink.commit()
+    assert "the upload was dropped" in failure().message
+    assert s3_store.read("twice") == older
+
+
 def test_who_comes_second_does_not_overwrite(s3_store: S3StoreAt) -> None:
     """S3 itself decides between two that both saw nothing there."""
     bucket = Bucket(s3_store.bucket, s3_store.url, s3_store.options, run_context())

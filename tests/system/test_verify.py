@@ -171,6 +171,11 @@ def test_an_archive_that_never_was_one_is_found(shop: Shop) -> None:
     verify(shop, backup="none", level="checksum").ok()
     refused = verify(shop, backup="none", level="archive").refused("object_corrupt")
     assert "pg_restore" in refused.message
+    # Who looks less closely finds it whole again, and takes nothing back.
+    weaker = verify(shop, backup="none", level="checksum").ok()["verification"]
+    assert not weaker["suspicion_cleared"]
+    assert weaker["backup"]["state"] == "suspect"
+    assert {each["id"]: each["state"] for each in shop.info()["backups"]["candidates"]}["none"] == "suspect"
 
 
 def test_rows_that_the_manifest_promises_must_be_there(shop: Shop) -> None:

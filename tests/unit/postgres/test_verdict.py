@@ -6,16 +6,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import os
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import compact
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store_file import FileStore
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import verdict
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, Selection
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import sweep
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
 from harness.manifests import NOON, make_context, make_manifest
@@ -162,3 +166,21 @@ def test_states_are_ordered_by_trust() -> None:
     assert not Verdict(state="suspect").reaches("complete")
     with pytest.raises(ValueError, match="no cause"):
         verdict.set_suspicion(None, None, True, "mood", "", None)  # type: ignore[arg-type]
+
+
+def test_what_a_killed_run_left_of_a_suspect_backup_becomes_a_suspect_one(backups: Backups, context: Context) -> None:
+    """Its manifest is there, and none of its index keys: without the mark first it would be listed as a good one."""
+    manifest = written(backups, 1, state="suspect", suspect_reason="7 rows instead of 9000")
+    for key in backups.index_keys(manifest):
+        backups.store.delete(key)
+    began = compact(datetime.now(UTC) - timedelta(days=2))
+    marker = f"production/databases/main/attempts/{began}.{manifest.backup_id}.{manifest.run_token}"
+    backups.store.put(marker, b"")
+    assert isinstance(backups.store, FileStore)
+    long_ago = time.time() - 2 * 86400
+    os.utime(Path(backups.store.url.removeprefix("file://")) / marker, (long_ago, long_ago))
+    assert sweep(backups, context) == 1
+    (listed,) = backups.listed()
+    assert listed.marks == {"suspect"}
+    assert backups.store.head(marker) is None
+    assert sweep(backups, context) == 0
