@@ -166,3 +166,13 @@ def test_the_clock_of_the_store(store: StoreAt) -> None:
     assert abs(first - datetime.now(UTC)) < timedelta(seconds=30)
     assert opened.now(may_write=True) >= first - timedelta(seconds=1)
     assert store.keys() == []
+
+
+def test_many_are_deleted_at_once(opened: Store) -> None:
+    for name in ("a/b", "a/ü", "a/c"):
+        opened.put(name, b"1")
+    opened.delete_all([])
+    opened.delete_all(["a/b", "a/ü", "a/never"])
+    assert [stored.key for stored in opened.list("a/")] == ["a/c"]
+    opened.delete_all(["a/c"])
+    assert list(opened.list("a/")) == []

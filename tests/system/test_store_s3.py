@@ -449,6 +449,34 @@ def test_encryption(s3_store: S3StoreAt, s3: S3Server) -> None:
         assert store.get("sse-kms") == LARGE[:size]
 
 
+def test_many_are_deleted_by_one_request_where_the_service_takes_it(spoilt: Store, proxy: FaultProxy) -> None:
+    keys = [f"a/{number}" for number in range(30)]
+
+    def fill() -> None:
+        for key in keys:
+            spoilt.put(key, b"1")
+        proxy.requests.clear()
+
+    fill()
+    spoilt.delete_all(keys)
+    assert [request.action for request in proxy.requests] == ["s3:DeleteObjects"]
+    proxy.rules.append(Fault(action="s3:DeleteObjects", status=501, code="NotImplemented"))
+    fill()
+    spoilt.delete_all(keys[:20])
+    spoilt.delete_all(keys[20:])
+    assert proxy.count(action="s3:DeleteObjects") == 1, "asked once, and not again"
+    assert list(spoilt.list("a/")) == []
+
+
+def test_what_may_not_be_deleted_is_named_however_many_there_are(spoilt: Store, proxy: FaultProxy) -> None:
+    for key in ("a/b", "a/c"):
+        spoilt.put(key, b"1")
+    proxy.rules += [deny("s3:DeleteObjects"), deny("s3:DeleteObject")]
+    with failing("store_denied") as failure:
+        spoilt.delete_all(["a/b", "a/c"])
+    assert (failure().details or {})["denied_action"] == "s3:DeleteObject"
+
+
 def test_a_versioned_bucket_with_object_lock(s3: S3Server, s3_store: S3StoreAt) -> None:
     client = s3_client(s3)
     bucket = f"locked-{os.urandom(4).hex()}"

@@ -15,7 +15,7 @@ A store is a flat map from keys to objects, the subset of S3 that a directory ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # pragma: no cover
 TEMPORARY = ".tmp-"
 #: The longest key, in bytes of UTF-8, together with the store's prefix (Amazon S3 user guide, "Naming objects").
 LONGEST_KEY = 1024
+#: How many objects one request may remove (Amazon S3 API reference, DeleteObjects).
+MOST_DELETED = 1000
 
 #: Options of every module that reaches S3, documented in the fragment ``_store.s3``.
 S3_SPEC = ArgumentSpec(
@@ -195,6 +197,9 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove; an absent object is no failure. Raises ``store_denied`` where that is not allowed."""
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """:meth:`delete` of at most :data:`MOST_DELETED` objects, in no order, in one request where there is one."""
 
     def protection(self) -> Protection:
         """Whether deletion leaves versions, and whether objects may be locked."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from io import BufferedReader, FileIO
@@ -140,6 +140,11 @@ class FileStore:
         with self._written(key, body) as (parent, temporary, name):
             os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
             os.fsync(parent)
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """See ``store.Store``."""
+        for key in keys:
+            self.delete(key)
 
     def delete(self, key: str) -> None:
         """See ``store.Store``. Directories left empty stay: removing them would race with writers."""

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -41,6 +41,8 @@ _BUCKET = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$")
 _FRESH = 5.0
 #: How often a conditional write is tried again while the store sees another one of the same key under way.
 _CONFLICT_ATTEMPTS = 6
+#: What a service answers, as it is understood here, that does not remove many objects in one request.
+_ONE_BY_ONE = frozenset({"store_denied", "store_failed", "store_not_conditional"})
 
 
 class S3Store:
@@ -49,6 +51,7 @@ class S3Store:
     def __init__(self, bucket: Bucket, prefix: str, encryption: Encryption = Encryption()) -> None:  # noqa: B008 - frozen
         self.url = bucket.url
         self._encryption = encryption
+        self._deletes_many = True
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -128,6 +131,27 @@ class S3Store:
     def delete(self, key: str) -> None:
         """See ``store.Store``. In a versioned bucket this adds a delete marker, and older versions stay."""
         self._bucket.change("delete_object", "delete from the store", self._full(key), accept={"NoSuchKey", "404"})
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """See ``store.Store``. Not every service takes many at once; what it does not take goes one by one, and so does
+        what it refuses, so that a refusal reads the same.
+        """
+        left: Sequence[str] = keys
+        if self._deletes_many and len(keys) > 1:
+            try:
+                answer = self._bucket.change(
+                    "delete_objects",
+                    "delete from the store",
+                    "",
+                    Delete={"Objects": [{"Key": self._full(key)} for key in keys], "Quiet": True},
+                )
+                left = [error["Key"].removeprefix(self._prefix) for error in answer.get("Errors", ())]
+            except RunbookError as error:
+                if error.code not in _ONE_BY_ONE:
+                    raise
+                self._deletes_many = False
+        for key in left:
+            self.delete(key)
 
     def protection(self) -> Protection:
         """See ``store.Store``."""

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human_bytes, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import MOST_DELETED
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import describe
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import MARKS
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
@@ -95,16 +97,32 @@ def in_order(index: Iterable[str], objects: Iterable[str]) -> tuple[str, ...]:
     return (*sorted(index), *found)
 
 
-def delete(backups: Backups, keys: Iterable[str], context: Context) -> None:
-    """Delete, in order. A run that dies in between leaves objects, never a backup that counts and lacks some."""
-    for key in keys:
-        context.effect(f"delete {key}")
-        backups.store.delete(key)
+def delete(backups: Backups, *doomed: Sequence[str], context: Context) -> None:
+    """Delete the keys of backups, each in the order of :func:`in_order`, as many of them as go in one request.
+
+    A run that dies in between leaves objects, never a backup that counts and lacks some: the plain index keys of all go
+    before marks, these before manifests, and all of that before anything else.
+    """
+    steps: tuple[list[str], ...] = ([], [], [], [])
+    for keys in doomed:
+        for key in keys:
+            steps[_step(backups, key)].append(key)
+    for step in steps:
+        for at in range(0, len(step), MOST_DELETED):
+            batch = step[at : at + MOST_DELETED]
+            context.effect(f"delete {batch[0]}" + (f" and {len(batch) - 1} more" if len(batch) > 1 else ""))
+            backups.store.delete_all(batch)
+
+
+def _step(backups: Backups, key: str) -> int:
+    if key.startswith(backups.prefix("").rstrip("/") + "/"):
+        return 2 if _is_manifest(key) else 3
+    return 1 if key.rsplit(".", 1)[-1] in MARKS else 0
 
 
 def act(backups: Backups, plan: RemovalPlan, context: Context) -> Mapping[str, Any]:
     """See :func:`delete`."""
-    delete(backups, plan.keys, context)
+    delete(backups, plan.keys, context=context)
     return plan.result
 
 

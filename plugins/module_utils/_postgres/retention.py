@@ -39,6 +39,8 @@ _COUNTS = ("keep_last", "keep_daily", "keep_weekly", "keep_monthly")
 #: What is taken before something is done is of use until that has proven itself.
 BEFORE = ("pre_deploy", "pre_migration", "pre_restore")
 _BEFORE_WITHIN = timedelta(days=14)
+#: How many backups go at once: enough for a few requests instead of many, and few enough to be a moment's work.
+_TOGETHER = 50
 
 RETENTION_SPEC = ArgumentSpec(
     options={
@@ -102,7 +104,7 @@ class Retention(Operation[Observed, RetentionPlan]):
         return (f"database/{self.params['name']}",)
 
     def act(self, state: Observed, plan: RetentionPlan) -> Mapping[str, Any]:
-        """See ``operation.Operation``. The oldest goes first, and each whole before the next."""
+        """See ``operation.Operation``. The oldest go first, and some whole before the next."""
         if state.leftovers:
             sweep(self.backups, self.context)
         for backup_id in plan.repair:
@@ -110,15 +112,19 @@ class Retention(Operation[Observed, RetentionPlan]):
             # The marks first: without them the backup would be listed as a good one.
             for mark in (*sorted(state.unindexed[backup_id]), ""):
                 self.backups.write_index(manifest, mark)
-        for doomed in plan.decision.removed:
-            self._remove(doomed, state)
+        for at in range(0, len(plan.decision.removed), _TOGETHER):
+            group = plan.decision.removed[at : at + _TOGETHER]
+            removal.delete(self.backups, *(self._keys_of(each, state) for each in group), context=self.context)
+            self._removed += group
+            self.context.progress(removed=len(self._removed), freed_bytes=sum(each.bytes for each in self._removed))
         for backup_id in plan.remains:
             if self.backups.manifest(backup_id) is None:
-                removal.delete(self.backups, removal.in_order((), self._objects(backup_id)), self.context)
+                removal.delete(self.backups, self._objects(backup_id), context=self.context)
         self._kept.drop(plan.drop)
         return plan.result
 
-    def _remove(self, doomed: Candidate, state: Observed) -> None:
+    def _keys_of(self, doomed: Candidate, state: Observed) -> tuple[str, ...]:
+        """All of a backup, which must be the one that was looked at."""
         manifest = self.backups.manifest(doomed.backup_id)
         if manifest is not None and (entry_of(manifest), manifest.run_token) != state.identities[doomed.backup_id]:
             raise RunbookError(
@@ -129,9 +135,7 @@ class Retention(Operation[Observed, RetentionPlan]):
                 remedy="Another run works on this database without a lock: find out which, and run this again.",
             )
         index = {*state.index.get(doomed.backup_id, ()), *self._index(manifest)}
-        removal.delete(self.backups, removal.in_order(index, self._objects(doomed.backup_id)), self.context)
-        self._removed.append(doomed)
-        self.context.progress(removed=len(self._removed), freed_bytes=sum(each.bytes for each in self._removed))
+        return removal.in_order(index, self._objects(doomed.backup_id))
 
     def _index(self, manifest: Manifest | None) -> list[str]:
         return self.backups.index_keys(manifest) if manifest else []
