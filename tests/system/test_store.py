@@ -168,7 +168,8 @@ def test_the_clock_of_the_store(store: StoreAt) -> None:
     assert store.keys() == []
 
 
-def test_many_are_deleted_at_once(opened: Store) -> None:
+def test_many_are_deleted_at_once(store: StoreAt) -> None:
+    opened = open_at(store)
     for name in ("a/b", "a/ü", "a/c"):
         opened.put(name, b"1")
     opened.delete_all([])
