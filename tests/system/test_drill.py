@@ -18,10 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import connector
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill_equip import make_extension
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.private_server import LOADER
 
 from harness.modules import ModuleRunner, Outcome, read_outcome
 from harness.restores import ENVIRONMENT, NAME, ROOT, Shop, copied, nothing_new
-from harness.servers import fresh_database, fresh_file_store, without_extension
+from harness.servers import Database, fresh_database, fresh_file_store, without_extension
+from harness.stores import run_context
 
 if TYPE_CHECKING:
     from sandbox import PostgresServer
@@ -254,3 +258,26 @@ def test_a_part_of_a_supabase_project(
         assert not seen["proven"]
         assert "table auth.users is not in the backup" in seen["not_provable_here"][0]
         assert seen["rows_compared"] == 10
+
+
+def test_of_the_checks_schema_only_amchecks_own_functions_are_granted(database: Database) -> None:
+    """A backup may keep amcheck beside what may log in elsewhere."""
+    context = run_context()
+    maintenance = database.sibling("postgres")
+    maintenance.execute(f"CREATE ROLE {LOADER}")
+    way = connector(database.args, context)
+    try:
+        with way.open() as session:
+            assert make_extension(session, "dblink", "tools")
+            assert make_extension(session, "amcheck", "tools")
+        for function, granted in (
+            ("bt_index_check(regclass)", True),
+            ("verify_heapam(regclass, boolean, boolean, text, bigint, bigint)", True),
+            ("dblink_connect_u(text)", False),
+        ):
+            query = "SELECT has_function_privilege(%s, %s, 'EXECUTE')"
+            assert database.value(query, LOADER, f"tools.{function}") is granted, function
+    finally:
+        way.close()
+        database.execute(f"DROP OWNED BY {LOADER}")
+        maintenance.execute(f"DROP ROLE {LOADER}")
