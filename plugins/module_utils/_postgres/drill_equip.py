@@ -99,12 +99,12 @@ def _make_extensions(session: Session, wanted: Mapping[str, str], of_backup: Col
     made: set[str] = set()
     while True:
         before = len(made)
-        made |= {name for name in sorted(wanted.keys() - made) if _make_extension(session, name, wanted[name])}
+        made |= {name for name in sorted(wanted.keys() - made) if make_extension(session, name, wanted[name])}
         if len(made) == before:
             return made
 
 
-def _make_extension(session: Session, name: str, schema: str) -> bool:
+def make_extension(session: Session, name: str, schema: str) -> bool:
     """Whether it could be made. What the loading role may do with it is what an owner may."""
     quoted, inside = quote_identifier(name), quote_identifier(schema)
     statements = [f"CREATE EXTENSION {quoted} WITH SCHEMA {inside}"]
