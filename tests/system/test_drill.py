@@ -261,19 +261,19 @@ def test_a_part_of_a_supabase_project(
 
 
 def test_of_the_checks_schema_only_amchecks_own_functions_are_granted(database: Database) -> None:
-    """A backup may keep amcheck beside what may log in elsewhere."""
+    """A backup may keep amcheck beside functions that are a superuser's."""
     context = run_context()
     maintenance = database.sibling("postgres")
     maintenance.execute(f"CREATE ROLE {LOADER}")
     way = connector(database.args, context)
     try:
         with way.open() as session:
-            assert make_extension(session, "dblink", "tools")
+            assert make_extension(session, "pg_visibility", "tools")
             assert make_extension(session, "amcheck", "tools")
         for function, granted in (
             ("bt_index_check(regclass)", True),
             ("verify_heapam(regclass, boolean, boolean, text, bigint, bigint)", True),
-            ("dblink_connect_u(text)", False),
+            ("pg_truncate_visibility_map(regclass)", False),
         ):
             query = "SELECT has_function_privilege(%s, %s, 'EXECUTE')"
             assert database.value(query, LOADER, f"tools.{function}") is granted, function

@@ -132,6 +132,36 @@ def test_a_protected_environment_is_warned_of_a_bare_bucket(
     assert re.search(r"store +ready +versions are kept: yes; Object Lock: not known \(s3:GetBucketObj", kept.output)
 
 
+def test_encryption_is_asked_for_where_the_service_may_not_encrypt(
+    run_playbook: PlaybookRunner, tmp_path: Path
+) -> None:
+    """Amazon S3 always does, by the bucket's own setting, which a request would override."""
+    amazon = "https://bucket.vpce-1a2b.s3.eu-central-1.vpce.amazonaws.com"
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
+        ({}, "none"),
+        ({"runbooks_store_endpoint_url": amazon}, "none"),
+        ({"runbooks_store_endpoint_url": "https://s3.cn-north-1.amazonaws.com.cn:443"}, "none"),
+        ({"runbooks_store_endpoint_url": "https://minio.example:9000"}, "sse-s3"),
+        ({"runbooks_store_endpoint_url": "https://amazonaws.com.example"}, "sse-s3"),
+        ({"runbooks_store_endpoint_url": "https://minio.example", "runbooks_protected": False}, "none"),
+        ({"runbooks_store_endpoint_url": "https://minio.example", "runbooks_store": "file:///x"}, "none"),
+        ({"runbooks_store_encryption": "sse-kms"}, "sse-kms"),
+    )
+    settled = {"runbooks_protected": True, "runbooks_store": "s3://acme", "runbooks_store_addressing_style": "auto"}
+    tasks = [
+        {
+            "ansible.builtin.assert": {"that": f"_runbooks_options.store_encryption == '{wanted}'"},
+            "vars": {**settled, "runbooks_environment": "production", **given},
+        }
+        for given, wanted in cases
+    ]
+    variables = str(PLAYBOOKS.parent / "roles" / "runbooks" / "vars" / "main.yml")
+    play = {"hosts": "localhost", "gather_facts": False, "vars_files": [variables], "tasks": tasks}
+    (tmp_path / "probe.yml").write_text(json.dumps([play]), encoding="utf-8")
+    played = run_playbook(str(tmp_path / "probe.yml"), inventory="localhost,", cwd=tmp_path).ok()
+    assert played.recap["localhost"]["ok"] == len(cases)
+
+
 @pytest.mark.parametrize("runbook", RUNBOOKS)
 @pytest.mark.parametrize("check", [False, True])
 def test_a_survey_without_answers_is_a_run_without_inputs(
