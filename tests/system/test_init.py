@@ -57,10 +57,10 @@ def test_it_writes_once_and_leaves_what_is_there(init: Init, tmp_path: Path) -> 
     own = "[defaults]\nforks = 7\nvault_password_file = s3cr3t\n"
     (ops / "ansible.cfg").write_text(own, encoding="utf-8")
     (ops / ".gitignore").unlink()
-    kept = init().ok()
+    kept = init(arguments=("-v", "--diff")).ok()
     assert "wrote .gitignore; left as they are, different from what this would write: ansible.cfg" in kept.output
     assert f"diff -u {ops}/ansible.cfg {CHECKOUT}" in " ".join(kept.output.split()).replace("\\", "")
-    assert "s3cr3t" not in init(arguments=("-vvv", "--diff")).ok().output, "what a file has is its owner's"
+    assert "s3cr3t" not in kept.output, "what a file has is its owner's"
     assert written(ops) == made | {"ansible.cfg": own.encode()}
 
 
@@ -72,7 +72,9 @@ def test_a_directory_that_cannot_be_meant_is_refused(init: Init, tmp_path: Path)
 
 @pytest.mark.parametrize("option", ["--tags=x", "--skip-tags=untagged", "--skip-tags=always"])
 def test_a_part_of_it_is_refused(init: Init, tmp_path: Path, option: str) -> None:
-    assert "tags" in init(arguments=(option,)).red().output
+    played = init(arguments=(option,))
+    assert played.status != 0
+    assert "tags" in played.output
     assert not (tmp_path / "ops").exists()
 
 
