@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Options of postgres_backup that say what is dumped and how; private."""
+"""Options of postgres_backup that say what is dumped and how, and those that choose a backup; private."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options of a backup, documented once."""
+    """Fragments ``ops.runbooks._backup``, and ``ops.runbooks._backup.choice`` of modules that work on a backup."""
 
     DOCUMENTATION = r"""
 options:
@@ -86,4 +86,18 @@ options:
         left out.
     type: int
     default: 33554432
+"""
+
+    CHOICE = r"""
+options:
+  at:
+    description:
+      - An ISO 8601 time with a zone. The newest good backup whose snapshot is not later is meant.
+    type: str
+  selection:
+    description:
+      - Which part of the database V(latest) and O(at) look for, as in M(ops.runbooks.postgres_backup_info), V(whole),
+        V(any), a dictionary of the options that a partial backup was taken with, or its digits.
+    type: raw
+    default: whole
 """

@@ -22,22 +22,13 @@ extends_documentation_fragment:
   - ops.runbooks._attributes
   - ops.runbooks._store
   - ops.runbooks._store.run
+  - ops.runbooks._backup.choice
 options:
   backup:
     description:
       - The identity of the backup, or V(latest) for the newest good one.
       - Exactly one of O(backup) and O(at) is needed.
     type: str
-  at:
-    description:
-      - An ISO 8601 time with a zone. The newest good backup whose snapshot is not later is verified.
-    type: str
-  selection:
-    description:
-      - Which part of the database V(latest) and O(at) look for, as in M(ops.runbooks.postgres_backup_info), V(whole),
-        V(any), a dictionary of the options that a partial backup was taken with, or its digits.
-    type: raw
-    default: whole
   level:
     description:
       - How closely to look. Each level does all that the one before does.

@@ -30,26 +30,17 @@ extends_documentation_fragment:
   - ops.runbooks._restore
   - ops.runbooks._restore.strategy
   - ops.runbooks._foreign
+  - ops.runbooks._backup.choice
 options:
   backup:
     description:
       - The identity of the backup, or V(latest) for the newest good one.
       - Exactly one of O(backup), O(at) and O(path) is needed, unless O(state=reverted).
     type: str
-  at:
-    description:
-      - An ISO 8601 time with a zone. The newest good backup whose snapshot is not later is restored.
-    type: str
   source_environment:
     description:
       - The environment whose backups of O(name) are read, if not O(environment). For restoring production into staging.
     type: str
-  selection:
-    description:
-      - Which part of the database V(latest) and O(at) look for, as in M(ops.runbooks.postgres_backup_info), V(whole),
-        V(any), a dictionary of the options that a partial backup was taken with, or its digits.
-    type: raw
-    default: whole
   target_database:
     description:
       - The database to make. It must not exist, unless this restore has made it. Needed with
