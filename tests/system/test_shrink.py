@@ -76,21 +76,25 @@ def test_a_new_backup_may_be_accepted_at_once(shop: Shop) -> None:
 
 
 def test_age_alone_takes_no_second_suspect_backup(shop: Shop) -> None:
-    age: dict[str, Any] = {"max_age": "1h", "backup_id": None}
+    args = {**shop.store.args, "environment": "production", "name": "main"}
+
+    def by_age(max_age: str = "1h", *, check: bool = False, **options: Any) -> Outcome:
+        given = {**args, **shop.database.args, "max_age": max_age, **options}
+        return shop.run("postgres_backup", given, check=check)
+
     shop.database.execute("TRUNCATE orders")
-    first = backup(shop, "", **{**age, "max_age": "0s"}).refused("backup_shrunk")["failure"]["backup"]
-    absent = {"state": "absent", "backup_id": "full", "environment": "production", "name": "main", **shop.store.args}
-    shop.run("postgres_backup", {**absent, "force": True}).ok()
+    first = by_age("0s").refused("backup_shrunk")["failure"]["backup"]
+    shop.run("postgres_backup", {**args, "state": "absent", "backup_id": "full", "force": True}).ok()
     stored = shop.store.keys(f"{ROOT}/backups/")
     for check in (True, False):
-        again = backup(shop, "", check=check, **age).refused("backup_shrunk")
+        again = by_age(check=check).refused("backup_shrunk")
         assert again["failure"]["backup"] == first
         assert "another backup_id" in again.message
     assert shop.store.keys(f"{ROOT}/backups/") == stored
     # An id of its own is a backup of its own; accepting makes the one that is there count.
-    accepted = backup(shop, "", accept_shrink=True, **age).ok()
+    accepted = by_age(accept_shrink=True).ok()
     assert (accepted["backup"]["id"], accepted["backup"]["state"]) == (first, "complete")
-    assert not backup(shop, "", **age).ok().changed
+    assert not by_age().ok().changed
 
 
 def test_hold_is_changed_once_and_protects(shop: Shop) -> None:
