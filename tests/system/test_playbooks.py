@@ -27,7 +27,19 @@ from sandbox.faults import FaultProxy, deny
 RUNBOOKS = ("preflight", "backup", "restore", "status")
 #: Every launch input as AWX sends a survey that nobody has filled in.
 UNANSWERED = dict.fromkeys(
-    ("backup", "at", "restore_id", "target_database", "source_environment", "confirm", "reason", "adopt"), ""
+    (
+        "backup",
+        "at",
+        "restore_id",
+        "target_database",
+        "source_environment",
+        "confirm",
+        "reason",
+        "adopt",
+        "path",
+        "sha256",
+    ),
+    "",
 )
 LINES = ("Result:", "Changed:", "Production affected:", "Newest good backup:", "Lock:", "Next:")
 

@@ -19,13 +19,15 @@ from harness.runbook_pages import FIELDS, PAGES, Runbook, runbooks, specs_of, ta
 INPUTS = {
     *("release", "backup", "at", "restore_id", "target_database", "source_environment", "to", "from_deployment"),
     *("secret", "reason", "confirm", "undo", "phase", "adopt", "accept_shrink", "break_glass", "break_first", "dir"),
+    *("path", "sha256"),
 }
 #: Roles whose variables a user sets in an inventory, and those of them that plays and not users set.
 SETTABLE = ("runbooks", "database", "backup", "restore")
 SET_BY_PLAYS = {
     *("backup_id", "backup_adopt", "backup_accept_shrink", "backup_kind", "backup_max_age", "backup_preflight"),
     *("restore_backup", "restore_at", "restore_target_database", "restore_identity", "restore_source_environment"),
-    *("restore_adopt", "restore_preflight", "restore_undo", "restore_confirm"),
+    *("restore_adopt", "restore_preflight", "restore_undo", "restore_confirm", "restore_path", "restore_sha256"),
+    "database_required",
 }
 
 #: Takes no inventory: it writes one.
