@@ -6,7 +6,38 @@
 
 from __future__ import annotations
 
-_S3_OPTIONS = r"""  access_key:
+
+class ModuleDocFragment:
+    """C(ops.runbooks._store) for every module with a store, C(ops.runbooks._store.run) for those that take locks,
+    C(ops.runbooks._store.s3) for those that reach S3 without a store."""
+
+    # Text that the linters can read without running it, so what both have in common stands here twice.
+    DOCUMENTATION = r"""
+options:
+  store:
+    description:
+      - Where backups and everything that belongs to them are kept.
+      - V(s3://bucket) or V(s3://bucket/prefix) for Amazon S3 or a compatible service, V(file:///absolute/directory) for
+        a directory, which is made where the directory above it exists.
+    type: str
+    required: true
+  state_store:
+    description:
+      - Where locks and run records are kept, if not in O(store). Reached with the same S3 options.
+      - Needed where O(store) does not honour conditional writes (C(If-None-Match) on PUT).
+    type: str
+  environment:
+    description:
+      - The environment, such as V(production). It is the first part of every key in the store.
+    type: str
+    required: true
+  name:
+    description:
+      - The name of what is worked on, within O(environment). Playbooks pass the inventory host's name.
+      - For a database it is not PostgreSQL's name of it.
+    type: str
+    required: true
+  access_key:
     description:
       - The access key of the S3 store.
       - Without it the credentials are found as by boto3, that is in E(AWS_ACCESS_KEY_ID) and its kin, the profile, or
@@ -39,42 +70,7 @@ _S3_OPTIONS = r"""  access_key:
     type: str
     choices: [auto, path, virtual]
     default: auto
-"""
-
-
-class ModuleDocFragment:
-    """C(ops.runbooks._store) for every module with a store, C(ops.runbooks._store.run) for those that take locks,
-    C(ops.runbooks._store.s3) for those that reach S3 without a store."""
-
-    DOCUMENTATION = (
-        r"""
-options:
-  store:
-    description:
-      - Where backups and everything that belongs to them are kept.
-      - V(s3://bucket) or V(s3://bucket/prefix) for Amazon S3 or a compatible service, V(file:///absolute/directory) for
-        a directory, which is made where the directory above it exists.
-    type: str
-    required: true
-  state_store:
-    description:
-      - Where locks and run records are kept, if not in O(store). Reached with the same S3 options.
-      - Needed where O(store) does not honour conditional writes (C(If-None-Match) on PUT).
-    type: str
-  environment:
-    description:
-      - The environment, such as V(production). It is the first part of every key in the store.
-    type: str
-    required: true
-  name:
-    description:
-      - The name of what is worked on, within O(environment). Playbooks pass the inventory host's name.
-      - For a database it is not PostgreSQL's name of it.
-    type: str
-    required: true
-"""
-        + _S3_OPTIONS
-        + r"""  store_encryption:
+  store_encryption:
     description:
       - How the S3 store encrypts everything that is written to it, locks and records included, so that a bucket policy
         may refuse what is not encrypted. V(none) leaves it to the bucket's default.
@@ -89,17 +85,45 @@ options:
 requirements:
   - boto3 >= 1.36 (for S3 stores)
 """
-    )
 
-    S3 = (
-        r"""
+    S3 = r"""
 options:
-"""
-        + _S3_OPTIONS
-        + r"""requirements:
+  access_key:
+    description:
+      - The access key of the S3 store.
+      - Without it the credentials are found as by boto3, that is in E(AWS_ACCESS_KEY_ID) and its kin, the profile, or
+        the role of the machine.
+    type: str
+  secret_key:
+    description:
+      - The secret key that belongs to O(access_key).
+    type: str
+  session_token:
+    description:
+      - The session token that belongs to O(access_key), where the credentials are temporary.
+    type: str
+  profile:
+    description:
+      - The profile of the AWS configuration files to use.
+    type: str
+  region:
+    description:
+      - The region of the bucket.
+    type: str
+  endpoint_url:
+    description:
+      - The URL of an S3 service other than Amazon's.
+    type: str
+  addressing_style:
+    description:
+      - How the bucket is addressed, in the path of the URL (V(path)) or in its host name (V(virtual)).
+      - V(auto) is V(virtual) where the bucket's name allows it.
+    type: str
+    choices: [auto, path, virtual]
+    default: auto
+requirements:
   - boto3 >= 1.36
 """
-    )
 
     RUN = r"""
 options:
