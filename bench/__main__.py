@@ -10,22 +10,27 @@ import argparse
 import shlex
 import sys
 import tempfile
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bench import peers, report, rounds
-from bench.contenders import BenchError
 from bench.environment import CHECKOUT, Bench, machine
+from bench.programs import BenchError
+from bench.rounds import Course, Measured
 from sandbox import Sandbox
 
-PARTS = ("speed", "unchanged", "stream")
+PARTS = ("speed", "unchanged", "jobs", "restore", "checksum", "stream")
+#: Those with contenders that are installed for it.
+PEERED = {"speed", "restore"}
 
 
 def main(arguments: list[str]) -> int:
     """Run what the command line asks for."""
     options = _parser().parse_args(arguments)
     parts = options.parts or PARTS
-    if options.peers and "speed" in parts:
+    if options.peers and PEERED & set(parts):
         peers.install()
     facts = machine()
     # A directory of its own: another sandbox on this machine is not disturbed, and does not disturb.
@@ -44,33 +49,57 @@ def main(arguments: list[str]) -> int:
 
 
 def _measure(
-    bench: Bench, parts: tuple[str, ...], options: argparse.Namespace, facts: dict[str, object], arguments: list[str]
+    bench: Bench, parts: Collection[str], options: argparse.Namespace, facts: dict[str, object], arguments: list[str]
 ) -> tuple[str, bool]:
-    speed, unchanged, streams = None, None, {}
-    if "speed" in parts or "unchanged" in parts:
+    results: dict[str, Any] = {}
+    if product := {"speed", "unchanged", "restore", "checksum"} & set(parts):
         _say(f"making a database of {options.size} MiB, unless it is there")
         database = bench.database("product", options.size)
         facts |= {"database": f"{bench.database_bytes(database) / 2**20:.0f} MiB"}
-        facts |= peers.versions() if options.peers and "speed" in parts else {}
-        if "speed" in parts:
-            speed = rounds.speed(bench, database, options.rounds, _say, with_peers=options.peers)
-        if "unchanged" in parts:
-            unchanged = rounds.unchanged(bench, database, options.rounds, _say)
+        facts |= peers.versions() if options.peers and product & PEERED else {}
+        results |= _on_product(bench, database, product, options)
+    if "jobs" in parts:
+        _say(f"making tables of equal size, {options.size} MiB together, unless they are there")
+        results["jobs"] = rounds.jobs(bench, bench.database("equal", options.size), _course(options))
     if "stream" in parts:
         _say(f"making a stream of {options.stream} MiB")
-        streams[options.stream] = rounds.stream(bench, options.stream, _say)
-    found = report.figures(speed, unchanged, streams)
-    measured = {**(speed or {}), **{f"{name} (unchanged)": one for name, one in (unchanged or {}).items()}}
+        results["streams"] = {options.stream: rounds.stream(bench, options.stream, _say)}
+    measured = report.Results(**results)
+    found = report.figures(measured)
     command = shlex.join(["python", "-m", "bench", *arguments])
-    return report.markdown(found, measured, facts, command, _today()), all(one.met for one in found)
+    text = report.markdown(found, measured.contenders(), facts, command, _today())
+    return text, all(one.met for one in found)
+
+
+def _on_product(
+    bench: Bench, database: str, parts: Collection[str], options: argparse.Namespace
+) -> dict[str, dict[str, Measured]]:
+    """What is measured on the product's database, by part."""
+    with_peers, course = options.peers, _course(options)
+    measure = {
+        "speed": lambda: rounds.speed(bench, database, course, with_peers=with_peers),
+        "unchanged": lambda: rounds.unchanged(bench, database, course),
+        "restore": lambda: rounds.restores(bench, database, course, with_peers=with_peers),
+        "checksum": lambda: rounds.checks(bench, database, course),
+    }
+    return {part: run() for part, run in measure.items() if part in parts}
+
+
+def _course(options: argparse.Namespace) -> Course:
+    return Course(rounds=options.rounds, warm_up=options.warm_up, say=_say)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="How fast and how small a backup is.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="How fast and how small backups and restores are."
+    )
     parser.add_argument("parts", nargs="*", choices=PARTS, help="what to measure; everything unless given")
     parser.add_argument("--size", type=int, default=1024, help="MiB of the product's database (%(default)s)")
     parser.add_argument("--stream", type=int, default=8192, help="MiB of the stream (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds (%(default)s)")
+    parser.add_argument(
+        "--cold", dest="warm_up", action="store_false", help="no round to warm up before those that count"
+    )
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="measure only what is ours")
     parser.add_argument("--directory", type=Path, default=CHECKOUT / ".sandbox-bench", help="where the servers live")
     parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")

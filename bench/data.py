@@ -151,6 +151,28 @@ def make_product(url: str, mib: int) -> None:
         _settle(connection)
 
 
+#: How many tables of events are backed up by several jobs.
+EQUAL_TABLES = 4
+
+
+def make_equal(url: str, mib: int) -> None:
+    """Fill the empty database with tables of equal size, ``mib`` MiB together or a little more."""
+    product = Product(mib / 1024 / EQUAL_TABLES)
+    count = product.rows["event"] * 2
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET synchronous_commit = off")
+        for number in range(1, EQUAL_TABLES + 1):
+            table = f"event_{number}"
+            connection.execute(
+                sql.SQL(
+                    "CREATE TABLE {} (id bigint PRIMARY KEY, account int NOT NULL, app_user int, "
+                    "at timestamptz NOT NULL, kind text NOT NULL, body jsonb NOT NULL)"
+                ).format(sql.Identifier(table))
+            )
+            _copy(connection, table, count, product.event)
+        _settle(connection)
+
+
 def make_stream(url: str, mib: int) -> None:
     """Fill the empty database with rows that dump to ``mib`` MiB uncompressed and take a hundredth of that or less."""
     passage = Product(0).passage(2000)

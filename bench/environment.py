@@ -61,9 +61,9 @@ class Bench:
         }
 
     def database(self, name: str, mib: int) -> str:
-        """A database of that kind (``product`` or ``stream``) and size, made where it is missing; returns its name."""
+        """A database of a kind (``product``, ``equal``, ``stream``) and size, made where missing; returns its name."""
         full = f"{PREFIX}_{name}_{mib}"
-        make = {"product": data.make_product, "stream": data.make_stream}[name]
+        make = {"product": data.make_product, "equal": data.make_equal, "stream": data.make_stream}[name]
         # The comment is written last, so that what an interrupted run has left is made anew.
         label = f"{data.SEED} {data.ROWS}"
         with psycopg.connect(self.sandbox.postgres.dsn, autocommit=True) as connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,34 @@ class Figure:
     met: bool
 
 
-def figures(
-    speed: Mapping[str, Measured] | None,
-    unchanged: Mapping[str, Measured] | None,
-    streams: Mapping[int, Measured],
-) -> list[Figure]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What was measured; a part that was not asked for is empty. ``streams`` has the MiB of each stream as its key."""
+
+    speed: Mapping[str, Measured] = field(default_factory=dict)
+    unchanged: Mapping[str, Measured] = field(default_factory=dict)
+    jobs: Mapping[str, Measured] = field(default_factory=dict)
+    restore: Mapping[str, Measured] = field(default_factory=dict)
+    checksum: Mapping[str, Measured] = field(default_factory=dict)
+    streams: Mapping[int, Measured] = field(default_factory=dict)
+
+    def contenders(self) -> dict[str, Measured]:
+        """Everything that was timed, by a name that says in which part."""
+        parts = {"unchanged": self.unchanged, "jobs": self.jobs, "restore": self.restore, "checksum": self.checksum}
+        named = {f"{name} ({part})": one for part, measured in parts.items() for name, one in measured.items()}
+        return {**self.speed, **named}
+
+
+def figures(results: Results) -> list[Figure]:
     """Every figure that the measurements allow."""
-    return [*_speed(speed or {}), *_unchanged(unchanged or {}), *_memory(speed or {}, streams)]
+    return [
+        *_speed(results.speed),
+        *_unchanged(results.unchanged),
+        *_jobs(results.jobs),
+        *_restore(results.restore),
+        *_checksum(results.checksum),
+        *_memory(results),
+    ]
 
 
 def _speed(measured: Mapping[str, Measured]) -> Iterator[Figure]:
@@ -59,10 +80,41 @@ def _unchanged(measured: Mapping[str, Measured]) -> Iterator[Figure]:
         yield _at_most("play with an unchanged backup / play with a ping", ratio, 2.0)
 
 
-def _memory(speed: Mapping[str, Measured], streams: Mapping[int, Measured]) -> Iterator[Figure]:
-    peaks = {f"a stream of {mib} MiB": measured.peak for mib, measured in streams.items()}
-    if "runbooks" in speed:
-        peaks = {"the backup above": speed["runbooks"].peak} | peaks
+def _jobs(measured: Mapping[str, Measured]) -> Iterator[Figure]:
+    if "two jobs" not in measured:
+        return
+    floor = measured["ping"].median
+    took = {name: one.median - floor for name, one in measured.items()}
+    yield _at_least("backup with `jobs: 1` / with `jobs: 2`", took["one job"] / took["two jobs"], 1.0)
+    gain = took["one job, gzip"] / took["two jobs, gzip"]
+    yield _at_least("the same with `compression: gzip:6`", gain, 1.5)
+
+
+def _restore(measured: Mapping[str, Measured]) -> Iterator[Figure]:
+    if "pg_restore" not in measured:
+        return
+    ours = measured["runbooks"].median - measured["ping"].median
+    yield _at_most(
+        "restore / `pg_restore -j2` of a local file, ANALYZE, counts", ours / measured["pg_restore"].median, 1.2
+    )
+    if "pipe" in measured:
+        yield _at_least("`aws s3 cp - \\| gunzip \\| psql` / restore", measured["pipe"].median / ours, 1.4)
+
+
+def _checksum(measured: Mapping[str, Measured]) -> Iterator[Figure]:
+    if "verify" in measured:
+        ours = measured["verify"].median - measured["ping"].median
+        yield _at_least("download / verification of its checksums", measured["download"].median / ours, 0.8)
+
+
+def _memory(results: Results) -> Iterator[Figure]:
+    peaks = {f"a stream of {mib} MiB": measured.peak for mib, measured in results.streams.items()}
+    if "runbooks" in results.restore:
+        peaks = {"the restore above": results.restore["runbooks"].peak} | peaks
+    if "two jobs" in results.jobs:
+        peaks = {"the backup with two jobs": results.jobs["two jobs"].peak} | peaks
+    if "runbooks" in results.speed:
+        peaks = {"the backup above": results.speed["runbooks"].peak} | peaks
     for what, peak in peaks.items():
         yield Figure(
             what=f"memory (PSS) of module and children during {what}",

@@ -10,10 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from bench.contenders import Contenders, Run
+from bench.backups import Backups
+from bench.checks import Checks
 from bench.environment import Bench
+from bench.programs import Programs, Run
+from bench.restores import Restores
 
-Say = Callable[[str], None]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How often each contender runs, whether a round goes before that does not count, and who is told."""
+
+    rounds: int
+    warm_up: bool
+    say: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +40,7 @@ class Measured:
 
 
 def interleaved(
-    on: Contenders, contenders: Mapping[str, Callable[[], Run]], rounds: int, after_each: Callable[[], None], say: Say
+    on: Programs, contenders: Mapping[str, Callable[[], Run]], course: Course, after_each: Callable[[], None]
 ) -> dict[str, Measured]:
     """Each contender once in each round, so that a disturbance of the machine meets all alike.
 
@@ -40,42 +50,79 @@ def interleaved(
     runs: dict[str, list[Run]] = {name: [] for name in contenders}
     peaks = dict.fromkeys(contenders, 0)
     names = list(contenders)
-    for number in range(rounds + 1):
+    first = 0 if course.warm_up else 1
+    for number in range(first, course.rounds + 1):
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            on.measures_memory = number == 0
+            on.measures_memory = number == first
             run = contenders[name]()
             peaks[name] = max(peaks[name], run.peak)
             after_each()
-            say(f"round {number}/{rounds} {name}: {run.seconds:.2f} s" + (" (to warm up)" if number == 0 else ""))
+            note = " (to warm up)" if number == 0 else ""
+            course.say(f"round {number}/{course.rounds} {name}: {run.seconds:.2f} s{note}")
             if number > 0:
                 runs[name].append(run)
     return {name: Measured(seconds=tuple(run.seconds for run in done), peak=peaks[name]) for name, done in runs.items()}
 
 
-def speed(bench: Bench, database: str, rounds: int, say: Say, *, with_peers: bool) -> dict[str, Measured]:
+def speed(bench: Bench, database: str, course: Course, *, with_peers: bool) -> dict[str, Measured]:
     """Backups of a product's database by every contender, and the floors beside them."""
-    on = Contenders(bench, database)
+    on = Backups(bench, database)
     contenders = {"ping": on.ping, "pg_dump": on.pg_dump, "runbooks": on.runbooks}
     if with_peers:
         contenders |= {"pipe": on.pipe, "modules": on.modules}
-    return interleaved(on, contenders, rounds, bench.empty_store, say)
+    return interleaved(on, contenders, course, bench.empty_store)
 
 
-def unchanged(bench: Bench, database: str, rounds: int, say: Say) -> dict[str, Measured]:
+def unchanged(bench: Bench, database: str, course: Course) -> dict[str, Measured]:
     """A play whose backup exists already, beside one that only pings."""
-    on = Contenders(bench, database)
+    on = Backups(bench, database)
     on.runbooks()
     try:
-        return interleaved(on, {"ping": on.ping, "unchanged": on.unchanged}, rounds, lambda: None, say)
+        return interleaved(on, {"ping": on.ping, "unchanged": on.unchanged}, course, lambda: None)
     finally:
         bench.empty_store()
 
 
-def stream(bench: Bench, mib: int, say: Say) -> Measured:
+def jobs(bench: Bench, database: str, course: Course) -> dict[str, Measured]:
+    """Backups of tables of equal size by one pg_dump and by two."""
+    on = Backups(bench, database)
+    contenders = {"ping": on.ping, "one job": on.one_job, "two jobs": on.two_jobs}
+    contenders |= {"one job, gzip": on.gzip_one_job, "two jobs, gzip": on.gzip_two_jobs}
+    return interleaved(on, contenders, course, bench.empty_store)
+
+
+def restores(bench: Bench, database: str, course: Course, *, with_peers: bool) -> dict[str, Measured]:
+    """Restores of a product's database by every contender."""
+    on = Restores(bench, database)
+    on.prepare(with_peers=with_peers)
+    contenders = {"ping": on.ping, "pg_restore": on.pg_restore, "runbooks": on.runbooks}
+    if with_peers:
+        contenders |= {"pipe": on.pipe}
+    try:
+        return interleaved(on, contenders, course, on.drop)
+    finally:
+        on.drop()
+        bench.empty_store()
+
+
+def checks(bench: Bench, database: str, course: Course) -> dict[str, Measured]:
+    """The checksums of a backup beside a download of it."""
+    on = Checks(bench, database)
+    on.prepare()
+    try:
+        contenders = {"ping": on.ping, "download": on.download, "verify": on.verify}
+        return interleaved(on, contenders, course, lambda: None)
+    finally:
+        bench.empty_store()
+
+
+def stream(bench: Bench, mib: int, say: Callable[[str], None]) -> Measured:
     """One backup of a dump of ``mib`` MiB, sent uncompressed, for its memory. The database is dropped afterwards."""
     database = bench.database("stream", mib)
     try:
-        run = Contenders(bench, database).uncompressed()
+        on = Backups(bench, database)
+        on.measures_memory = True
+        run = on.uncompressed()
     finally:
         bench.empty_store()
         bench.drop(database)

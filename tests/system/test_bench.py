@@ -19,7 +19,7 @@ from harness.paths import CHECKOUT
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PSS is read from /proc")
 def test_it_measures_what_is_ours(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "bench", "--size", "8", "--stream", "40", "--rounds", "1", "--no-peers"]
+    argv = [sys.executable, "-m", "bench", "--size", "8", "--stream", "40", "--rounds", "1", "--cold", "--no-peers"]
     child = Child(
         [*argv, "--directory", str(tmp_path / "sandbox")],
         env=clean_environment(tmp_path / "home", {"PYTHONPATH": str(CHECKOUT)}),
@@ -31,6 +31,9 @@ def test_it_measures_what_is_ours(tmp_path: Path) -> None:
     for expected in (
         "zstd:3",
         "unchanged backup",
+        "with `jobs: 2`",
+        "pg_restore -j2",
+        "verification of its checksums",
         "during the backup above",
         "during a stream of 40 MiB",
         "processor:",
@@ -48,7 +51,8 @@ def test_ratios_are_of_medians_with_the_floor_taken_off() -> None:
     }
     unchanged = {"ping": Measured(seconds=(1.0,), peak=0), "unchanged": Measured(seconds=(2.5,), peak=0)}
     streams = {8192: Measured(seconds=(60.0,), peak=201 * 2**20)}
-    found = [(one.value, one.met) for one in report.figures(measured, unchanged, streams)]
+    results = report.Results(speed=measured, unchanged=unchanged, streams=streams)
+    found = [(one.value, one.met) for one in report.figures(results)]
     assert found == [
         ("1.20", True),
         ("4.00", True),
@@ -66,3 +70,26 @@ def test_figures_take_the_place_of_the_last_ones(tmp_path: Path, monkeypatch: py
     report.write("new \\1\n")
     assert readme.read_text() == "before\n<!-- figures -->\nnew \\1\n<!-- end of figures -->\nafter\n"
     assert "<!-- figures -->\n" in (CHECKOUT / "bench" / "README.md").read_text()
+
+
+def test_ratios_of_jobs_restores_and_checksums() -> None:
+    def took(**seconds: float) -> dict[str, Measured]:
+        return {name.replace("_", " "): Measured(seconds=(each,), peak=2**20) for name, each in seconds.items()}
+
+    jobs = took(ping=1.0, one_job=11.0, two_jobs=9.0) | {
+        "one job, gzip": Measured(seconds=(31.0,), peak=0),
+        "two jobs, gzip": Measured(seconds=(26.0,), peak=0),
+    }
+    restore = took(ping=1.0, runbooks=25.0, pipe=36.0) | {"pg_restore": Measured(seconds=(20.0,), peak=0)}
+    results = report.Results(jobs=jobs, restore=restore, checksum=took(ping=1.0, verify=6.0, download=3.9))
+    found = [(one.value, one.met) for one in report.figures(results)]
+    assert found == [
+        ("1.25", True),
+        ("1.20", False),
+        ("1.20", True),
+        ("1.50", True),
+        ("0.78", False),
+        ("1 MiB", True),
+        ("1 MiB", True),
+    ]
+    assert set(results.contenders()) >= {"ping (jobs)", "one job, gzip (jobs)", "pipe (restore)", "verify (checksum)"}

@@ -1,0 +1,91 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Backups as they are measured, and the floors beside them."""
+
+from __future__ import annotations
+
+import secrets
+
+from bench import peers
+from bench.environment import PREFIX, Bench
+from bench.programs import Programs, Run
+
+
+class Backups(Programs):
+    """Every way to back one database up."""
+
+    def __init__(self, bench: Bench, database: str) -> None:
+        super().__init__(bench)
+        self._database = database
+        self._backup_id = "same"
+
+    @property
+    def backup_id(self) -> str:
+        """Of the last backup."""
+        return self._backup_id
+
+    def pg_dump(self) -> Run:
+        """The floor: what pg_dump takes when nobody stores what it gives."""
+        return self.shell(f"pg_dump -Fc --compress=zstd:3 {self._database} >/dev/null")
+
+    def runbooks(self) -> Run:
+        """A backup by this collection, as a play of one task."""
+        self._backup_id = f"b{secrets.token_hex(6)}"
+        return self._backup(changed=True)
+
+    def unchanged(self) -> Run:
+        """The same again: the backup exists, and nothing is to be done."""
+        return self._backup(changed=False)
+
+    def one_job(self) -> Run:
+        """The same with one pg_dump."""
+        return self._compared(jobs=1)
+
+    def two_jobs(self) -> Run:
+        """The same with two that share one snapshot."""
+        return self._compared(jobs=2)
+
+    def gzip_one_job(self) -> Run:
+        """gzip, for which a pg_dump wants a processor of its own."""
+        return self._compared(jobs=1, compression="gzip:6")
+
+    def gzip_two_jobs(self) -> Run:
+        """The same with two."""
+        return self._compared(jobs=2, compression="gzip:6")
+
+    def uncompressed(self) -> Run:
+        """A backup that sends every byte of the dump."""
+        self._backup_id = f"b{secrets.token_hex(6)}"
+        return self._backup(changed=True, compression="none")
+
+    def pipe(self) -> Run:
+        """What the usual script does."""
+        target = f"{self._bench.store}/pipe.gz"
+        return self.shell(f"pg_dump {self._database} | gzip | {peers.AWS} s3 cp --quiet - {target}")
+
+    def modules(self) -> Run:
+        """What a playbook with the usual modules does."""
+        file = self._scratch / "dump.sql.gz"
+        variables = {"database": self._database, "file": str(file), "key": f"{PREFIX}/modules.gz"}
+        try:
+            return self.play("peer", variables | {"bucket": self._bench.sandbox.s3.bucket})
+        finally:
+            file.unlink(missing_ok=True)
+
+    def _compared(self, *, jobs: int, compression: str = "auto") -> Run:
+        self._backup_id = f"b{secrets.token_hex(6)}"
+        return self._backup(changed=True, compression=compression, jobs=jobs)
+
+    def _backup(self, *, changed: bool, compression: str = "auto", jobs: int = 1) -> Run:
+        variables = {
+            "database": self._database,
+            "database_url": self._bench.sandbox.postgres.url(self._database),
+            "store": self._bench.store,
+            "backup_id": self._backup_id,
+            "compression": compression,
+            "jobs": jobs,
+            "bindir": [str(self._bench.bindir)],
+        }
+        return self.play("backup", variables, changed=changed)
