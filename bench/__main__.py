@@ -10,7 +10,7 @@ import argparse
 import shlex
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from bench.programs import BenchError
 from bench.rounds import Course, Measured
 from sandbox import Sandbox
 
-PARTS = ("speed", "unchanged", "jobs", "restore", "checksum", "stream")
+#: What is measured, in the groups whose figures stand together in README.md.
+GROUPS = {"backups": ("speed", "unchanged", "stream"), "restores": ("restore", "checksum", "jobs")}
+PARTS = tuple(part for group in GROUPS.values() for part in group)
 #: Those with contenders that are installed for it.
 PEERED = {"speed", "restore"}
 
@@ -32,25 +34,36 @@ def main(arguments: list[str]) -> int:
     parts = options.parts or PARTS
     if options.peers and PEERED & set(parts):
         peers.install()
-    facts = machine()
     # A directory of its own: another sandbox on this machine is not disturbed, and does not disturb.
     sandbox = Sandbox(options.directory, postgres="18", durable=True)
     with sandbox, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         bench = Bench(sandbox=sandbox, scratch=Path(scratch))
         try:
-            text, met = _measure(bench, parts, options, facts, arguments)
+            met = [_group(bench, name, parts, options, arguments) for name in GROUPS if set(GROUPS[name]) & set(parts)]
         except BenchError as error:
             print(error, file=sys.stderr)
             return 2
-    print(f"\n{text}", end="")
+    return 0 if all(met) else 1
+
+
+def _group(bench: Bench, name: str, parts: Collection[str], options: argparse.Namespace, arguments: list[str]) -> bool:
+    """Measure what is wanted of one group and print it; whether every target is met."""
+    wanted = [part for part in GROUPS[name] if part in parts]
+    facts = machine()
+    measured = _measure(bench, wanted, options, facts)
+    found = report.figures(measured)
+    command = shlex.join(["python", "-m", "bench", *arguments])
+    text = report.markdown(found, measured.contenders(), facts, command, _today())
+    print(f"\n{text}", end="", flush=True)
     if options.write:
-        report.write(text)
-    return 0 if met else 1
+        report.write(name, text)
+    return all(one.met for one in found)
 
 
 def _measure(
-    bench: Bench, parts: Collection[str], options: argparse.Namespace, facts: dict[str, object], arguments: list[str]
-) -> tuple[str, bool]:
+    bench: Bench, parts: Collection[str], options: argparse.Namespace, facts: dict[str, object]
+) -> report.Results:
+    """Parts of one group. ``facts`` is told what they depend on."""
     results: dict[str, Any] = {}
     if product := {"speed", "unchanged", "restore", "checksum"} & set(parts):
         _say(f"making a database of {options.size} MiB, unless it is there")
@@ -64,11 +77,7 @@ def _measure(
     if "stream" in parts:
         _say(f"making a stream of {options.stream} MiB")
         results["streams"] = {options.stream: rounds.stream(bench, options.stream, _say)}
-    measured = report.Results(**results)
-    found = report.figures(measured)
-    command = shlex.join(["python", "-m", "bench", *arguments])
-    text = report.markdown(found, measured.contenders(), facts, command, _today())
-    return text, all(one.met for one in found)
+    return report.Results(**results)
 
 
 def _on_product(
@@ -76,7 +85,7 @@ def _on_product(
 ) -> dict[str, dict[str, Measured]]:
     """What is measured on the product's database, by part."""
     with_peers, course = options.peers, _course(options)
-    measure = {
+    measure: dict[str, Callable[[], dict[str, Measured]]] = {
         "speed": lambda: rounds.speed(bench, database, course, with_peers=with_peers),
         "unchanged": lambda: rounds.unchanged(bench, database, course),
         "restore": lambda: rounds.restores(bench, database, course, with_peers=with_peers),
@@ -102,7 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="measure only what is ours")
     parser.add_argument("--directory", type=Path, default=CHECKOUT / ".sandbox-bench", help="where the servers live")
-    parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
+    parser.add_argument(
+        "--write", action="store_true", help="put the figures of each measured group into bench/README.md"
+    )
     return parser
 
 

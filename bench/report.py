@@ -15,7 +15,6 @@ from typing import Any
 from bench.rounds import Measured
 
 README = Path(__file__).parent / "README.md"
-_FIGURES = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- end of figures -->)", re.DOTALL)
 
 #: Peak memory of the module and its children, in bytes.
 MEMORY_TARGET = 200 * 2**20
@@ -145,7 +144,8 @@ def markdown(
     return "\n".join(lines) + "\n"
 
 
-def write(text: str) -> None:
-    """Put the figures into the README, in the place of the last ones."""
+def write(group: str, text: str) -> None:
+    """Put the figures of a group into the README, in the place of the last ones."""
+    place = re.compile(rf"(?<=<!-- figures of {group} -->\n).*?(?=<!-- end of figures -->)", re.DOTALL)
     readme = README.read_text(encoding="utf-8")
-    README.write_text(_FIGURES.sub(lambda _old: text, readme), encoding="utf-8")
+    README.write_text(place.sub(lambda _old: text, readme), encoding="utf-8")
