@@ -24,7 +24,7 @@ _PASSING = {"store_unreachable", "store_failed"}
 
 
 class Reader(io.RawIOBase):
-    """The bytes of one object, from its first to its last, of one version of it.
+    """The bytes of one object, of one version of it: all, or ``size`` of them from ``start`` on.
 
     A body that ends before its Content-Length is never taken for the end of the object: the rest is asked for by Range,
     on the condition (If-Match) that the object is still the same one.
@@ -33,17 +33,18 @@ class Reader(io.RawIOBase):
     #: A good size for the buffer around this raw stream, in bytes.
     BUFFER = 1024 * 1024
 
-    def __init__(self, bucket: Bucket, key: str) -> None:
+    def __init__(self, bucket: Bucket, key: str, start: int = 0, size: int | None = None) -> None:
         super().__init__()
         self._bucket = bucket
         self._key = key
-        self._position = 0
+        self._position = start
+        self._stop = None if size is None else start + size
         self._fruitless = 0
         #: Since the last reconnection.
         self._received = 0
-        answer = self._get()
+        answer = self._get(**({} if start == 0 and size is None else {"Range": self._range()}))
         self._etag: str = answer["ETag"]
-        self._size: int = answer["ContentLength"]
+        self._size: int = start + answer["ContentLength"]
         self._body: Any = answer["Body"]
 
     def readable(self) -> bool:
@@ -84,7 +85,7 @@ class Reader(io.RawIOBase):
                 raise self._given_up() from error
             self._bucket.context.clock.sleep(min(0.25 * 2**self._fruitless, 5))
             try:
-                answer = self._get(Range=f"bytes={self._position}-", IfMatch=self._etag)
+                answer = self._get(Range=self._range(), IfMatch=self._etag)
             except RunbookError as failure:
                 if failure.code not in _PASSING:
                     raise
@@ -94,6 +95,10 @@ class Reader(io.RawIOBase):
             if not str(answer.get("ContentRange", "")).startswith(f"bytes {self._position}-"):
                 raise self._given_up()
             return
+
+    def _range(self) -> str:
+        """What is still to come (RFC 9110, 14.1.2: the last byte is named, not the one behind it)."""
+        return f"bytes={self._position}-" + ("" if self._stop is None else str(self._stop - 1))
 
     def _get(self, **arguments: Any) -> dict[str, Any]:
         answer = self._bucket.call("get_object", _ATTEMPTED, self._key, accept=PRECONDITION, **arguments)

@@ -176,8 +176,11 @@ class Store(Protocol):
     def get(self, key: str) -> bytes | None:
         """A small object whole; None where it is absent."""
 
-    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
-        """A streaming reader that survives dropped connections and never ends early. Raises ``object_missing``."""
+    def open(self, key: str, start: int = 0, size: int | None = None) -> AbstractContextManager[BinaryIO]:
+        """A streaming reader that survives dropped connections and never ends early. Raises ``object_missing``.
+
+        It begins at byte ``start``. Whoever wants no more than ``size`` bytes says so, and reads no more.
+        """
 
     def head(self, key: str) -> StoredObject | None:
         """What is known about an object without reading it; None where it is absent."""

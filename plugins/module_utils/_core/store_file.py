@@ -80,7 +80,7 @@ class FileStore:
             return None
 
     @contextmanager
-    def open(self, key: str) -> Iterator[BinaryIO]:
+    def open(self, key: str, start: int = 0, size: int | None = None) -> Iterator[BinaryIO]:
         """See ``store.Store``."""
         attempted = "read from the store"
         with self._place(key, attempted) as (parent, name), self.translated(attempted, key):
@@ -88,6 +88,7 @@ class FileStore:
         with _Reader(descriptor, self, key) as raw, BufferedReader(raw, _PIECE) as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise object_missing(attempted, self._at(key))
+            stream.seek(start)
             yield stream
 
     def head(self, key: str) -> StoredObject | None:

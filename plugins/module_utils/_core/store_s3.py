@@ -81,9 +81,9 @@ class S3Store:
             return None
 
     @contextmanager
-    def open(self, key: str) -> Iterator[BinaryIO]:
+    def open(self, key: str, start: int = 0, size: int | None = None) -> Iterator[BinaryIO]:
         """See ``store.Store``."""
-        with Reader(self._bucket, self._full(key)) as raw, io.BufferedReader(raw, raw.BUFFER) as stream:
+        with Reader(self._bucket, self._full(key), start, size) as raw, io.BufferedReader(raw, raw.BUFFER) as stream:
             yield stream
 
     def head(self, key: str) -> StoredObject | None:

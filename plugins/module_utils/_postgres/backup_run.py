@@ -26,6 +26,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.dump import
     Dumper,
     LockQueued,
     Stored,
+    Written,
     check_contents,
     restored_sequences,
 )
@@ -47,7 +48,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep impor
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import StoredDigest
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import Reached
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session
@@ -139,14 +139,14 @@ class BackupRun:
             timer.lap("lock")
             streams = self._streams(coordinator, held)
             coordinator.examine(held, row_counts=wanted.row_counts, max_bytes=wanted.row_counts_max_bytes)
-            digests = self._dump_streams(dumper, streams, attempt.prefix, held)
+            written = self._dump_streams(dumper, streams, attempt.prefix, held)
             roles = dumper.globals(work.pg_dumpall, f"{attempt.prefix}globals.sql") if work.pg_dumpall else None
             timer.lap("dump")
             examined = coordinator.examined(self._time_left())
             coordinator.require_held()
             timer.lap("count_after_dump")
             sequences = catalog.sequences(self._observer, held.scope.sequences)
-        stored = self._read_back(dumper, streams, digests)
+        stored = self._read_back(dumper, streams, written)
         rows = [each for each in held.scope.tables if each.oid in held.scope.data]
         check_contents(stored, rows, self._reached.endpoint.label)
         timer.lap("read_back")
@@ -185,9 +185,7 @@ class BackupRun:
             compression=self._work.compression.method,
         )
 
-    def _dump_streams(
-        self, dumper: Dumper, streams: Sequence[Stream], prefix: str, held: Held
-    ) -> dict[str, StoredDigest]:
+    def _dump_streams(self, dumper: Dumper, streams: Sequence[Stream], prefix: str, held: Held) -> dict[str, Written]:
         """All archives, by their file's name, as many at once as there are jobs; the first failure ends the others."""
         common = self._arguments(held)
         pg_dump = self._work.pg_dump
@@ -197,14 +195,12 @@ class BackupRun:
             for each in working
         ]
         done = together(jobs, self._wanted.jobs, dumper.crew)
-        return {stream.file: digest for stream, digest in zip(working, done, strict=True)}
+        return {stream.file: each for stream, each in zip(working, done, strict=True)}
 
-    def _read_back(
-        self, dumper: Dumper, streams: Sequence[Stream], digests: Mapping[str, StoredDigest]
-    ) -> list[Stored]:
+    def _read_back(self, dumper: Dumper, streams: Sequence[Stream], written: Mapping[str, Written]) -> list[Stored]:
         tool = self._work.pg_restore
         jobs = [
-            partial(dumper.read_back, digests[each.file], tool, each.role, each.table.name.text if each.table else None)
+            partial(dumper.read_back, written[each.file], tool, each.role, each.table.name.text if each.table else None)
             for each in streams
         ]
         return together(jobs, self._wanted.jobs, dumper.crew)

@@ -23,7 +23,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.process import 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Encryption, Sink, StoredDigest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import DEFAULT_PART, Budget
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head, read_head
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, ObjectFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, ObjectFact, SegmentFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.segments import Segmented
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -70,6 +71,14 @@ class LockQueued(RunbookError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """An object that was written; ``segments`` are those of ``model.ArchiveFact``, none where it is no archive."""
+
+    digest: StoredDigest
+    segments: tuple[SegmentFact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """An archive that lies in the store, and its table of contents as it was read back."""
 
@@ -112,7 +121,7 @@ class Dumper:
         self._budget = budget
         self._deadline = deadline
 
-    def archive(self, tool: Tool, key: str, arguments: Sequence[str], part_size: int) -> StoredDigest:
+    def archive(self, tool: Tool, key: str, arguments: Sequence[str], part_size: int) -> Written:
         """A custom-format archive of what ``arguments`` choose."""
         return self._stream(tool, key, ["--format=custom", "--no-password", *arguments], part_size)
 
@@ -121,11 +130,12 @@ class Dumper:
         # It would connect to the database "postgres", whatever its connection string says.
         where = f"--database={self._connector.tool_dbname()}"
         arguments = ["--globals-only", "--no-role-passwords", "--no-password", where]
-        digest = self._stream(tool, key, arguments, DEFAULT_PART)
+        digest = self._stream(tool, key, arguments, DEFAULT_PART).digest
         return ObjectFact(key=digest.key, bytes=digest.size, sha256=digest.sha256)
 
-    def read_back(self, digest: StoredDigest, pg_restore: Tool, role: str, table: str | None = None) -> Stored:
+    def read_back(self, written: Written, pg_restore: Tool, role: str, table: str | None = None) -> Stored:
         """Read the table of contents from the store. Raises ``object_corrupt`` where that cannot be restored from."""
+        digest = written.digest
         with self._store.open(digest.key) as stream:
             head = read_head(stream, digest.key)
         self._list(head, digest.key, pg_restore)
@@ -136,10 +146,11 @@ class Dumper:
             entries=len(head.entries),
             role=role,
             table=table,
+            segments=written.segments,
         )
         return Stored(fact=fact, head=head)
 
-    def _stream(self, tool: Tool, key: str, arguments: Sequence[str], part_size: int) -> StoredDigest:
+    def _stream(self, tool: Tool, key: str, arguments: Sequence[str], part_size: int) -> Written:
         argv = [tool.path, *arguments, f"--dbname={self._connector.tool_dbname()}"]
         self._context.effect(f"start {tool.name}")
         environment = self._connector.tool_environment()
@@ -149,8 +160,9 @@ class Dumper:
             self.crew.joined(child, sink.stop),
             self._limited(child, sink) as expired,
         ):
+            source = Segmented(child.output())
             try:
-                sink.pump(child.output(), lambda count: self._progress(key, count))
+                sink.pump(source, lambda count: self._progress(key, count))
             except RunbookError as failure:
                 # Parts that were on their way when the time was up fail in many ways, for one reason.
                 if expired.is_set():
@@ -165,7 +177,7 @@ class Dumper:
                 raise _dismissed(key)
             self._pass_on_warnings(tool, child.stderr_tail())
             self._context.effect(f"complete {key}")
-            return sink.commit()
+            return Written(digest=sink.commit(), segments=source.found())
 
     @contextmanager
     def _limited(self, child: Child, sink: Sink) -> Iterator[threading.Event]:

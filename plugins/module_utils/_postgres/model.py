@@ -193,12 +193,22 @@ class SequenceFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentFact:
+    """A part of an archive that can be read by itself, in bytes: the head, or the rows of these entries (dump ids)."""
+
+    offset: int
+    bytes: int
+    sha256: str
+    entries: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveFact:
     """One pg_dump archive: where it is, what it must hash to, what part it has in the backup.
 
     ``role`` is whole where the backup is one archive, else sections (the definitions, before and after the rows),
     rest, or table (the rows of the one that ``table`` names). ``entries`` is the number of entries in its table of
-    contents.
+    contents. ``segments`` are all of it in their order, the head first; there are none where it has to be read whole.
     """
 
     key: str
@@ -208,6 +218,7 @@ class ArchiveFact:
     format: str = "custom"
     role: str = "whole"
     table: str | None = None
+    segments: tuple[SegmentFact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

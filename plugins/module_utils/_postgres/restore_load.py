@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -37,7 +38,8 @@ if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
     from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
 
-_CHUNK = 1 << 20
+#: Bytes that are read at a time.
+CHUNK = 1 << 20
 #: Bytes between two looks at lock, controller and deadline.
 _STRIDE = 16 << 20
 _ERROR = re.compile(r"error:\s+(?P<text>.*)")
@@ -76,11 +78,6 @@ class _Measured:
         self.bytes += len(chunk)
         return chunk
 
-    def drain(self) -> None:
-        """Read to the end, for the sake of the hash."""
-        while self.read(_CHUNK):
-            continue
-
     @property
     def sha256(self) -> str:
         return self._digest.hexdigest()
@@ -90,16 +87,16 @@ def read_archive_head(store: Store, archive: ArchiveFact) -> Head:
     """The head of an archive in the store, whose size must be the manifest's. Reads no more than it must."""
     stored = store.head(archive.key)
     if stored is None:
-        raise _damaged(store, archive, "object_missing", "it is not there")
+        raise damaged(store, archive, "object_missing", "it is not there")
     if stored.size != archive.bytes:
-        raise _damaged(
+        raise damaged(
             store, archive, "object_corrupt", f"it has {stored.size} bytes, and the manifest says {archive.bytes}"
         )
     with store.open(archive.key) as stream:
         head = read_head(stream, f"{archive.key} in {store.url}")
     if archive.entries and len(head.entries) != archive.entries:
         reason = f"its table of contents has {len(head.entries)} entries, and the manifest says {archive.entries}"
-        raise _damaged(store, archive, "object_corrupt", reason)
+        raise damaged(store, archive, "object_corrupt", reason)
     return head
 
 
@@ -118,36 +115,53 @@ def load(
     ``wanted`` are the entries to restore, by dump id; None is all of them. Raises ``object_corrupt`` where the bytes
     are not the manifest's, whatever pg_restore said of them, and ``restore_failed`` where it failed on the right bytes.
     """
-    path = Path(context.tmpdir) / f"{archive.key.rpartition('/')[2]}.list"
-    argv = [*arguments(loading), *listed(adaptation.listing(head, wanted), path)]
     with store.open(archive.key) as stream:
         measured = _Measured(stream)
         found = read_head(measured, f"{archive.key} in {store.url}")
         if found.raw != head.raw:
-            raise _damaged(store, archive, "object_corrupt", "it was replaced while the restore ran")
-        context.effect(f"load {archive.key} into {loading.label}")
-        with process.start(
-            argv,
-            context=context,
-            env=loading.environment,
-            stdin=process.PIPE,
-            stdout=process.DEVNULL,
-            name="pg_restore",
-        ) as child:
-            first = rewrite_head(head, adaptation.changes) + found.beyond
-            with loading.crew.joined(child), ended_in_time(child, loading.time_left()):
-                _feed(child.stdin, first, measured, loading.on_progress)
-                status = child.wait()
-            loading.time_left()
-            said = child.stderr_tail()
-        if status != 0:
-            # Another run that has taken the lock over drops this database: then that is the reason, not pg_restore.
-            context.effect(f"go on loading {loading.label}")
-        measured.drain()
+            raise damaged(store, archive, "object_corrupt", "it was replaced while the restore ran")
+        pieces = iter(partial(measured.read, CHUNK), b"")
+        name, first = archive.key.rpartition("/")[2], rewrite_head(head, adaptation.changes) + found.beyond
+        status, said = feed(name, adaptation.listing(head, wanted), first, pieces, loading, context)
+        for _rest in pieces:  # to the end, for the sake of the hash
+            continue
     _verify(store, archive, measured)
     if status != 0:
         raise failed(loading, said, status)
     return measured.bytes
+
+
+def feed(
+    name: str,
+    listing: str | None,
+    first: bytes,
+    pieces: Iterator[bytes],
+    loading: Loading,
+    context: Context,
+) -> tuple[int, str]:
+    """Give pg_restore ``first`` and the pieces of an archive, as many as it takes; its status, and what it said.
+
+    ``name`` is that of the file with the listing, which no other load may have.
+    """
+    argv = [*arguments(loading), *listed(listing, Path(context.tmpdir) / f"{name}.list")]
+    context.effect(f"load {name} into {loading.label}")
+    with process.start(
+        argv,
+        context=context,
+        env=loading.environment,
+        stdin=process.PIPE,
+        stdout=process.DEVNULL,
+        name="pg_restore",
+    ) as child:
+        with loading.crew.joined(child), ended_in_time(child, loading.time_left()):
+            _write(child.stdin, first, pieces, loading.on_progress)
+            status = child.wait()
+        loading.time_left()
+        said = child.stderr_tail()
+    if status != 0:
+        # Another run that has taken the lock over drops this database: then that is the reason, not pg_restore.
+        context.effect(f"go on loading {loading.label}")
+    return status, said
 
 
 @contextmanager
@@ -178,16 +192,17 @@ def listed(listing: str | None, path: Path) -> list[str]:
     return [f"--use-list={path}"]
 
 
-def _feed(pipe: IO[bytes] | None, head: bytes, measured: _Measured, on_progress: Callable[[int], None]) -> None:
-    """Give pg_restore the archive, as much of it as it takes: why it stops listening, its exit status says."""
-    looked_at = 0
+def _write(pipe: IO[bytes] | None, first: bytes, pieces: Iterator[bytes], on_progress: Callable[[int], None]) -> None:
+    """All of it, or as much as is taken: why pg_restore stops listening, its exit status says."""
+    written = looked_at = 0
     with suppress(BrokenPipeError), pipe or nullcontext(BytesIO()) as sink:
-        sink.write(head)
-        while chunk := measured.read(_CHUNK):
-            sink.write(chunk)
-            if measured.bytes - looked_at >= _STRIDE:
-                looked_at = measured.bytes
-                on_progress(measured.bytes)
+        sink.write(first)
+        for piece in pieces:
+            sink.write(piece)
+            written += len(piece)
+            if written - looked_at >= _STRIDE:
+                looked_at = written
+                on_progress(written)
 
 
 def fetch(store: Store, archive: ArchiveFact, head: Head) -> bytes:
@@ -195,25 +210,25 @@ def fetch(store: Store, archive: ArchiveFact, head: Head) -> bytes:
     with store.open(archive.key) as stream:
         measured = _Measured(stream)
         pieces = []
-        while measured.bytes <= archive.bytes and (piece := measured.read(_CHUNK)):
+        while measured.bytes <= archive.bytes and (piece := measured.read(CHUNK)):
             pieces.append(piece)
     _verify(store, archive, measured)
     body = b"".join(pieces)
     if not body.startswith(head.raw):
-        raise _damaged(store, archive, "object_corrupt", "it was replaced while the restore ran")
+        raise damaged(store, archive, "object_corrupt", "it was replaced while the restore ran")
     return body
 
 
 def _verify(store: Store, archive: ArchiveFact, measured: _Measured) -> None:
     if measured.bytes != archive.bytes:
         reason = f"it has {measured.bytes} bytes, and the manifest says {archive.bytes}"
-        raise _damaged(store, archive, "object_corrupt", reason)
+        raise damaged(store, archive, "object_corrupt", reason)
     if measured.sha256 != archive.sha256:
         reason = f"its SHA-256 is {measured.sha256}, and the manifest says {archive.sha256}"
-        raise _damaged(store, archive, "object_corrupt", reason)
+        raise damaged(store, archive, "object_corrupt", reason)
 
 
-def _damaged(store: Store, archive: ArchiveFact, code: str, reason: str) -> RunbookError:
+def damaged(store: Store, archive: ArchiveFact, code: str, reason: str) -> RunbookError:
     return RunbookError(
         code=code,
         attempted="restore the backup",

@@ -5,9 +5,10 @@
 """All archives of a backup into a database, several streams at once (private to ops.runbooks).
 
 First the definitions, then the rows, then what is made of rows: indexes, keys, triggers. Rows stream from the store,
-one pg_restore for each archive. What comes after them is the longest part of most restores: pg_restore makes it in
-several sessions, which it can only from a file. That file holds definitions and nothing else. Where the backup is a
-single archive, it is that one's head, which is a whole archive to pg_restore as long as nobody asks it for rows.
+one pg_restore for each archive, or for each share of the only one (``restore_segments``). What comes after them is the
+longest part of many restores: pg_restore makes it in several sessions, which it can only from a file. That file holds
+definitions and nothing else. Where the backup is a single archive, it is that one's head, which is a whole archive to
+pg_restore as long as nobody asks it for rows.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_loa
     fetch,
     listed,
     load,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_segments import (
+    Share,
+    load_share,
+    require_head,
+    shares,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams import SECTIONS
 
@@ -94,14 +101,33 @@ def load_all(store: Store, parts: Sequence[Part], loading: Loading, jobs: int, c
 
 
 def _load_one(store: Store, part: Part, loading: Loading, jobs: int, context: Context) -> int:
-    """A backup of one archive: all of it from the stream, or what comes after the rows from its head."""
+    """A backup of one archive: all of it from one stream, or the rows from several, and what is made of them too."""
     if jobs == 1:
         return load(store, part.archive, part.head, part.adaptation, loading, context)
-    first = part.ids(_PRE_DATA, _DATA)
-    size = load(store, part.archive, part.head, part.adaptation, loading, context, wanted=first)
+    parted = shares(part.archive, part.ids(_DATA), jobs)
     with _definitions(part, b"", context) as path:
+        if len(parted) > 1:
+            require_head(store, part.archive, part.head)
+            _restore_from(path, part, (_PRE_DATA,), loading, 1, context)
+            _load_shares(store, part, parted, loading, context)
+        else:
+            first = part.ids(_PRE_DATA, _DATA)
+            load(store, part.archive, part.head, part.adaptation, loading, context, wanted=first)
         _restore_from(path, part, (_POST_DATA,), loading, jobs, context)
-    return size
+    return part.archive.bytes
+
+
+def _load_shares(store: Store, part: Part, parted: Sequence[Share], loading: Loading, context: Context) -> None:
+    total = _Total(loading.on_progress)
+    streams = [(share, replace(loading, on_progress=total.of(number))) for number, share in enumerate(parted)]
+    together(
+        [
+            partial(load_share, store, part.archive, part.head, part.adaptation, share, stream, context)
+            for share, stream in streams
+        ],
+        len(parted),
+        loading.crew,
+    )
 
 
 @contextmanager

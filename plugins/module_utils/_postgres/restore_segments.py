@@ -1,0 +1,111 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One archive into a database by several sessions, each of which reads its own part (private to ops.runbooks).
+
+Where the rows of each table lie in the archive was noted when it was written (``segments.Segmented``). Each pg_restore
+gets the head of the archive and then the segments that are its own, which is a whole archive to it: it looks for the
+blocks of the entries that it was told to restore, and finds them one behind the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head, rewrite_head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, SegmentFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import (
+    CHUNK,
+    Loading,
+    damaged,
+    failed,
+    feed,
+)
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What one session loads: these segments, and these entries of the table of contents (dump ids)."""
+
+    segments: tuple[SegmentFact, ...]
+    entries: frozenset[int]
+
+
+def shares(archive: ArchiveFact, rows: Collection[int], jobs: int) -> list[Share]:
+    """The entries ``rows``, which is all data of an archive, for at most ``jobs`` sessions; less than two for no gain.
+
+    The largest segment goes to whoever has the least. What has no block, such as the value of a sequence, goes to the
+    first. Segments that are not the whole archive, one behind the other, are not believed.
+    """
+    if not _complete(archive):
+        return []
+    piles: list[list[SegmentFact]] = [[] for _job in range(jobs)]
+    for segment in sorted(archive.segments[1:], key=lambda each: each.bytes, reverse=True):
+        min(piles, key=lambda pile: sum(each.bytes for each in pile)).append(segment)
+    piles = [sorted(pile, key=lambda each: each.offset) for pile in piles if pile]
+    found = [
+        Share(segments=tuple(pile), entries=frozenset(entry for each in pile for entry in each.entries))
+        for pile in piles
+    ]
+    rest = frozenset(rows).difference(*(each.entries for each in found))
+    return [replace(each, entries=each.entries | rest) if each is found[0] else each for each in found]
+
+
+def _complete(archive: ArchiveFact) -> bool:
+    end = 0
+    for segment in archive.segments:
+        if segment.offset != end:
+            return False
+        end += segment.bytes
+    return end == archive.bytes
+
+
+def require_head(store: Store, archive: ArchiveFact, head: Head) -> None:
+    """Fail with ``object_corrupt`` where the head that was looked at is not the one that was written."""
+    first = archive.segments[0]
+    if len(head.raw) != first.bytes or hashlib.sha256(head.raw).hexdigest() != first.sha256:
+        raise damaged(store, archive, "object_corrupt", "its table of contents is not the one that was written")
+
+
+def load_share(
+    store: Store,
+    archive: ArchiveFact,
+    head: Head,
+    adaptation: Adaptation,
+    share: Share,
+    loading: Loading,
+    context: Context,
+) -> int:
+    """Stream one share into the database and return its bytes. Raises what ``restore_load.load`` raises."""
+    pieces = _pieces(store, archive, share.segments)
+    name = f"{archive.key.rpartition('/')[2]}.{share.segments[0].offset}"
+    listing = adaptation.listing(head, share.entries)
+    status, said = feed(name, listing, rewrite_head(head, adaptation.changes), pieces, loading, context)
+    for _rest in pieces:  # whatever pg_restore said, the bytes are to be judged first
+        continue
+    if status != 0:
+        raise failed(loading, said, status)
+    return sum(segment.bytes for segment in share.segments)
+
+
+def _pieces(store: Store, archive: ArchiveFact, segments: Sequence[SegmentFact]) -> Iterator[bytes]:
+    """Segment after segment, each judged at its end."""
+    for segment in segments:
+        digest, left = hashlib.sha256(), segment.bytes
+        with store.open(archive.key, segment.offset, segment.bytes) as stream:
+            while left and (piece := stream.read(min(CHUNK, left))):
+                digest.update(piece)
+                left -= len(piece)
+                yield piece
+        if left or digest.hexdigest() != segment.sha256:
+            place = f"bytes {segment.offset} to {segment.offset + segment.bytes - 1}"
+            raise damaged(store, archive, "object_corrupt", f"the SHA-256 of {place} is not what the manifest says")

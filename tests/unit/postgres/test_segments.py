@@ -1,0 +1,133 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rows of each table in an archive that streams by, and who loads which of them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import segments
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import read_head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, SegmentFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_segments import shares
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.segments import Segmented
+from hypothesis import given
+from hypothesis import strategies as st
+
+ARCHIVES = {path.stem: path.read_bytes() for path in (Path(__file__).parent / "archives").glob("*.dump")}
+COMPRESSED = sorted(name for name in ARCHIVES if not name.endswith("_none"))
+
+
+class Pieces:
+    """A source that gives the body in pieces of these sizes, over and over."""
+
+    def __init__(self, body: bytes, sizes: list[int]) -> None:
+        self._stream = io.BytesIO(body)
+        self._sizes = sizes
+        self._count = 0
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        size = self._sizes[self._count % len(self._sizes)]
+        self._count += 1
+        return self._stream.readinto(buffer[:size])
+
+
+def segments_of(body: bytes, sizes: list[int]) -> tuple[SegmentFact, ...]:
+    source = Segmented(Pieces(body, sizes))
+    with memoryview(bytearray(1 << 20)) as buffer:
+        while source.readinto(buffer):
+            continue
+    return source.found()
+
+
+@pytest.fixture(autouse=True)
+def _each_block_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SMALLEST", 1)
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+@pytest.mark.parametrize("sizes", [[1 << 20], [4096], [1], [5, 1, 700]])
+def test_every_block_of_real_archives(name: str, sizes: list[int]) -> None:
+    body = ARCHIVES[name]
+    head = read_head(io.BytesIO(body), name)
+    found = segments_of(body, sizes)
+    assert found[0] == SegmentFact(offset=0, bytes=len(head.raw), sha256=hashlib.sha256(head.raw).hexdigest())
+    end = 0
+    for each in found:
+        assert each.offset == end
+        end += each.bytes
+        assert each.sha256 == hashlib.sha256(body[each.offset : end]).hexdigest()
+    assert end == len(body)
+    written = [entry.dump_id for entry in head.entries if entry.has_data]
+    assert [entry for each in found for entry in each.entries] == written
+    assert len(found) == 1 + len(written)
+
+
+def test_small_blocks_are_one_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SMALLEST", 1 << 30)
+    body = ARCHIVES["pg18_zstd"]
+    head, rows = segments_of(body, [1000])
+    assert head.bytes + rows.bytes == len(body)
+    assert len(rows.entries) > 1
+
+
+def test_without_compression_it_is_read_whole() -> None:
+    assert segments_of(ARCHIVES["pg15_none"], [4096]) == ()
+
+
+@given(place=st.integers(0, len(ARCHIVES["pg18_zstd"]) - 1), size=st.integers(1, 5000))
+def test_what_was_cut_has_segments_only_between_blocks(place: int, size: int) -> None:
+    body = ARCHIVES["pg18_zstd"]
+    ends = {each.offset + each.bytes for each in segments_of(body, [1 << 20])}
+    found = segments_of(body[:place], [size])
+    assert bool(found) == (place in ends)
+    assert sum(each.bytes for each in found) in (0, place)
+
+
+@given(place=st.integers(0, len(ARCHIVES["pg18_zstd"]) - 1), value=st.integers(0, 255), size=st.integers(1, 5000))
+def test_whatever_streams_by_it_only_looks(place: int, value: int, size: int) -> None:
+    body = bytearray(ARCHIVES["pg18_zstd"])
+    body[place] = value
+    found = segments_of(bytes(body), [size])
+    assert sum(each.bytes for each in found) in (0, len(body))
+
+
+def archive(*sizes: int) -> ArchiveFact:
+    """A head of 100 bytes, then a segment for each size, with the entries 1, 2 and so on."""
+    facts, end = [SegmentFact(offset=0, bytes=100, sha256="head")], 100
+    for number, size in enumerate(sizes, start=1):
+        facts.append(SegmentFact(offset=end, bytes=size, sha256=str(number), entries=(number,)))
+        end += size
+    return ArchiveFact(key="database.dump", bytes=end, sha256="all", entries=len(sizes), segments=tuple(facts))
+
+
+def test_the_largest_goes_to_whoever_has_the_least() -> None:
+    first, second = shares(archive(10, 50, 20, 30), {1, 2, 3, 4, 99}, 2)
+    assert [each.bytes for each in first.segments] == [10, 50]
+    assert [each.bytes for each in second.segments] == [20, 30]
+    assert first.entries == {1, 2, 99}, "what has no block goes to the first"
+    assert second.entries == {3, 4}
+
+
+@given(sizes=st.lists(st.integers(1, 1000), max_size=30), jobs=st.integers(1, 16))
+def test_everything_is_loaded_once(sizes: list[int], jobs: int) -> None:
+    rows = set(range(1, len(sizes) + 1)) | {99}
+    found = shares(archive(*sizes), rows, jobs)
+    assert len(found) == min(jobs, len(sizes))
+    if found:
+        assert sorted(entry for share in found for entry in share.entries) == sorted(rows)
+        assert sum(each.bytes for share in found for each in share.segments) == sum(sizes)
+        assert all(list(each.segments) == sorted(each.segments, key=lambda one: one.offset) for each in found)
+
+
+def test_segments_that_are_not_the_archive_are_not_believed() -> None:
+    whole = archive(10, 20)
+    gap = ArchiveFact(key="k", bytes=130, sha256="all", entries=2, segments=(whole.segments[0], whole.segments[2]))
+    short = ArchiveFact(key="k", bytes=131, sha256="all", entries=2, segments=whole.segments)
+    for each in (gap, short, ArchiveFact(key="k", bytes=130, sha256="all", entries=2)):
+        assert shares(each, {1, 2}, 2) == []
