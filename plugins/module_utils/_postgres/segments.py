@@ -26,8 +26,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.store import So
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import read_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import SegmentFact
 
-#: Small blocks that follow each other make one segment until it has so many bytes.
-SMALLEST = 8 << 20
+#: Small blocks that follow each other make one segment until it has so many bytes, and this share of all before it: so
+#: there are some hundred segments in the largest of archives, and no more requests to read them.
+SMALLEST = 64 << 10
+_SHARE = 64
 #: The largest head that is kept while it streams by; an archive with a larger one is restored by one session.
 _HEAD_LIMIT = 16 << 20
 _DATA, _LARGE_OBJECTS = 1, 3
@@ -98,7 +100,7 @@ class Segmented:
                 self._under_way.entries += blocks.ended
                 blocks.ended.clear()
                 taken = end
-                if self._under_way.bytes >= SMALLEST:
+                if self._under_way.bytes >= max(SMALLEST, self._under_way.offset // _SHARE):
                     self._end_segment()
         except ValueError:
             self._blocks = None
@@ -115,7 +117,7 @@ class _UnderWay:
     """A segment of which the end has not come by."""
 
     def __init__(self, offset: int) -> None:
-        self._offset = offset
+        self.offset = offset
         self._digest = hashlib.sha256()
         self.bytes = 0
         self.entries: list[int] = []
@@ -126,7 +128,7 @@ class _UnderWay:
 
     def ended(self) -> SegmentFact:
         return SegmentFact(
-            offset=self._offset, bytes=self.bytes, sha256=self._digest.hexdigest(), entries=tuple(self.entries)
+            offset=self.offset, bytes=self.bytes, sha256=self._digest.hexdigest(), entries=tuple(self.entries)
         )
 
 

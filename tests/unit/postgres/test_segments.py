@@ -48,6 +48,7 @@ def segments_of(body: bytes, sizes: list[int]) -> tuple[SegmentFact, ...]:
 @pytest.fixture(autouse=True)
 def _each_block_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "SMALLEST", 1)
+    monkeypatch.setattr(segments, "_SHARE", 1 << 30)
 
 
 @pytest.mark.parametrize("name", COMPRESSED)
