@@ -12,8 +12,8 @@ blocks of the entries that it was told to restore, and finds them one behind the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head, rewrite_head
@@ -40,11 +40,10 @@ class Share:
     entries: frozenset[int]
 
 
-def shares(archive: ArchiveFact, rows: Collection[int], jobs: int) -> list[Share]:
-    """The entries ``rows``, which is all data of an archive, for at most ``jobs`` sessions; less than two for no gain.
+def shares(archive: ArchiveFact, jobs: int) -> list[Share]:
+    """The rows of an archive for at most ``jobs`` sessions; the largest segment goes to whoever has the least.
 
-    The largest segment goes to whoever has the least. What has no block, such as the value of a sequence, goes to the
-    first. Segments that are not the whole archive, one behind the other, are not believed.
+    There are none where the segments are not all of the archive, one behind the other.
     """
     if not _complete(archive):
         return []
@@ -52,12 +51,10 @@ def shares(archive: ArchiveFact, rows: Collection[int], jobs: int) -> list[Share
     for segment in sorted(archive.segments[1:], key=lambda each: each.bytes, reverse=True):
         min(piles, key=lambda pile: sum(each.bytes for each in pile)).append(segment)
     piles = [sorted(pile, key=lambda each: each.offset) for pile in piles if pile]
-    found = [
+    return [
         Share(segments=tuple(pile), entries=frozenset(entry for each in pile for entry in each.entries))
         for pile in piles
     ]
-    rest = frozenset(rows).difference(*(each.entries for each in found))
-    return [replace(each, entries=each.entries | rest) if each is found[0] else each for each in found]
 
 
 def _complete(archive: ArchiveFact) -> bool:

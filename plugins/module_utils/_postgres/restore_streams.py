@@ -90,13 +90,13 @@ def load_all(store: Store, parts: Sequence[Part], loading: Loading, jobs: int, c
     rows.sort(key=lambda row: row[0].archive.bytes, reverse=True)
     body = fetch(store, sections.archive, sections.head)
     with _definitions(sections, body[len(sections.head.raw) :], context) as path:
-        _restore_from(path, sections, (_PRE_DATA,), loading, 1, context)
+        _restore_from(path, sections, sections.ids(_PRE_DATA), loading, 1, context)
         together(
             [partial(load, store, part.archive, part.head, part.adaptation, stream, context) for part, stream in rows],
             jobs,
             loading.crew,
         )
-        _restore_from(path, sections, (_POST_DATA,), loading, jobs, context)
+        _restore_from(path, sections, sections.ids(_POST_DATA), loading, jobs, context)
     return sum(part.archive.bytes for part in parts)
 
 
@@ -104,16 +104,18 @@ def _load_one(store: Store, part: Part, loading: Loading, jobs: int, context: Co
     """A backup of one archive: all of it from one stream, or the rows from several, and what is made of them too."""
     if jobs == 1:
         return load(store, part.archive, part.head, part.adaptation, loading, context)
-    parted = shares(part.archive, part.ids(_DATA), jobs)
+    parted = shares(part.archive, jobs)
     with _definitions(part, b"", context) as path:
         if len(parted) > 1:
             require_head(store, part.archive, part.head)
-            _restore_from(path, part, (_PRE_DATA,), loading, 1, context)
+            # Data without a block: large objects, still empty, and the values of sequences. Rows need the former.
+            rows = frozenset(entry for share in parted for entry in share.entries)
+            _restore_from(path, part, part.ids(_PRE_DATA, _DATA) - rows, loading, 1, context)
             _load_shares(store, part, parted, loading, context)
         else:
             first = part.ids(_PRE_DATA, _DATA)
             load(store, part.archive, part.head, part.adaptation, loading, context, wanted=first)
-        _restore_from(path, part, (_POST_DATA,), loading, jobs, context)
+        _restore_from(path, part, part.ids(_POST_DATA), loading, jobs, context)
     return part.archive.bytes
 
 
@@ -144,10 +146,10 @@ def _definitions(part: Part, rest: bytes, context: Context) -> Iterator[Path]:
 
 
 def _restore_from(
-    path: Path, part: Part, sections: tuple[str, ...], loading: Loading, jobs: int, context: Context
+    path: Path, part: Part, entries: frozenset[int], loading: Loading, jobs: int, context: Context
 ) -> None:
-    """Some sections of a local archive, by ``jobs`` sessions."""
-    listing = part.adaptation.listing(part.head, part.ids(*sections))
+    """Some entries of a local archive, by dump id, by ``jobs`` sessions."""
+    listing = part.adaptation.listing(part.head, entries)
     if not listing:
         return
     argv = [
@@ -156,7 +158,7 @@ def _restore_from(
         *([f"--jobs={jobs}"] if jobs > 1 else []),
         str(path),
     ]
-    context.effect(f"restore the {' and '.join(sections)} of {part.archive.key} into {loading.label}")
+    context.effect(f"restore {len(entries)} entries of {part.archive.key} into {loading.label}")
     with process.start(
         argv, context=context, env=loading.environment, stdout=process.DEVNULL, name="pg_restore"
     ) as child:
