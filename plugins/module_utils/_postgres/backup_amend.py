@@ -102,7 +102,7 @@ def fresh_suspect(backups: Backups, selection_hash: str, since: datetime, until:
     Where age alone decides whether another one is due, it would be found no smaller by taking it over and over.
     """
     for listed in reversed(list(backups.listed(since=since, until=until))):
-        if listed.entry.selection_hash != selection_hash or backups.judge(listed).suspect_cause != "shrunk":
+        if listed.entry.selection_hash != selection_hash or "suspect" not in listed.marks:
             continue
         try:
             manifest = backups.by_id(listed.entry.backup_id)
@@ -111,7 +111,9 @@ def fresh_suspect(backups: Backups, selection_hash: str, since: datetime, until:
             if error.code not in ("object_corrupt", "object_missing", "document_too_new", "backup_not_found"):
                 raise
             continue
-        return manifest
+        # The manifest itself says that the database had shrunk; a mark alone does not say why.
+        if backups.judge(listed, manifest).suspect_cause == "shrunk":
+            return manifest
     return None
 
 
