@@ -42,10 +42,10 @@ venv-postgres15:
 # --- Sandbox ----------------------------------------------------------------------------------------------
 
 .PHONY: sandbox-up sandbox-down sandbox-status demo
-sandbox-up: venv venv-s3 ## Start PostgreSQL and an S3 server on this machine
+sandbox-up: venv venv-s3 ## Start PostgreSQL, an S3 server and stand-ins for Vercel and GitHub on this machine
 	@$(PYTHON) -m sandbox up
 
-sandbox-down: venv ## Stop them; PostgreSQL's data stay in .sandbox
+sandbox-down: venv ## Stop them; all but the S3 objects stays in .sandbox
 	@$(PYTHON) -m sandbox down
 
 sandbox-status: venv ## Show what runs, and where

@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command, text in (
         ("up", up, "start the servers, or repair them, and fill them with samples; harmless when they run"),
-        ("down", down, "stop them; PostgreSQL's data stay, the S3 store's objects do not"),
+        ("down", down, "stop them; everything stays but the S3 store's objects"),
         ("status", status, "show what runs, and where; exit 1 when something does not"),
         ("env", env, "print shell commands that set the clients' environment variables"),
     ):

@@ -79,18 +79,21 @@ def create(call: Call) -> Reply:
 
 
 def _same(world: World, made: Deployment) -> Deployment | None:
-    """A deployment of the same source that has not failed: without ``forceNew`` it is not made twice."""
+    """A deployment of the same source and values that has not failed: without ``forceNew`` it is not made twice."""
     project = world.projects[made.project]
+    values = deployments.values_for(world, project, made.target, made.git_source) | dict(made.env)
+    wanted = _identity(made, values)
     for each in world.of_project(project):
-        alike = (each.files, each.git_source, dict(each.meta), each.target) == (
-            made.files,
-            made.git_source,
-            dict(made.meta),
-            made.target,
-        )
-        if alike and each.state in ("READY", *deployments.UNFINISHED):
+        if each.state in ("READY", *deployments.UNFINISHED) and _identity(each, dict(each.env)) == wanted:
             return each
     return None
+
+
+def _identity(deployment: Deployment, values: dict[str, str]) -> tuple[object, ...]:
+    # A build in earnest replaces the files; its source is the commit.
+    files = None if deployment.git_source else dict(deployment.files)
+    meta = dict(deployment.meta)
+    return files, deployment.git_source, meta, deployment.target, deployment.auto_assign, values
 
 
 def _sourced(call: Call, world: World, project: Project, source: str) -> Deployment:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sandbox.standin.http import Reply
@@ -65,6 +65,23 @@ def get(call: Call, name: str) -> Reply:
     return Reply(body=call.view(world).deployment(call.deployment(world, name)))
 
 
+@route("GET", "/deployments/{name}/builds")
+def builds(call: Call, name: str) -> Reply:
+    """The one build of a deployment, as the official command line lists it."""
+    deployment = call.deployment(call.store.look(), name)
+    shown: dict[str, Any] = {
+        "id": f"bld_{deployment.id.removeprefix('dpl_')}",
+        "deploymentId": deployment.id,
+        "entrypoint": ".",
+        "readyState": deployment.state,
+        "readyStateAt": deployment.ready_at,
+        "createdAt": deployment.created_at,
+        "scheduledAt": deployment.building_at,
+        "output": [],
+    }
+    return Reply(body={"builds": [shown]})
+
+
 @route("PATCH", "/deployments/{name}/cancel")
 def cancel(call: Call, name: str) -> Reply:
     """Stop a build."""
@@ -106,7 +123,10 @@ def events(call: Call, name: str) -> Reply:
     if call.query.get("direction") == "backward":
         shown.reverse()
     limit = int(call.query.get("limit", "-1"))
-    return Reply(body=shown if limit < 0 else shown[:limit])
+    shown = shown if limit < 0 else shown[:limit]
+    if call.query.get("format") == "lines":
+        return lines(shown)
+    return Reply(body=shown)
 
 
 @route("GET", "/projects/{project}/deployments/{name}/runtime-logs")
@@ -116,8 +136,13 @@ def runtime_logs(call: Call, project: str, name: str) -> Reply:
     deployment = call.deployment(world, name)
     if deployment.project != call.project(world, project).id:
         raise not_found("Deployment not found.")
-    lines = [json.dumps(each) + "\n" for each in call.shared.functions.log(deployment.id)]
-    return Reply(body="".join(lines).encode(), content_type="application/stream+json")
+    return lines(call.shared.functions.log(deployment.id))
+
+
+def lines(found: Iterable[Any]) -> Reply:
+    """One object a line, as streams have it."""
+    text = "".join(json.dumps(each) + "\n" for each in found)
+    return Reply(body=text.encode(), content_type="application/stream+json")
 
 
 def _log(deployment: Deployment) -> tuple[str, ...]:

@@ -170,6 +170,13 @@ def add_domain(call: Call, name: str) -> Reply:
     return Reply(body=call.view().domain(call.change(step), domain))
 
 
+@route("GET", "/projects/{name}/custom-environments")
+def custom_environments(call: Call, name: str) -> Reply:
+    """Environments beside the three that every project has; here there are none."""
+    call.project(call.store.look(), name)
+    return Reply(body={"environments": []})
+
+
 @route("GET", "/domains/{domain}/config")
 def domain_config(call: Call, domain: str) -> Reply:
     """Whether a hostname's records lead to the service."""
