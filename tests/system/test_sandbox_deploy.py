@@ -183,6 +183,20 @@ def test_a_function_that_was_killed_is_started_again(project: ProjectAt, tmp_pat
     assert project.server.visit(deployment.url, "/api/health").status == 200
 
 
+def test_functions_end_with_a_server_that_is_killed_and_come_back_with_it(tmp_path: Path) -> None:
+    with VercelServer(tmp_path / "server") as server:
+        project = fresh_project(server)
+        sources = app.write(tmp_path / "app", release="survivor")
+        deployment = ended(project, prebuilt(project, sources))
+        assert server.visit(deployment.url, "/api/none").json["release"] == "survivor"
+        (process,) = server.processes()
+        (function,) = process.children()
+        process.kill()
+        assert wait_until(lambda: not function.is_running(), seconds=10)
+        assert server.start() is True
+        assert server.visit(deployment.url, "/api/none").json["release"] == "survivor"
+
+
 def test_what_prebuilt_files_must_be(project: ProjectAt) -> None:
     assert upload(project, b"x", "0" * 40).status == 400
     place = f"/v13/deployments?prebuilt=1&slug={project.team}"
