@@ -12,6 +12,49 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
+  source_environment:
+    description:
+      - The environment whose backups of O(name) are read, if not O(environment). For restoring production into staging.
+    type: str
+  maintenance_database:
+    description:
+      - The database to connect to on the server, while the target does not exist.
+      - The database that the connection options name is not connected to.
+    type: str
+    default: postgres
+  protected:
+    description:
+      - Whether the server is one that people depend on. There, a restore is refused while its free space is unknown.
+    type: bool
+    default: false
+  adopt:
+    description:
+      - Accept that O(name) now stands for another server than before, because the server was replaced.
+    type: bool
+    default: false
+  min_state:
+    description:
+      - How much a backup must be trusted. With V(proven), V(latest) and O(at) pass over backups that no drill has
+        proven, and one that is named by O(backup) without being proven is refused.
+    type: str
+    choices: [complete, proven]
+    default: complete
+  bindir:
+    description:
+      - Directories in which C(pg_restore) is looked for before the usual places. It must be of the major version of the
+        server that is restored to.
+    type: list
+    elements: path
+    default: []
+  timeout:
+    description:
+      - How long the restore may take, as a duration such as V(4h). Without it there is no limit.
+    type: str
+  disk_free:
+    description:
+      - The free space of the server in bytes, where it cannot be read from here. Where it can, the smaller number
+        counts.
+    type: int
   roles:
     description:
       - What to do where roles do not exist that the backup names as owners, in grants, in policies or otherwise.
@@ -51,9 +94,29 @@ options:
         renames both in one transaction. Where that fails, the live database serves on, and the next run goes on.
       - V(swap) is refused, before anything is created, where the live database has logical replication slots, prepared
         transactions or active subscriptions, where this role cannot end its sessions or rename it, and on Supabase.
+      - V(in_place) is for databases that cannot be renamed. It reads the backup to its end, takes a held backup of what
+        is there (V(pre_restore)), and then, in one transaction, locks the tables of the backup's schemas, for readers
+        too, drops what is in these schemas, loads the backup and compares rows, policies and privileges with it.
+        Whatever fails or dies before that is final, the database is as it was. RV(restore.way_back) says how to
+        restore the held backup in its turn; take the hold off with M(ops.runbooks.postgres_backup) when nobody needs
+        it any more. Each run that comes so far takes one.
+      - With V(in_place), schemas of the platform (on Supabase V(auth), V(storage) and the like) are left alone, as are
+        extensions that are there, large objects, and schemas that the backup does not have. A trigger or policy on a
+        table of the platform that depends on what is dropped is made again. Where anything else outside would be
+        dropped with it, V(in_place) is refused by name.
+      - V(tables) restores O(tables) into a new database that has nothing else, with their partitions, keys, indexes and
+        sequences, and the types, functions and extensions that these need. Foreign keys, triggers, rules, policies and
+        privileges are left out, and named in RV(restore.skipped). RV(restore.candidates) has the rows of the tables in
+        every backup, and RV(restore.put_back) the commands that put rows back, which nothing runs but a person.
     type: str
-    choices: [new_database, swap]
+    choices: [new_database, swap, in_place, tables]
     default: new_database
+  tables:
+    description:
+      - The tables of O(strategy=tables), as V(table) or V(schema.table), names as they are stored.
+    type: list
+    elements: str
+    default: []
   state:
     description:
       - V(reverted) swaps the database back that was live before the swap O(restore_id). The other one stays, as
@@ -69,7 +132,7 @@ options:
     default: 7d
   confirm:
     description:
-      - With O(protected=true), O(strategy=swap) in either O(state) wants C(<environment>/<name>) here. Not needed in
-        check mode, nor where nothing changes.
+      - With O(protected=true), O(strategy=swap) in either O(state), and O(strategy=in_place), want
+        C(<environment>/<name>) here. Not needed in check mode, nor where nothing changes.
     type: str
 """

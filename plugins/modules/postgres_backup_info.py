@@ -41,6 +41,13 @@ options:
       - List at most this many backups, the newest first.
     type: int
     default: 50
+  tables:
+    description:
+      - Tables, V(table) or V(schema.table) as they are stored. For each backup that is listed the result says
+        whether it has them, and with how many rows. Takes a request for each of these backups.
+    type: list
+    elements: str
+    default: []
   rpo:
     description:
       - How old the newest good backup may be, as a duration such as V(26h).
@@ -138,6 +145,13 @@ backups:
           description: Whether someone forbade to delete it.
           type: bool
           sample: false
+        tables:
+          description:
+            - For each of O(tables) V(table), V(in_backup), and V(rows), which is V(null) where rows were not counted or
+              lie in partitions.
+          returned: with O(tables)
+          type: list
+          elements: dict
     latest:
       description:
         - The newest good backup of O(selection), from its manifest. V(null) where there is none.

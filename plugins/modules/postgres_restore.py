@@ -19,7 +19,8 @@ description:
   - A restore that is finished is no change, whatever was written to the database since, as long as that database
     exists on that server under any name.
   - With O(strategy=swap) the new database then takes the place of the live one, in one transaction that renames both,
-    and O(state=reverted) swaps them back.
+    and O(state=reverted) swaps them back. With O(strategy=in_place) there is no new database, and one transaction
+    replaces what is in the live one.
 author:
   - ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
@@ -37,56 +38,21 @@ options:
       - The identity of the backup, or V(latest) for the newest good one.
       - Exactly one of O(backup), O(at) and O(path) is needed, unless O(state=reverted).
     type: str
-  source_environment:
-    description:
-      - The environment whose backups of O(name) are read, if not O(environment). For restoring production into staging.
-    type: str
   target_database:
     description:
       - The database to make. It must not exist, unless this restore has made it. Needed with
-        O(strategy=new_database).
-      - With O(strategy=swap), the live database, by default the one that the connection options name.
+        O(strategy=new_database) and O(strategy=tables).
+      - With O(strategy=swap) and O(strategy=in_place), the live database, by default the one that the connection
+        options name.
     type: str
-  maintenance_database:
-    description:
-      - The database to connect to on the server, while the target does not exist.
-      - The database that the connection options name is not connected to.
-    type: str
-    default: postgres
   restore_id:
     description:
       - The identity of this restore. With one, V(latest) and O(at) are resolved once, and mean the same backup when the
         task is run again.
       - Without one, the identity is the resolved backup and O(target_database), resolved on every run.
-      - Needed with O(strategy=swap). A swap is done once for each identity, whatever is live since, and one that was
-        undone is not done again.
+      - Needed with every other O(strategy) than V(new_database). A swap or a restore in place is done once for each
+        identity, whatever is live since, and a swap that was undone is not done again.
     type: str
-  bindir:
-    description:
-      - Directories in which C(pg_restore) is looked for before the usual places. It must be of the major version of the
-        server that is restored to.
-    type: list
-    elements: path
-    default: []
-  timeout:
-    description:
-      - How long the restore may take, as a duration such as V(4h). Without it there is no limit.
-    type: str
-  disk_free:
-    description:
-      - The free space of the server in bytes, where it cannot be read from here. Where it can, the smaller number
-        counts.
-    type: int
-  protected:
-    description:
-      - Whether the server is one that people depend on. There, a restore is refused while its free space is unknown.
-    type: bool
-    default: false
-  adopt:
-    description:
-      - Accept that O(name) now stands for another server than before, because the server was replaced.
-    type: bool
-    default: false
 requirements:
   - pg_restore of the server's major version
 seealso:
@@ -191,7 +157,7 @@ restore:
       type: dict
     strategy:
       description: How it was restored.
-      returned: O(strategy=swap)
+      returned: every O(strategy) but V(new_database)
       type: str
     previous_database:
       description: The database that was put aside. V(null) where it is gone.
@@ -209,6 +175,45 @@ restore:
       description: How far a swap came that failed, V(not begun), V(ending sessions), V(committing) or V(done).
       returned: failure with O(strategy=swap)
       type: str
+    schemas:
+      {description: The schemas that were replaced., returned: O(strategy=in_place), type: list, elements: str}
+    left_alone:
+      description: What of the backup was not restored, since it is the platform's, or belongs to no schema.
+      returned: O(strategy=in_place)
+      type: list
+      elements: str
+    newer:
+      description: Where numbers of rows differed from the backup's before, and tables that it does not have.
+      returned: O(strategy=in_place)
+      type: list
+      elements: str
+    pre_restore_backup:
+      description: The held backup of what was there before.
+      returned: O(strategy=in_place), once there is one
+      type: str
+    way_back:
+      description: The inputs of the restore that bring back what was there before.
+      returned: O(strategy=in_place), once there is one
+      type: str
+    in_place:
+      description: How far it came, V(not begun), V(reading), V(backing up), V(replacing), V(committing) or V(done).
+      returned: failure with O(strategy=in_place)
+      type: str
+    tables:
+      description: The tables that were asked for.
+      returned: O(strategy=tables)
+      type: list
+      elements: str
+    candidates:
+      description: The newest backups, with V(id), V(snapshot_at), V(age_seconds), V(state), and V(tables), their rows.
+      returned: O(strategy=tables)
+      type: list
+      elements: dict
+    put_back:
+      description: By V(table), V(in_live_database) (null where unknown), V(commands) and V(notes).
+      returned: O(strategy=tables)
+      type: list
+      elements: dict
     rpo_seconds:
       description: The age of the data when it was restored. What was written since is not in it.
       type: int

@@ -105,6 +105,8 @@ def test_a_backup_is_proven_on_a_private_server(shop: Shop, scratch: Path) -> No
     predicted = drill(shop, scratch, check=True).ok()
     assert predicted.changed
     assert shop.store.keys() == before
+    for which in ("latest", "b1"):
+        assert "prove" in shop.restore(backup=which, min_state="proven", check=True).refused("backup_not_found").message
     assertions = [
         {"name": "orders", "sql": "SELECT count(*) FROM orders", "expect": 2000},
         {"name": "like", "sql": "SELECT bool_and(email LIKE '%@example.com') FROM emails"},
@@ -126,6 +128,8 @@ def test_a_backup_is_proven_on_a_private_server(shop: Shop, scratch: Path) -> No
     assert proof["rto_seconds"] == seen["rto_seconds"] > 0
     assert proof["server"]["label"] == "a private server"
     assert shop.info()["backups"]["latest"]["state"] == "proven"
+    for which in ("latest", "b1"):
+        assert shop.restore(backup=which, min_state="proven", check=True).ok()["restore"]["backup"]["id"] == "b1"
     # Once is enough, and every other level is included.
     again = drill(shop, scratch).ok()
     assert not again.changed

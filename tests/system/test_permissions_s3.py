@@ -151,6 +151,16 @@ def test_each_runbook_needs_its_policy_and_no_more(
     assert needed == {runbook: allowed(runbook) for runbook in needed}
 
 
+def test_a_restore_in_place_needs_the_policy_of_backup(
+    shop: Database, stored: S3StoreAt, run_module: ModuleRunner
+) -> None:
+    given = {"strategy": "in_place", "restore_id": "inplace", "target_database": shop.name, "database": shop.name}
+    with guarded(stored, "backup") as proxy:
+        options = {**restore_of(shop, stored, endpoint_url=proxy.endpoint_url), **given}
+        assert run_module("postgres_restore", options).ok()["restore"]["rows_compared"] == 20000
+        assert asked(proxy) <= allowed("backup")
+
+
 #: What only cleans up: a backup without it says so, and goes on.
 TIDYING = {"s3:AbortMultipartUpload", "s3:ListBucketMultipartUploads"}
 

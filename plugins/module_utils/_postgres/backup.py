@@ -103,8 +103,10 @@ class PostgresBackup(Operation[Any, Plan]):
     noun: ClassVar[str] = "backup"
     spec: ClassVar[ArgumentSpec] = ArgumentSpec().merge(BACKUP_SPEC, CONNECTION_SPEC, STORE_SPEC, RUN_SPEC)
 
-    def __init__(self, params: Mapping[str, Any], context: Context) -> None:
+    def __init__(self, params: Mapping[str, Any], context: Context, reached: Connector | None = None) -> None:
+        """``reached`` is the way to the database of whoever takes a backup as a part of something else."""
         super().__init__(params, context)
+        self._given = reached
         self._started = context.clock.now()
         self._reached: Reached | None = None
         self._proven = False
@@ -125,7 +127,7 @@ class PostgresBackup(Operation[Any, Plan]):
     @cached_property
     def connector(self) -> Connector:
         """The way to the database."""
-        return connector(self.params, self.context)
+        return self._given or connector(self.params, self.context)
 
     @cached_property
     def session(self) -> Session:

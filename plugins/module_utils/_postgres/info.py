@@ -32,7 +32,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups imp
     selection_hash,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import KINDS, Manifest, Selection
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import table_name
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.stored import Stored, stored
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.table_history import rows_of
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
 INFO_SPEC = STORE_SPEC.merge(
@@ -42,6 +44,7 @@ INFO_SPEC = STORE_SPEC.merge(
             "selection": {"type": "raw", "default": "whole"},
             "since": {"type": "str"},
             "limit": {"type": "int", "default": 50},
+            "tables": {"type": "list", "elements": "str", "default": []},
             "rpo": {"type": "str", "default": "26h"},
         }
     )
@@ -59,6 +62,8 @@ class Inventory:
     stored: Stored
     newest: Manifest | None
     newest_verdict: Verdict
+    #: The rows of the tables that were named, by backup.
+    tables: Mapping[str, list[dict[str, Any]]]
     #: Why it could not be restored: an object of it is gone or of another size. None where all are there.
     damage: str | None
     now: datetime
@@ -81,6 +86,7 @@ class BackupInfo(Operation[Inventory, Plan]):
                 remedy="Give limit another value.",
             )
         self._selection = selection_hash(params["selection"])
+        self._tables = tuple(dict.fromkeys(table_name(text, "tables") for text in params["tables"]))
         self._since = None if params["since"] is None else parse_iso(params["since"], "read the parameter since")
         self._rpo = parse_duration(params["rpo"], "rpo")
 
@@ -93,9 +99,11 @@ class BackupInfo(Operation[Inventory, Plan]):
         if newest is None and self._since is not None:
             newest = backups.newest(self._selection, until=self._since)
         wanted = [each for each in listed if self.params["kind"] in (None, each.entry.kind)]
+        shown = tuple(backups.judged(wanted[: -self.params["limit"] - 1 : -1]))
         return Inventory(
             total=len(wanted),
-            shown=tuple(backups.judged(wanted[: -self.params["limit"] - 1 : -1])),
+            shown=shown,
+            tables=rows_of(backups, [listed for listed, _verdict in shown], self._tables),
             of_other_selections=len(everything) - len(listed),
             stored=stored(backups, wanted),
             newest=newest,
@@ -119,7 +127,11 @@ class BackupInfo(Operation[Inventory, Plan]):
                 "store": self.store.url,
                 "total": state.total,
                 "of_other_selections": state.of_other_selections,
-                "candidates": [candidate(each, verdict, state.now) for each, verdict in state.shown],
+                "candidates": [
+                    candidate(each, verdict, state.now)
+                    | ({"tables": state.tables[each.entry.backup_id]} if self._tables else {})
+                    for each, verdict in state.shown
+                ],
                 "latest": latest,
                 "stored": state.stored.describe(state.now),
                 "rpo": judge(None if state.damage else state.newest, state.now, self._rpo),

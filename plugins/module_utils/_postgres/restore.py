@@ -23,6 +23,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session, connector
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign import Foreign
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_plan import ForeignPlan, ForeignState
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place import InPlace, InPlaceObserver
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_plan import InPlaceState, decide_in_place
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ServerFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_act import Restoring
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_confirm import confirmed
@@ -37,6 +39,13 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_pla
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap import SwapObserver, Swapping
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_plan import SwapState, decide_swap
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tables import (
+    TablesObserver,
+    TablesState,
+    decide_tables,
+)
+
+_OBSERVERS = {"new_database": Observer, "swap": SwapObserver, "in_place": InPlaceObserver, "tables": TablesObserver}
 
 
 class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPlan"]):
@@ -51,6 +60,7 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
         self._token = new_token()
         self._identity: dict[str, Any] | None = None
         self._swapping: Swapping | None = None
+        self._in_place: InPlace | None = None
 
     def observe(self) -> RestoreState | ForeignState:
         """Which backup, how far its restore came already, and whether everything that it needs is there."""
@@ -58,7 +68,7 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
         rebinds = self._check_binding(server)
         if self.options.path is not None:
             return self._foreign.observe(self._token)
-        observer = (SwapObserver if self.options.strategy == "swap" else Observer)(
+        observer = _OBSERVERS[self.options.strategy](
             self.options,
             source=Backups(self.store, self.options.source_environment, self.options.name, self.context),
             marks=self._marks,
@@ -85,7 +95,7 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
         bound = binding.read(self.state_store, self.options.environment, self.options.name)
         known = bound.identity.get("database") if bound is not None else None
         database = known or self._connector.address.keywords.get("dbname")
-        if self.options.strategy == "swap":
+        if self.options.strategy in ("swap", "in_place"):
             database = self.options.target_database
         if not database:
             return False
@@ -97,11 +107,16 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
         return True
 
     def plan(self, state: RestoreState | ForeignState) -> RestorePlan | ForeignPlan:
-        """See :func:`decide` and :func:`decide_swap`; what is dangerous on a protected environment wants its name."""
+        """See the functions that begin with decide; what is dangerous on a protected environment wants its name."""
         if isinstance(state, ForeignState):
             return foreign_plan.decide(state)
-        plan = decide_swap(state) if isinstance(state, SwapState) else decide(state)
-        if plan.changed and isinstance(state, SwapState):
+        if isinstance(state, InPlaceState):
+            plan = decide_in_place(state)
+        elif isinstance(state, TablesState):
+            plan = decide_tables(state)
+        else:
+            plan = decide_swap(state) if isinstance(state, SwapState) else decide(state)
+        if plan.changed and isinstance(state, (SwapState, InPlaceState)):
             plan = confirmed(plan, self.options, check_mode=self.context.check_mode)
         return plan
 
@@ -124,6 +139,9 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
         if isinstance(state, SwapState):
             self._swapping = Swapping(self.options, state, **tools)
             return self._swapping.act(plan)
+        if isinstance(state, InPlaceState):
+            self._in_place = InPlace(self.options, state, params=self.params, **tools)
+            return self._in_place.act(plan)
         restoring = Restoring(self.options, state, **tools)
         if state.work is not None:
             return restoring.restore(plan, state.work)
@@ -138,9 +156,11 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
     def context_of_failure(self) -> Mapping[str, Any]:
         """Where the work went."""
         reached = self.__dict__.get("_session")
-        known = {"target_database": self.options.target_database}
+        known: dict[str, Any] = {"target_database": self.options.target_database}
         if self._swapping is not None:
             known["swap"] = self._swapping.stage
+        if self._in_place is not None:
+            known |= self._in_place.known
         return {**known, "endpoint": reached.endpoint.label} if reached is not None else known
 
     def close(self) -> None:

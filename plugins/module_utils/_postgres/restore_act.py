@@ -58,7 +58,8 @@ class Restoring:
         self._marks = marks
         self._session = session
         self._context = context
-        self._strategy = "new_database"
+        self._strategy = options.strategy
+        self._tables = tuple(name.text for name in options.tables)
         self._building = Building(
             state.attempt.database,
             source=source,
@@ -116,6 +117,7 @@ class Restoring:
             target_database=state.target_database,
             system_identifier=state.server.system_identifier,
             strategy=self._strategy,
+            tables=self._tables,
             attempts=(*self._attempts_before(work), state.attempt),
         )
 

@@ -173,9 +173,11 @@ def extension_warnings(manifest: Manifest, target: TargetFacts) -> tuple[str, ..
     )
 
 
-def check_rights(target: TargetFacts, ownership: Ownership, missing: Collection[str]) -> None:
+def check_rights(
+    target: TargetFacts, ownership: Ownership, missing: Collection[str], *, creates_database: bool = True
+) -> None:
     """The role that restores may create databases, and roles where it is asked to."""
-    lacks = [] if target.may_create_database else ["CREATEDB"]
+    lacks = [] if target.may_create_database or not creates_database else ["CREATEDB"]
     if missing and ownership.roles == "create_nologin" and not target.may_create_role:
         lacks.append("CREATEROLE")
     if lacks:

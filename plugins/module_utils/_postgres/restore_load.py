@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # pragma: no cover
 CHUNK = 1 << 20
 #: Bytes between two looks at lock, controller and deadline.
 _STRIDE = 16 << 20
-_ERROR = re.compile(r"error:\s+(?P<text>.*)")
+ERROR = re.compile(r"error:\s+(?P<text>.*)")
 _ENTRY = re.compile(r"from TOC entry \d+; \d+ \d+ (?P<entry>.*)")
 
 
@@ -64,7 +64,7 @@ class Loading:
     crew: Crew = field(default_factory=Crew)
 
 
-class _Measured:
+class Measured:
     """A reader that counts and hashes everything that passes."""
 
     def __init__(self, stream: Readable) -> None:
@@ -116,7 +116,7 @@ def load(
     are not the manifest's, whatever pg_restore said of them, and ``restore_failed`` where it failed on the right bytes.
     """
     with store.open(archive.key) as stream:
-        measured = _Measured(stream)
+        measured = Measured(stream)
         found = read_head(measured, f"{archive.key} in {store.url}")
         if found.raw != head.raw:
             raise damaged(store, archive, "object_corrupt", "it was replaced while the restore ran")
@@ -125,7 +125,7 @@ def load(
         status, said = feed(name, adaptation.listing(head, wanted), first, pieces, loading, context)
         for _rest in pieces:  # to the end, for the sake of the hash
             continue
-    _verify(store, archive, measured)
+    verify_measured(store, archive, measured)
     if status != 0:
         raise failed(loading, said, status)
     return measured.bytes
@@ -154,7 +154,7 @@ def feed(
         name="pg_restore",
     ) as child:
         with loading.crew.joined(child), ended_in_time(child, loading.time_left()):
-            _write(child.stdin, first, pieces, loading.on_progress)
+            write(child.stdin, first, pieces, loading.on_progress)
             status = child.wait()
         loading.time_left()
         said = child.stderr_tail()
@@ -192,7 +192,7 @@ def listed(listing: str | None, path: Path) -> list[str]:
     return [f"--use-list={path}"]
 
 
-def _write(pipe: IO[bytes] | None, first: bytes, pieces: Iterator[bytes], on_progress: Callable[[int], None]) -> None:
+def write(pipe: IO[bytes] | None, first: bytes, pieces: Iterator[bytes], on_progress: Callable[[int], None]) -> None:
     """All of it, or as much as is taken: why pg_restore stops listening, its exit status says."""
     written = looked_at = 0
     with suppress(BrokenPipeError), pipe or nullcontext(BytesIO()) as sink:
@@ -208,18 +208,18 @@ def _write(pipe: IO[bytes] | None, first: bytes, pieces: Iterator[bytes], on_pro
 def fetch(store: Store, archive: ArchiveFact, head: Head) -> bytes:
     """A small archive whole, once its bytes are those of the manifest and of the plan. Raises ``object_corrupt``."""
     with store.open(archive.key) as stream:
-        measured = _Measured(stream)
+        measured = Measured(stream)
         pieces = []
         while measured.bytes <= archive.bytes and (piece := measured.read(CHUNK)):
             pieces.append(piece)
-    _verify(store, archive, measured)
+    verify_measured(store, archive, measured)
     body = b"".join(pieces)
     if not body.startswith(head.raw):
         raise damaged(store, archive, "object_corrupt", "it was replaced while the restore ran")
     return body
 
 
-def _verify(store: Store, archive: ArchiveFact, measured: _Measured) -> None:
+def verify_measured(store: Store, archive: ArchiveFact, measured: Measured) -> None:
     if measured.bytes != archive.bytes:
         reason = f"it has {measured.bytes} bytes, and the manifest says {archive.bytes}"
         raise damaged(store, archive, "object_corrupt", reason)
@@ -240,7 +240,7 @@ def damaged(store: Store, archive: ArchiveFact, code: str, reason: str) -> Runbo
 
 def failed(loading: Loading, said: str, status: int) -> RunbookError:
     """What pg_restore said, without the rows and statements that it quotes."""
-    error, entry = _ERROR.search(said), _ENTRY.search(said)
+    error, entry = ERROR.search(said), _ENTRY.search(said)
     reason = error["text"] if error else f"it ended with status {status}"
     remedy = "The new database is dropped and nothing else was touched. Remove the cause, then run this again."
     if "permission denied" in reason or "must be" in reason:

@@ -38,6 +38,10 @@ FINISHED = "finished"
 #: A swap, or its undoing, is about to happen or has just happened: who has the live name, the server tells by oid.
 SWAPPING = "swapping"
 REVERTING = "reverting"
+#: A restore in place has its way back: the backup of what is there, which it takes first.
+PREPARED = "prepared"
+#: The transaction of a restore in place is about to become final, or has just: which of both, the server tells.
+REPLACING = "replacing"
 #: The database that was live before a swap is live again.
 REVERTED = "reverted"
 
@@ -76,7 +80,8 @@ class Exchange:
 class Mark:
     """One restore. ``attempts`` are those whose temporary database is not known to be gone, the current one last.
 
-    ``oid`` and ``result`` are there from phase ``loaded`` on, ``exchange`` from ``swapping`` on.
+    ``oid`` and ``result`` are there from phase ``loaded`` on, ``exchange`` from ``swapping`` on. Of a restore in place,
+    ``before`` is the backup that it took first, and ``transaction`` its transaction's id from ``replacing`` on.
     """
 
     restore_id: str
@@ -88,6 +93,9 @@ class Mark:
     oid: int | None = None
     strategy: str = "new_database"
     exchange: Exchange | None = None
+    tables: tuple[str, ...] = ()
+    before: str | None = None
+    transaction: str | None = None
     result: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

@@ -9,12 +9,13 @@ A restore that is done costs a few reads: neither its archives nor the server's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import restore_checks as checks
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, ServerFact
@@ -34,7 +35,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mar
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_options import Options
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import RestoreState, Work
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_prepare import Demands, prepare
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_prepare import Demands, Share, prepare
 
 
 class Observer:
@@ -121,10 +122,14 @@ class Observer:
     def _choose(self) -> Manifest:
         options = self._options
         if options.backup is not None:
-            return self._source.by_id(options.backup)
+            manifest = self._source.by_id(options.backup)
+            # A backup that is named may be suspect; one that has to be proven may not.
+            if options.min_state == "proven" and not self._source.verdict_on(manifest).reaches("proven"):
+                raise _not_proven(manifest)
+            return manifest
         if options.at is not None:
-            return self._source.at(options.at, options.selection_hash)
-        return self._source.latest(options.selection_hash)
+            return self._source.at(options.at, options.selection_hash, options.min_state)
+        return self._source.latest(options.selection_hash, options.min_state)
 
     def _work(self, manifest: Manifest, server: ServerFact) -> Work:
         """What building the database takes, and what killed runs have left."""
@@ -142,8 +147,13 @@ class Observer:
             session=self._session,
             server=server,
             context=self._context,
+            share=self.share(manifest),
         )
         return replace(work, leftovers=self._leftovers(work.target))
+
+    def share(self, _manifest: Manifest) -> Callable[[tuple[Head, ...]], Share] | None:
+        """How the part of a backup is chosen that is restored; None where it is all of it."""
+        return None
 
     def _leftovers(self, target: TargetFacts) -> tuple[Attempt, ...]:
         """Temporary databases that killed runs have left on this server; none is looked for where none can be."""
@@ -169,16 +179,28 @@ def known_as(mark: Mark | None, server: ServerFact, databases: Mapping[str, int]
 def _check_same(options: Options, mark: Mark) -> None:
     """An explicit ``restore_id`` that is known already must mean the same restore as before."""
     source = mark.backup.environment if options.reverts else options.source_environment
-    asked = (source, options.backup or mark.backup.id, options.target_database, options.strategy)
-    known = (mark.backup.environment, mark.backup.id, mark.target_database, mark.strategy)
+    tables = tuple(name.text for name in options.tables)
+    asked = (source, options.backup or mark.backup.id, options.target_database, options.strategy, tables)
+    known = (mark.backup.environment, mark.backup.id, mark.target_database, mark.strategy, mark.tables)
     if asked == known:
         return
     raise RunbookError(
         code="invalid_parameter",
         attempted="use restore_id",
         object=mark.restore_id,
-        reason=f"it is the restore of backup {known[1]} of {known[0]} into database {known[2]}, strategy {known[3]}",
+        reason=f"it is the restore of backup {known[1]} of {known[0]} into database {known[2]}, strategy {known[3]}"
+        + (f", tables {', '.join(mark.tables)}" if mark.tables else ""),
         remedy="Give another restore_id, or the parameters that it was first used with.",
+    )
+
+
+def _not_proven(manifest: Manifest) -> RunbookError:
+    return RunbookError(
+        code="backup_not_found",
+        attempted=f"use backup {manifest.backup_id}",
+        object=f"{manifest.environment}/{manifest.name}",
+        reason="no drill has proven it, and min_state wants a backup that is proven",
+        remedy="Prove it with the runbook drill, name another one, or set min_state to complete.",
     )
 
 

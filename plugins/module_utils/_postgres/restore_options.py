@@ -18,8 +18,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import Arg
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import selection_hash
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import CONNECTION_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import TableName
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_checks import check_target_name
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import table_name
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams import MOST_JOBS
 
 #: The word for the newest good backup; no backup can have it as its id that people would then mean.
@@ -36,10 +38,16 @@ RESTORE_SPEC = CONNECTION_SPEC.merge(
             "sha256": {"type": "str"},
             "source_environment": {"type": "str"},
             "selection": {"type": "raw", "default": "whole"},
+            "min_state": {"type": "str", "choices": ["complete", "proven"], "default": "complete"},
+            "tables": {"type": "list", "elements": "str", "default": []},
             "target_database": {"type": "str"},
             "maintenance_database": {"type": "str", "default": "postgres"},
             "restore_id": {"type": "str"},
-            "strategy": {"type": "str", "choices": ["new_database", "swap"], "default": "new_database"},
+            "strategy": {
+                "type": "str",
+                "choices": ["new_database", "swap", "in_place", "tables"],
+                "default": "new_database",
+            },
             "state": {"type": "str", "choices": ["present", "reverted"], "default": "present"},
             "keep_previous": {"type": "str", "default": "7d"},
             "confirm": {"type": "str"},
@@ -58,10 +66,20 @@ RESTORE_SPEC = CONNECTION_SPEC.merge(
             ("state", "present", ("backup", "at", "path"), True),
             ("strategy", "new_database", ("target_database",)),
             ("strategy", "swap", ("restore_id",)),
+            ("strategy", "in_place", ("restore_id",)),
+            ("strategy", "tables", ("tables", "target_database", "restore_id")),
         ),
         required_by={"sha256": ("path",)},
     ),
 )
+
+
+#: Why a restore is not undone by state reverted.
+_NO_UNDO = {
+    "new_database": "only a swap can be undone; what was restored beside can be dropped",
+    "tables": "only a swap can be undone; the database with the tables can be dropped",
+    "in_place": "only a swap can be undone; restore the backup in place that was taken before, restore.way_back has it",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +94,8 @@ class Options:
     path: str | None
     sha256: str | None
     selection_hash: str | None
+    min_state: str
+    tables: tuple[TableName, ...]
     target_database: str
     maintenance_database: str
     restore_id: str | None
@@ -93,16 +113,20 @@ class Options:
 
     @classmethod
     def of(cls, params: Mapping[str, Any], connected: str | None = None) -> Options:
-        """From the module's parameters; ``connected`` is the database that the connection names, which a swap is about
-        unless it is told another one. Raises ``invalid_parameter``.
+        """From the module's parameters; ``connected`` is the database that the connection names, which a swap and a
+        restore in place are about unless they are told another one. Raises ``invalid_parameter``.
         """
-        swaps = params["strategy"] == "swap"
-        target = params["target_database"] or (connected if swaps else None) or ""
+        swaps, in_place = params["strategy"] == "swap", params["strategy"] == "in_place"
+        target = params["target_database"] or (connected if swaps or in_place else None) or ""
         check_target_name(target)
-        if target == params["maintenance_database"]:
+        if target == params["maintenance_database"] and not in_place:
             raise _invalid("target_database", target, "it is the maintenance database")
+        if in_place and target != connected:
+            named = connected or "which names none"
+            reason = f"a restore in place is about the database of the connection, {named}"
+            raise _invalid("target_database", target, reason)
         if params["state"] == "reverted" and not swaps:
-            raise _invalid("state", "reverted", "only a swap can be undone; what was restored beside can be dropped")
+            raise _invalid("state", "reverted", _NO_UNDO[params["strategy"]])
         if params["disk_free"] is not None and params["disk_free"] < 0:
             raise _invalid("disk_free", str(params["disk_free"]), "it is a number of bytes")
         if not 1 <= params["jobs"] <= MOST_JOBS:
@@ -119,8 +143,10 @@ class Options:
             path=_path(params),
             sha256=params["sha256"].lower() if params["sha256"] is not None else None,
             selection_hash=selection_hash(params["selection"]),
+            min_state=params["min_state"],
+            tables=_tables(params),
             target_database=target,
-            maintenance_database=params["maintenance_database"],
+            maintenance_database=target if in_place else params["maintenance_database"],
             restore_id=check_id(params["restore_id"], "restore_id") if params["restore_id"] is not None else None,
             strategy=params["strategy"],
             reverts=params["state"] == "reverted",
@@ -136,6 +162,13 @@ class Options:
         )
 
 
+def _tables(params: Mapping[str, Any]) -> tuple[TableName, ...]:
+    """The tables, each once, in the order in which they were named."""
+    if (params["strategy"] == "tables") != bool(params["tables"]):
+        raise _invalid("tables", str(params["tables"]), "strategy tables, and no other, restores the tables named here")
+    return tuple(dict.fromkeys(table_name(text, "tables") for text in params["tables"]))
+
+
 def _path(params: Mapping[str, Any]) -> str | None:
     """Where a foreign dump lies; with one, what only a backup knows cannot be asked for."""
     path: str | None = params["path"]
@@ -145,6 +178,8 @@ def _path(params: Mapping[str, Any]) -> str | None:
         raise _invalid("path", "''", "it is a path or s3://bucket/key")
     if (params["strategy"], params["state"]) != ("new_database", "present"):
         raise _invalid("path", path, "a foreign dump goes into a new database only, with nothing to compare it with")
+    if params["min_state"] != "complete":
+        raise _invalid("min_state", params["min_state"], "a foreign dump is no backup, which a drill could prove")
     if params["roles"] != "require":
         raise _invalid("roles", params["roles"], "a foreign dump does not say which roles it names")
     return path

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What has to be known to restore: nothing of it is read where a restore is already done."""
+    """What has to be known to restore: nothing of it is read where a restore is already done.
+
+    ``manifest`` is what the part promises that is restored, and ``whole`` the backup's own where that is another one.
+    """
 
     manifest: Manifest
     heads: tuple[Head, ...]
@@ -44,6 +47,16 @@ class Work:
     bytes_free: int | None
     leftovers: tuple[Attempt, ...] = ()
     warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    whole: Manifest | None = None
+
+    @property
+    def heads_restored(self) -> tuple[Head, ...]:
+        """The archives with those entries only that are restored."""
+        return tuple(
+            replace(head, entries=tuple(each for each in head.entries if each.dump_id not in adaptation.left_out))
+            for head, adaptation in zip(self.heads, self.adaptations, strict=True)
+        )
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -51,6 +64,7 @@ class Work:
         lost = [loss for adaptation in self.adaptations for loss in adaptation.losses]
         schemas = schemas_to_make(self.heads, self.manifest.selection)
         return (
+            *self.left_out,
             *lost,
             *(f"tablespace {name}: its tables go to the default one" for name in self.missing_tablespaces),
             *(f"owner and privileges of schema {name}, which a backup of tables does not hold" for name in schemas),

@@ -9,7 +9,8 @@ Everything that would make the restore fail later fails here, with nothing creat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import restore_checks as checks
@@ -19,6 +20,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, ServerFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.pooler import require_session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import (
+    Adaptation,
     Ownership,
     adapt,
     needed_roles,
@@ -42,6 +44,19 @@ class Demands:
     bindir: tuple[str, ...] = ()
     disk_free: int | None = None
     protected: bool = False
+    creates_database: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """The part of a backup that is to be restored: what its manifest promises of that, and the entries of each archive.
+
+    ``losses`` says in words what of that part does not come back.
+    """
+
+    manifest: Manifest
+    heads: tuple[Head, ...]
+    losses: tuple[str, ...] = ()
 
 
 def prepare(
@@ -53,18 +68,22 @@ def prepare(
     session: Session,
     server: ServerFact,
     context: Context,
+    share: Callable[[tuple[Head, ...]], Share] | None = None,
 ) -> Work:
     """Everything that must hold, in the order in which a user can do something about it.
 
     ``session`` is in the maintenance database. The work has no leftovers yet: whose they are, the caller knows.
+    ``share`` chooses the part that is restored; what only the rest of the archives needs is then not asked for.
     """
     require_session(connector, session)
     target = read_target(session, server)
     checks.check_server(manifest, target)
-    heads = tuple(read_archive_head(source, archive) for archive in manifest.archives)
+    whole = tuple(read_archive_head(source, archive) for archive in manifest.archives)
+    part = Share(manifest=manifest, heads=whole) if share is None else share(whole)
+    backup, manifest, heads = manifest, part.manifest, part.heads
     checks.check_extensions(heads, target)
     owning = frozenset(role for head in heads for role in owners(head, manifest.database, demands.ownership))
-    missing = _missing_roles(manifest, heads, target, demands.ownership)
+    missing = _missing_roles(manifest, heads, target, demands)
     checks.check_owners(owning, target)
     created = sorted(missing) if demands.ownership.roles == "create_nologin" else []
     free = checks.check_disk(manifest, target, demands.disk_free, demands.protected)
@@ -74,8 +93,10 @@ def prepare(
     wanted_tablespaces = frozenset(name for head in heads for name in tablespaces(head))
     return Work(
         manifest=manifest,
-        heads=heads,
-        adaptations=tuple(adapt(head, demands.ownership, absent) for head in heads),
+        heads=whole,
+        adaptations=tuple(
+            _only(adapt(head, demands.ownership, absent), head, every) for head, every in zip(heads, whole, strict=True)
+        ),
         target=target,
         owners=frozenset(role for role in owning if not role.startswith("pg_")),
         missing_roles=absent,
@@ -85,14 +106,26 @@ def prepare(
         tool_version=tool.version,
         bytes_free=free,
         warnings=(*checks.locale_warnings(manifest, target), *checks.extension_warnings(manifest, target)),
+        left_out=part.losses,
+        whole=None if share is None else backup,
     )
 
 
+def _only(adaptation: Adaptation, head: Head, whole: Head) -> Adaptation:
+    """Without the entries of the archive that are not in the part that is restored."""
+    if head is whole:
+        return adaptation
+    kept = {entry.dump_id for entry in head.entries}
+    others = frozenset(entry.dump_id for entry in whole.entries if entry.dump_id not in kept)
+    return replace(adaptation, left_out=adaptation.left_out | others)
+
+
 def _missing_roles(
-    manifest: Manifest, heads: tuple[Head, ...], target: TargetFacts, ownership: Ownership
+    manifest: Manifest, heads: tuple[Head, ...], target: TargetFacts, demands: Demands
 ) -> frozenset[str]:
+    ownership = demands.ownership
     needed = frozenset(role for head in heads for role in needed_roles(head, manifest.database, ownership))
     missing = needed - target.roles
-    checks.check_rights(target, ownership, missing)
+    checks.check_rights(target, ownership, missing, creates_database=demands.creates_database)
     checks.check_roles(manifest, target, ownership, missing)
     return missing

@@ -48,7 +48,7 @@ if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
     from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
 
-_PRE_DATA, _DATA, _POST_DATA = "pre-data", "data", "post-data"
+PRE_DATA, DATA, POST_DATA = "pre-data", "data", "post-data"
 _GRANTS = frozenset({"ACL", "DEFAULT ACL"})
 
 
@@ -72,11 +72,11 @@ def sections_of(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
     (``pg_backup_archiver.c``, ``ProcessArchiveRestoreOptions``). Grants come last whatever they are about, also as for
     pg_restore, which restores them after everything else: an owner may have taken from himself the right to load rows.
     """
-    section = _PRE_DATA
+    section = PRE_DATA
     for entry in entries:
         if entry.section != "none":
             section = entry.section
-        yield entry, _POST_DATA if entry.desc in _GRANTS else section
+        yield entry, POST_DATA if entry.desc in _GRANTS else section
 
 
 def load_all(store: Store, parts: Sequence[Part], loading: Loading, jobs: int, context: Context) -> int:
@@ -89,14 +89,14 @@ def load_all(store: Store, parts: Sequence[Part], loading: Loading, jobs: int, c
     rows = [(part, stream) for part, stream in zip(parts, streams, strict=True) if part is not sections]
     rows.sort(key=lambda row: row[0].archive.bytes, reverse=True)
     body = fetch(store, sections.archive, sections.head)
-    with _definitions(sections, body[len(sections.head.raw) :], context) as path:
-        _restore_from(path, sections, sections.ids(_PRE_DATA), loading, 1, context)
+    with definitions(sections, body[len(sections.head.raw) :], context) as path:
+        _restore_from(path, sections, sections.ids(PRE_DATA), loading, 1, context)
         together(
             [partial(load, store, part.archive, part.head, part.adaptation, stream, context) for part, stream in rows],
             jobs,
             loading.crew,
         )
-        _restore_from(path, sections, sections.ids(_POST_DATA), loading, jobs, context)
+        _restore_from(path, sections, sections.ids(POST_DATA), loading, jobs, context)
     return sum(part.archive.bytes for part in parts)
 
 
@@ -105,17 +105,17 @@ def _load_one(store: Store, part: Part, loading: Loading, jobs: int, context: Co
     if jobs == 1:
         return load(store, part.archive, part.head, part.adaptation, loading, context)
     parted = shares(part.archive, jobs)
-    with _definitions(part, b"", context) as path:
+    with definitions(part, b"", context) as path:
         if len(parted) > 1:
             require_head(store, part.archive, part.head)
             # Data without a block: large objects, still empty, and the values of sequences. Rows need the former.
             rows = frozenset(entry for share in parted for entry in share.entries)
-            _restore_from(path, part, part.ids(_PRE_DATA, _DATA) - rows, loading, 1, context)
+            _restore_from(path, part, part.ids(PRE_DATA, DATA) - rows, loading, 1, context)
             _load_shares(store, part, parted, loading, context)
         else:
-            first = part.ids(_PRE_DATA, _DATA)
+            first = part.ids(PRE_DATA, DATA)
             load(store, part.archive, part.head, part.adaptation, loading, context, wanted=first)
-        _restore_from(path, part, part.ids(_POST_DATA), loading, jobs, context)
+        _restore_from(path, part, part.ids(POST_DATA), loading, jobs, context)
     return part.archive.bytes
 
 
@@ -133,7 +133,7 @@ def _load_shares(store: Store, part: Part, parted: Sequence[Share], loading: Loa
 
 
 @contextmanager
-def _definitions(part: Part, rest: bytes, context: Context) -> Iterator[Path]:
+def definitions(part: Part, rest: bytes, context: Context) -> Iterator[Path]:
     """A local archive without rows, for as long as it is needed, that nobody else can read: it holds definitions."""
     path = Path(context.tmpdir) / "definitions.dump"
     try:

@@ -1,0 +1,188 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An archive into a session that is in a transaction (private to ops.runbooks).
+
+pg_restore connects to nothing here: it writes SQL, and statements and rows go through the one session whose transaction
+drops what was there, compares what has come, and only then becomes final.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core import process
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import failures
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import read_head, rewrite_head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_sql import Lines, Script
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import (
+    CHUNK,
+    ERROR,
+    Measured,
+    damaged,
+    fetch,
+    listed,
+    verify_measured,
+    write,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_streams import (
+    DATA,
+    POST_DATA,
+    PRE_DATA,
+    Part,
+    definitions,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams import SECTIONS
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+
+UNTOUCHED = "The live database is as it was: all of it was one transaction, which did not become final."
+_STRIDE = 16 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextLoading:
+    """How to load. ``go_on`` gets the bytes read so far, and raises where the work must stop."""
+
+    tool: str
+    environment: Mapping[str, str] = field(repr=False)
+    options: tuple[str, ...]
+    session: Session
+    label: str
+    go_on: Callable[[int], None]
+    time_left: Callable[[], float | None]
+    context: Context
+
+    def load(self, store: Store, parts: list[Part]) -> int:
+        """Every archive of a backup: definitions, rows, and what is made of rows. Returns their bytes."""
+        main = parts[0] if len(parts) == 1 else next(part for part in parts if part.archive.role == SECTIONS)
+        rest = b"" if len(parts) == 1 else fetch(store, main.archive, main.head)[len(main.head.raw) :]
+        with definitions(main, rest, self.context) as path:
+            self._definitions(path, main, PRE_DATA)
+            for part in parts:
+                self._rows(store, part)
+            self._definitions(path, main, POST_DATA)
+        return sum(part.archive.bytes for part in parts)
+
+    def _definitions(self, path: Path, part: Part, section: str) -> None:
+        if not (listing := part.adaptation.listing(part.head, part.ids(section))):
+            return
+        argv = [self.tool, *self.options, *listed(listing, path.with_suffix(".list")), "--file=-", str(path)]
+        self.context.effect(f"restore the {section} of {part.archive.key} into {self.label}")
+        with process.start(
+            argv, context=self.context, env=self.environment, stdout=process.PIPE, name="pg_restore"
+        ) as child:
+            self._run(child)
+
+    def _rows(self, store: Store, part: Part) -> None:
+        """The rows of one archive, which streams through pg_restore. Nothing of it is kept where its hash is wrong."""
+        listing = part.adaptation.listing(part.head, part.ids(DATA))
+        if not listing:
+            return
+        path = Path(self.context.tmpdir) / f"{part.archive.key.rpartition('/')[2]}.list"
+        argv = [self.tool, *self.options, *listed(listing, path), "--file=-"]
+        with store.open(part.archive.key) as stream:
+            measured = Measured(stream)
+            found = read_head(measured, f"{part.archive.key} in {store.url}")
+            if found.raw != part.head.raw:
+                raise damaged(store, part.archive, "object_corrupt", "it was replaced while the restore ran")
+            first = rewrite_head(part.head, part.adaptation.changes) + found.beyond
+            self.context.effect(f"load {part.archive.key} into {self.label}")
+            with process.start(
+                argv,
+                context=self.context,
+                env=self.environment,
+                stdin=process.PIPE,
+                stdout=process.PIPE,
+                name="pg_restore",
+            ) as child:
+                pieces = iter(partial(measured.read, CHUNK), b"")
+                feeder = threading.Thread(target=write, args=(child.stdin, first, pieces, lambda _written: None))
+                feeder.start()
+                try:
+                    self._run(child, measured)
+                finally:
+                    child.kill()
+                    feeder.join()
+            for _rest in iter(partial(measured.read, CHUNK), b""):  # to the end, for the sake of the hash
+                continue
+        verify_measured(store, part.archive, measured)
+
+    def _run(self, child: process.Child, measured: Measured | None = None) -> None:
+        """Carry out what pg_restore writes; its end has to be a good one."""
+        try:
+            with self._limited():
+                self._pieces(Script(cast(Lines, child.stdout), self.label), measured)
+        except RunbookError:
+            self.time_left()
+            if not child.running and child.wait() != 0:
+                raise self._failed(_said(child)) from None
+            raise
+        if child.wait() != 0:
+            raise self._failed(_said(child))
+
+    def _pieces(self, script: Script, measured: Measured | None) -> None:
+        import psycopg
+
+        failure, looked_at = None, 0
+        try:
+            with self.session.connection.cursor() as cursor:
+                pieces = script.pieces()
+                for piece in pieces:
+                    if piece.kind == "sql":
+                        cursor.execute(piece.body)
+                        self.go_on(measured.bytes if measured else 0)
+                        continue
+                    with cursor.copy(piece.body) as copy:
+                        for rows in pieces:
+                            if rows.kind == "end":
+                                break
+                            copy.write(rows.body)
+                            if measured is not None and measured.bytes - looked_at >= _STRIDE:
+                                looked_at = measured.bytes
+                                self.go_on(looked_at)
+        except psycopg.Error as error:
+            text = self.context.redactor.text(failures.first_line(str(error)))
+            failure = self._failed(text, error.sqlstate)
+        if failure is not None:  # raised here, so that no traceback carries what psycopg quotes
+            raise failure
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Cancel the statement that runs when the time is over."""
+        if (seconds := self.time_left()) is None:
+            yield
+            return
+        timer = threading.Timer(seconds, self.session.cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _failed(self, reason: str, state: str | None = None) -> RunbookError:
+        return RunbookError(
+            code="restore_failed",
+            attempted="restore in place",
+            object=self.label,
+            reason=reason,
+            remedy=f"{UNTOUCHED} Remove the cause, then run this again; or restore beside it.",
+            details={"sqlstate": state} if state else None,
+        )
+
+
+def _said(child: process.Child) -> str:
+    error = ERROR.search(child.stderr_tail())
+    return f"pg_restore: {error['text'] if error else 'it ended with an error'}"

@@ -1,0 +1,276 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Restores in place: a Supabase-shaped database becomes what it was, in one transaction, or stays what it is."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from psycopg import sql
+
+from harness.modules import ModuleRunner, Outcome
+from harness.restores import ENVIRONMENT, NAME, ROOT, Shop, copied
+from harness.servers import fresh_file_store
+from harness.supabase import USER, Project, project
+
+if TYPE_CHECKING:
+    from sandbox import PostgresServer
+
+#: What happens to the project after the backup.
+DAMAGE = f"""
+DELETE FROM public.note WHERE id > 5; TRUNCATE public.secret; INSERT INTO public.event VALUES (2, '2026-06-06');
+DROP POLICY own ON public.note; ALTER TABLE public.secret DISABLE ROW LEVEL SECURITY;
+SET ROLE {USER};
+GRANT ALL ON public.secret TO anon; CREATE TABLE public.newer (id int); INSERT INTO public.newer VALUES (1);
+CREATE FUNCTION public.later() RETURNS int LANGUAGE sql AS 'SELECT 1';
+ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON TABLES FROM service_role;
+GRANT CREATE ON SCHEMA public TO anon;
+"""
+ROWS = 42
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A damaged project with its store; ``before`` is what it looked like when it was backed up."""
+
+    shop: Shop
+    project: Project
+    before: list[tuple[Any, ...]]
+    damaged: list[tuple[Any, ...]]
+
+    def args(self, **changes: Any) -> dict[str, Any]:
+        given = {"strategy": "in_place", "restore_id": "inc7", "target_database": None, "backup": "b1", "jobs": 1}
+        return self.shop.restore_args(**{**given, **self.project.login, **changes})
+
+    def restore(self, *, check: bool = False, **changes: Any) -> Outcome:
+        return self.shop.run("postgres_restore", self.args(**changes), check=check)
+
+    def untouched(self) -> bool:
+        return self.project.picture() == self.damaged
+
+    def backups(self) -> list[str]:
+        """Identities of complete backups, the first one apart."""
+        keys = self.shop.store.keys(f"{ROOT}/backups/")
+        return [key.split("/")[-2] for key in keys if key.endswith("/manifest.json") and "/b1/" not in key]
+
+
+@pytest.fixture(scope="module")
+def made(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    """The project, two backups of it with one archive and with several, and then the damage."""
+    directory = tmp_path_factory.mktemp("in_place")
+    with project(postgres) as supa:
+        run = ModuleRunner(directory / "home")
+        shop = Shop(database=supa.database, store=fresh_file_store(directory / "store"), run=run)
+        shop.backup("b1", **supa.login)
+        before = supa.picture()
+        supa.database.execute(DAMAGE)
+        yield Case(shop=shop, project=supa, before=before, damaged=supa.picture())
+
+
+@pytest.fixture
+def case(made: Case, tmp_path: Path, run_module: ModuleRunner) -> Case:
+    """The same with a store and a database of this test's own."""
+    shop = copied(made.shop, tmp_path / "store", run_module)
+    name, original = shop.target, made.project.database.name
+    copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
+    with shop.database.sibling("postgres").connect() as connection:
+        connection.execute(copy.format(sql.Identifier(name), sql.Identifier(original), sql.Identifier(USER)))
+    for key in shop.store.keys(ROOT):
+        if "/binding/" in key:
+            shop.store.write(key, shop.store.read(key).replace(original.encode(), name.encode()))
+    database = made.project.database.sibling(name)
+    own = replace(made, shop=replace(shop, database=database), project=replace(made.project, database=database))
+    assert own.untouched()
+    return own
+
+
+def wait_for(what: Callable[[], Any], patience: float = 60) -> Any:
+    """The first true answer; fails when there is none in time."""
+    deadline = time.monotonic() + patience
+    while not (answer := what()):
+        assert time.monotonic() < deadline, "it did not come to this"
+        time.sleep(0.02)
+    return answer
+
+
+def test_the_project_is_what_it_was_and_the_way_back_leads_back(case: Case) -> None:
+    keys = case.shop.store.keys()
+    predicted = case.restore(check=True).ok()
+    assert case.untouched()
+    assert case.shop.store.keys() == keys
+    newer = predicted["restore"]["newer"]
+    assert "table public.note: 5 rows now, 20 in the backup" in newer
+    assert "table public.newer: dropped with its 1 rows, the backup does not have it" in newer
+    assert set(newer) < set(predicted["plan"]["irreversible"])
+    assert "for readers too" in "".join(predicted["plan"]["steps"])
+    assert "trigger on_auth_user_created on table auth.users" in "".join(predicted["plan"]["steps"])
+    assert any(
+        each.startswith("schema auth of supabase (2 tables, 20 rows") for each in predicted["restore"]["left_alone"]
+    )
+
+    with case.project.database.connect() as listener:
+        listener.execute("LISTEN pgrst")
+        done = case.restore().ok()
+        assert [each.payload for each in listener.notifies(timeout=10, stop_after=1)] == ["reload schema"]
+    restore = done["restore"]
+    assert case.project.picture() == case.before
+    assert restore.keys() == predicted["restore"].keys()
+    assert restore["rows_compared"] == ROWS
+    assert restore["schemas"] == ["public"]
+    assert "default privileges of role supabase_admin" in "".join(restore["skipped"])
+    held = case.shop.info(selection="any")["backups"]["candidates"][0]
+    assert (held["id"], held["kind"]) == (restore["pre_restore_backup"], "pre_restore")
+    assert held["held"]
+
+    keys = case.shop.store.keys()
+    again = case.restore().ok()
+    assert not again.changed
+    assert again["restore"] == restore
+    assert case.shop.store.keys() == keys
+
+    assert f"backup={held['id']} restore_id=inc7-back" in restore["way_back"]
+    case.restore(backup=held["id"], restore_id="inc7-back").ok()
+    assert case.untouched()
+
+
+def test_several_archives(case: Case) -> None:
+    assert case.restore().ok()
+    case.shop.backup("b2", jobs=2, jobs_min_table_bytes=1, **case.project.login)
+    assert len(case.shop.manifest("b2")["archives"]) > 2
+    case.project.database.execute(DAMAGE)
+    case.restore(backup="b2", restore_id="inc8").ok()
+    assert case.project.picture() == case.before
+
+
+@pytest.mark.parametrize(
+    ("hold", "stage"),
+    [
+        ("LOCK TABLE auth.users IN ACCESS EXCLUSIVE MODE", "started"),
+        ("LOCK TABLE public.note IN ACCESS SHARE MODE", "prepared"),
+        ("LOCK TABLE auth.users IN ROW EXCLUSIVE MODE", "prepared"),
+    ],
+    ids=["while it backs up", "while it locks", "within the transaction"],
+)
+def test_killed_at_each_stage_the_same_command_succeeds(case: Case, hold: str, stage: str) -> None:
+    database = case.project.database
+    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with database.connect() as holder:
+        holder.execute(f"BEGIN; {hold}".encode())
+        child = case.shop.run.start("postgres_restore", case.args())
+        wait_for(lambda: case.shop.marks() and case.shop.marks()[-1]["phase"] == stage and database.rows(waiting))
+        child.kill()
+        child.wait()
+        holder.execute("ROLLBACK")
+    wait_for(lambda: not database.rows(f"{waiting} OR state LIKE 'idle in%%' AND datname = current_database()"))
+    assert case.untouched()
+    assert case.backups() == ([] if stage == "started" else [case.shop.marks()[-1]["before"]])
+    assert case.restore().ok().changed
+    assert case.project.picture() == case.before
+    assert not case.restore().ok().changed
+
+
+def test_the_server_knows_whether_it_became_final(case: Case) -> None:
+    """The last word of a run that died around the commit is in the store only where it came to write it."""
+    first = case.restore().ok()["restore"]
+    *_before, last = case.shop.store.keys(f"{ROOT}/restores/")
+    case.shop.store.remove(last)
+    again = case.restore().ok()
+    assert again.changed
+    assert again["plan"]["steps"][0].startswith("Record")
+    assert again["restore"] == first
+
+    *_before, replacing, last = case.shop.store.keys(f"{ROOT}/restores/")
+    case.shop.store.remove(last)
+    document = json.loads(case.shop.store.read(replacing))
+    with case.project.database.connect() as other:
+        other.execute("BEGIN")
+        (number,) = other.execute("SELECT pg_current_xact_id()::text").fetchone() or ("",)
+        case.shop.store.write(replacing, json.dumps({**document, "transaction": number}).encode())
+        refused = case.restore().refused("outcome_unknown")
+        assert refused["failure"]["pre_restore_backup"] == first["pre_restore_backup"]
+        other.execute("ROLLBACK")
+    case.project.database.execute(DAMAGE)
+    assert case.restore().ok()["plan"]["steps"][0].startswith("Read backup")
+    assert case.project.picture() == case.before
+
+
+def test_a_damaged_archive_is_found_before_anything_is_locked(case: Case) -> None:
+    key = case.shop.archive()
+    whole = case.shop.store.read(key)
+    place = len(whole) - 60
+    case.shop.store.write(key, whole[:place] + bytes((whole[place] ^ 0x10,)) + whole[place + 1 :])
+    with case.project.database.connect() as reader:
+        reader.execute("BEGIN; SELECT FROM public.note")
+        refused = case.restore().refused("object_corrupt")
+    assert refused["restore"]["in_place"] == "reading"
+    case.shop.store.write(key, whole[:place])
+    case.restore().refused("object_corrupt")
+    assert case.untouched()
+    assert not case.backups()
+
+
+def test_what_differs_does_not_become_final(case: Case) -> None:
+    case.shop.edit_manifest(lambda document: document["tables"][0].update(policies=["never"]))
+    case.shop.edit_manifest(
+        lambda document: [each.update(rows=99) for each in document["tables"] if each["name"] == "secret"]
+    )
+    refused = case.restore().refused("restore_mismatch")
+    assert "public.secret has 1 rows instead of 99" in refused.message
+    assert refused["restore"]["way_back"].endswith("restore_id=inc7-back")
+    assert case.untouched()
+
+
+def test_the_way_back_comes_first(case: Case) -> None:
+    """Where no backup can be taken, nothing is restored."""
+    case.project.database.execute("CREATE TABLE auth.hidden (id int); ALTER TABLE auth.hidden OWNER TO supabase_admin")
+    refused = case.restore().refused("privilege_missing")
+    assert refused["restore"]["in_place"] == "backing up"
+    case.project.database.execute("DROP TABLE auth.hidden")
+    assert case.untouched()
+
+
+OUTSIDE = {
+    "outside": "CREATE SCHEMA reports; CREATE VIEW reports.notes AS SELECT body FROM public.note",
+    "rights": "CREATE SCHEMA app; ALTER TABLE public.newer OWNER TO supabase_admin; "
+    "ALTER DATABASE {0} OWNER TO supabase_admin",
+}
+
+
+@pytest.mark.parametrize("why", [*OUTSIDE, "suspect", "partial", "empty"])
+def test_refused_by_name(case: Case, why: str) -> None:
+    if why in OUTSIDE:
+        case.project.database.execute(OUTSIDE[why].format(case.project.database.name))
+    if why == "suspect":
+        case.shop.edit_manifest(lambda document: document.update(state="suspect", suspect_reason="3 rows"))
+    if why == "partial":
+        case.shop.edit_manifest(lambda document: document["selection"].update(exclude_tables=["public.note"]))
+    if why == "empty":
+        case.shop.edit_manifest(lambda document: document["platform"].update(managed_schemas=["public"]))
+    damaged = case.project.picture()
+    refused = case.restore(check=True).refused("in_place_refused")
+    assert refused["failure"]["refused"] == why
+    assert case.project.picture() == damaged
+    if why == "outside":
+        assert "view reports.notes" in refused.message
+
+
+def test_what_cannot_be_meant_is_refused(case: Case) -> None:
+    guarded: dict[str, Any] = {"protected": True, "disk_free": 2**40}
+    assert f"{ENVIRONMENT}/{NAME}" in json.dumps(case.restore(check=True, **guarded).ok()["warnings"])
+    case.restore(**guarded).refused("confirmation_missing")
+    case.restore(confirm=f"staging/{NAME}", **guarded).refused("confirmation_missing")
+    assert "restore_id" in case.restore(restore_id=None).refused("invalid_parameter").message
+    case.restore(state="reverted", backup=None).refused("invalid_parameter")
+    case.restore(target_database="other").refused("invalid_parameter")
+    case.restore(disk_free=1).refused("disk_too_small")
+    case.restore(database=case.shop.database.name[:-7]).refused("store_binding_mismatch")
+    assert case.untouched()
+    assert not case.backups()
