@@ -18,8 +18,10 @@ from psycopg import sql
 
 from harness.modules import ModuleRunner, Outcome
 from harness.restores import ENVIRONMENT, NAME, ROOT, Shop, copied
-from harness.servers import fresh_file_store
+from harness.servers import fresh_database, fresh_file_store
 from harness.supabase import USER, Project, project
+from roundtrip import nasty_database
+from roundtrip.compare import compare
 
 if TYPE_CHECKING:
     from sandbox import PostgresServer
@@ -139,6 +141,27 @@ def test_the_project_is_what_it_was_and_the_way_back_leads_back(case: Case) -> N
     assert f"backup={held['id']} restore_id=inc7-back" in restore["way_back"]
     case.restore(backup=held["id"], restore_id="inc7-back").ok()
     assert case.untouched()
+
+
+def test_everything_that_postgresql_has_is_dropped_and_made_again(
+    postgres: PostgresServer, tmp_path: Path, run_module: ModuleRunner
+) -> None:
+    """Every kind of object, under names that nobody should choose; what belongs to the database itself stays."""
+    with fresh_database(postgres, nasty_database.NAME) as database:
+        nasty_database.load(database)
+        other = database.sibling(f"{database.name} as it was")
+        with database.sibling("postgres").connect() as connection:
+            copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(copy.format(sql.Identifier(other.name), sql.Identifier(database.name)))
+        shop = Shop(database=database, store=fresh_file_store(tmp_path / "store"), run=run_module)
+        shop.backup("b1")
+        given = {"strategy": "in_place", "restore_id": "inc7", "target_database": None, "database": database.name}
+        done = shop.restore(**given).ok()["restore"]
+        assert done["skipped"] == []
+        assert done["left_alone"] == ["1104 large objects, which belong to no schema"]
+        ours = ("comment this database", "database this database", "setting ")
+        found = compare(nasty_database.conninfo(other), nasty_database.conninfo(database))
+        assert [each for each in map(str, found) if not each.startswith(ours)] == []
 
 
 def test_several_archives(case: Case) -> None:

@@ -104,6 +104,8 @@ class Replacing:
         for statement in (*away, *self._plain_schemas(), *self._drops()):
             self._do(statement)
         size = self._load()
+        # The archive has set its own, in which its names are written.
+        self._do("SET client_encoding TO 'UTF8'")
         for statement in back:
             self._do(statement)
         comparison = self._compare()

@@ -40,15 +40,18 @@ first AS (
       AND NOT EXISTS (SELECT FROM pg_depend e
                       WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e')
 )"""
+#: Of that, what can be dropped by itself: an inner part, such as the function of a range type, goes with the whole.
 _OBJECTS = f"""
 WITH {_CONTENTS}
 SELECT i.type, i.identity,
        coalesce(pg_has_role(coalesce(c.relowner, p.proowner, t.typowner), 'USAGE'), true)
-       OR (SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = i.schema)
+       OR (SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE quote_ident(nspname) = i.schema)
 FROM first f CROSS JOIN LATERAL pg_identify_object(f.classid, f.objid, 0) i
 LEFT JOIN pg_class c ON f.classid = 'pg_class'::regclass AND c.oid = f.objid
 LEFT JOIN pg_proc p ON f.classid = 'pg_proc'::regclass AND p.oid = f.objid
 LEFT JOIN pg_type t ON f.classid = 'pg_type'::regclass AND t.oid = f.objid
+WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = f.classid AND d.objid = f.objid AND d.deptype = 'i'
+                  AND (d.refclassid, d.refobjid) <> (d.classid, d.objid))
 ORDER BY 1, 2"""
 #: Everything that DROP ... CASCADE would take (``findDependentObjects`` in ``dependency.c``): what depends on what
 #: goes, and what that is an inner part of. Of that, what lies outside of the schemas, as the archive calls it.
@@ -66,7 +69,9 @@ gone(classid, objid, objsubid) AS (
 ),
 placed AS (
     SELECT g.*, r.relname, r.relnamespace, t.tgname, l.polname, c.conname, c.contype, a.attname, w.rulename, v.evtname,
-           coalesce((SELECT nspname FROM pg_namespace WHERE oid = r.relnamespace), i.schema) AS schema
+           k.castsource, k.casttarget, y.lanname,
+           coalesce((SELECT nspname FROM pg_namespace WHERE oid = r.relnamespace),
+                    (SELECT nspname FROM pg_namespace WHERE quote_ident(nspname) = i.schema)) AS schema
     FROM gone g CROSS JOIN LATERAL pg_identify_object(g.classid, g.objid, g.objsubid) i
     LEFT JOIN pg_trigger t ON g.classid = 'pg_trigger'::regclass AND t.oid = g.objid
     LEFT JOIN pg_policy l ON g.classid = 'pg_policy'::regclass AND l.oid = g.objid
@@ -76,6 +81,8 @@ placed AS (
     LEFT JOIN pg_rewrite w ON g.classid = 'pg_rewrite'::regclass AND w.oid = g.objid
     LEFT JOIN pg_publication_rel b ON g.classid = 'pg_publication_rel'::regclass AND b.oid = g.objid
     LEFT JOIN pg_event_trigger v ON g.classid = 'pg_event_trigger'::regclass AND v.oid = g.objid
+    LEFT JOIN pg_language y ON g.classid = 'pg_language'::regclass AND y.oid = g.objid
+    LEFT JOIN pg_cast k ON g.classid = 'pg_cast'::regclass AND k.oid = g.objid
     LEFT JOIN pg_amop o ON g.classid = 'pg_amop'::regclass AND o.oid = g.objid
     LEFT JOIN pg_amproc q ON g.classid = 'pg_amproc'::regclass AND q.oid = g.objid
     LEFT JOIN pg_opfamily m ON m.oid = coalesce(o.amopfamily, q.amprocfamily)
@@ -83,14 +90,18 @@ placed AS (
                                              b.prrelid, CASE WHEN g.classid = 'pg_class'::regclass THEN g.objid END)
     WHERE NOT coalesce(t.tgisinternal OR t.tgparentid <> 0, false) AND coalesce(c.conparentid, 0) = 0
       AND coalesce(w.rulename, '') <> '_RETURN'
+      AND NOT (k.oid IS NOT NULL AND EXISTS (SELECT FROM pg_depend d
+               WHERE d.classid = 'pg_cast'::regclass AND d.objid = k.oid AND d.deptype = 'i'))
       AND coalesce((SELECT nspname FROM pg_namespace WHERE oid = m.opfnamespace), '') <> ALL (%(schemas)s)
 )
 SELECT DISTINCT
        CASE WHEN tgname IS NOT NULL THEN 'TRIGGER' WHEN polname IS NOT NULL THEN 'POLICY'
             WHEN contype = 'f' THEN 'FK CONSTRAINT' WHEN attname IS NOT NULL THEN 'DEFAULT'
-            WHEN rulename IS NOT NULL THEN 'RULE' WHEN evtname IS NOT NULL THEN 'EVENT TRIGGER' ELSE '' END,
+            WHEN rulename IS NOT NULL THEN 'RULE' WHEN evtname IS NOT NULL THEN 'EVENT TRIGGER'
+            WHEN castsource IS NOT NULL THEN 'CAST' WHEN lanname IS NOT NULL THEN 'PROCEDURAL LANGUAGE' ELSE '' END,
        coalesce(schema, '')::text,
-       coalesce(relname || ' ' || coalesce(tgname, polname, conname, attname, rulename), evtname, '')::text,
+       coalesce(relname || ' ' || coalesce(tgname, polname, conname, attname, rulename), evtname, lanname,
+                'CAST (' || format_type(castsource, NULL) || ' AS ' || format_type(casttarget, NULL) || ')', '')::text,
        pg_describe_object(classid, objid, objsubid)
 FROM placed WHERE coalesce(schema, '') <> ALL (%(schemas)s) AND coalesce(schema, '') <> 'pg_toast'
 ORDER BY 4"""

@@ -10,20 +10,21 @@ drops what was there, compares what has come, and only then becomes final.
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core import process
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import failures
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import read_head, rewrite_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_sql import Lines, Script
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import (
     CHUNK,
     ERROR,
@@ -49,6 +50,9 @@ if TYPE_CHECKING:  # pragma: no cover
 
 UNTOUCHED = "The live database is as it was: all of it was one transaction, which did not become final."
 _STRIDE = 16 << 20
+_PIECE = 256 * 1024
+_BEGIN, _END = b" FROM stdin;\n", b"\\.\n"
+_RESTRICT = re.compile(rb"^\\restrict ([A-Za-z0-9]+)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +87,21 @@ class TextLoading:
         with process.start(
             argv, context=self.context, env=self.environment, stdout=process.PIPE, name="pg_restore"
         ) as child:
-            self._run(child)
+            self._run(child, ())
 
     def _rows(self, store: Store, part: Part) -> None:
         """The rows of one archive, which streams through pg_restore. Nothing of it is kept where its hash is wrong."""
-        listing = part.adaptation.listing(part.head, part.ids(DATA))
+        ids = part.ids(DATA)
+        listing = part.adaptation.listing(part.head, ids)
         if not listing:
             return
         path = Path(self.context.tmpdir) / f"{part.archive.key.rpartition('/')[2]}.list"
         argv = [self.tool, *self.options, *listed(listing, path), "--file=-"]
+        copies = [
+            entry.copy.encode(part.head.codec, "surrogateescape")
+            for entry in part.head.entries
+            if entry.copy and entry.dump_id in ids and entry.dump_id not in part.adaptation.left_out
+        ]
         with store.open(part.archive.key) as stream:
             measured = Measured(stream)
             found = read_head(measured, f"{part.archive.key} in {store.url}")
@@ -111,7 +121,7 @@ class TextLoading:
                 feeder = threading.Thread(target=write, args=(child.stdin, first, pieces, lambda _written: None))
                 feeder.start()
                 try:
-                    self._run(child, measured)
+                    self._run(child, copies, measured)
                 finally:
                     child.kill()
                     feeder.join()
@@ -119,11 +129,11 @@ class TextLoading:
                 continue
         verify_measured(store, part.archive, measured)
 
-    def _run(self, child: process.Child, measured: Measured | None = None) -> None:
+    def _run(self, child: process.Child, copies: Sequence[bytes], measured: Measured | None = None) -> None:
         """Carry out what pg_restore writes; its end has to be a good one."""
         try:
             with self._limited():
-                self._pieces(Script(cast(Lines, child.stdout), self.label), measured)
+                self._pieces(Text(cast(IO[bytes], child.stdout), copies).pieces(), measured)
         except RunbookError:
             self.time_left()
             if not child.running and child.wait() != 0:
@@ -132,26 +142,27 @@ class TextLoading:
         if child.wait() != 0:
             raise self._failed(_said(child))
 
-    def _pieces(self, script: Script, measured: Measured | None) -> None:
+    def _pieces(self, pieces: Iterator[tuple[str, bytes]], measured: Measured | None) -> None:
         import psycopg
 
         failure, looked_at = None, 0
         try:
             with self.session.connection.cursor() as cursor:
-                pieces = script.pieces()
-                for piece in pieces:
-                    if piece.kind == "sql":
-                        cursor.execute(piece.body)
+                for kind, body in pieces:
+                    if kind == "sql":
+                        cursor.execute(body)
                         self.go_on(measured.bytes if measured else 0)
                         continue
-                    with cursor.copy(piece.body) as copy:
-                        for rows in pieces:
-                            if rows.kind == "end":
+                    with cursor.copy(body) as copy:
+                        for what, rows in pieces:
+                            if what == "end":
                                 break
-                            copy.write(rows.body)
+                            copy.write(rows)
                             if measured is not None and measured.bytes - looked_at >= _STRIDE:
                                 looked_at = measured.bytes
                                 self.go_on(looked_at)
+        except EOFError:
+            failure = self._failed("pg_restore stopped before all rows had come")
         except psycopg.Error as error:
             text = self.context.redactor.text(failures.first_line(str(error)))
             failure = self._failed(text, error.sqlstate)
@@ -181,6 +192,59 @@ class TextLoading:
             remedy=f"{UNTOUCHED} Remove the cause, then run this again; or restore beside it.",
             details={"sqlstate": state} if state else None,
         )
+
+
+class Text:
+    """SQL that pg_restore has written, cut at the COPY statements ``copies``, which come in this order.
+
+    Nothing else is looked at: names and strings may hold whatever they like, line ends too.
+    """
+
+    def __init__(self, stream: IO[bytes], copies: Sequence[bytes]) -> None:
+        self._stream = stream
+        self._copies = deque(copies)
+        self._key: bytes | None = None
+
+    def pieces(self) -> Iterator[tuple[str, bytes]]:
+        """``sql`` to run; ``copy``, after which ``rows`` come and an ``end``. Raises EOFError where rows lack."""
+        lines: list[bytes] = []
+        while line := self._stream.readline():
+            lines.append(line)
+            if not (self._copies and line.endswith(_BEGIN)):
+                continue
+            text = b"".join(lines)
+            if text.endswith(self._copies[0]):
+                copy = self._copies.popleft()
+                yield "sql", self._plain(text.removesuffix(copy))
+                yield "copy", copy
+                yield from self._rows()
+                lines = []
+        if self._copies:
+            raise EOFError
+        yield "sql", self._plain(b"".join(lines))
+
+    def _rows(self) -> Iterator[tuple[str, bytes]]:
+        rows: list[bytes] = []
+        size, at_start = 0, True
+        while line := self._stream.readline(_PIECE):
+            if at_start and line == _END:
+                yield "rows", b"".join(rows)
+                yield "end", b""
+                return
+            at_start = line.endswith(b"\n")
+            rows.append(line)
+            size += len(line)
+            if size >= _PIECE:
+                yield "rows", b"".join(rows)
+                rows, size = [], 0
+        raise EOFError
+
+    def _plain(self, text: bytes) -> bytes:
+        """Without the two lines that are for psql; the word in them is random."""
+        if self._key is None and (found := _RESTRICT.search(text)) is not None:
+            self._key = found[1]
+            text = text[: found.start()] + text[found.end() :]
+        return text if self._key is None else text.replace(b"\n\\unrestrict " + self._key + b"\n", b"\n")
 
 
 def _said(child: process.Child) -> str:

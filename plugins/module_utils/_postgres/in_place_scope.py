@@ -132,10 +132,10 @@ def _cannot(entry: Entry, present: Present) -> str | None:
         if not present.schemas.get(name, True):
             what = "privileges" if entry.desc == "ACL" else "comment"
             return f"{what} of schema {name}, which belongs to another role: they stay as they are"
-    if entry.desc == "PUBLICATION TABLE":
-        publication = entry.tag.partition(" ")[0]
-        if publication not in present.publications:
-            return f"table {entry.tag.partition(' ')[2]} in publication {publication}, which this role cannot change"
+    # The tag is the name of the publication, a space, that of the table.
+    ours = any(entry.tag.startswith(f"{name} ") for name in present.publications)
+    if entry.desc == "PUBLICATION TABLE" and not ours:
+        return f"a table in a publication that this role cannot change ({entry.tag})"
     return None
 
 

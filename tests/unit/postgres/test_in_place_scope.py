@@ -84,7 +84,7 @@ def test_exactly_what_belongs_to_the_schemas_comes_back() -> None:
     assert [loss.split(",")[0] for loss in losses] == [
         "privileges of schema public",
         "default privileges of role admin in schema public",
-        "table note in publication theirs",
+        "a table in a publication that this role cannot change (theirs note)",
     ]
 
 
