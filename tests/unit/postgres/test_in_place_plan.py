@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -148,9 +149,7 @@ def test_what_goes_with_it_and_cannot_come_back_is_named() -> None:
         adaptations = ()
         heads_restored = ()
 
-        class target:
-            superuser = False
-            user = "me"
+        target = SimpleNamespace(superuser=False, user="me")
 
     beyond = Beyond(name=("", "reports", ""), text="view reports.t")
     foreign = Thing(kind="table", identity="public.t", mine=False)
