@@ -26,7 +26,7 @@ from harness.children import clean_environment
 from harness.modules import ModuleRunner
 from harness.playbooks import PlaybookRunner, Played
 from harness.servers import Database, S3StoreAt, fresh_database, fresh_s3_store
-from harness.source import module_names
+from harness.source import module_names, modules
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
@@ -149,8 +149,14 @@ class Case:
             yield key, self._store.read(key).decode(errors="replace")
 
 
-@pytest.mark.parametrize("by_url", [True, False], ids=["url", "parts"])
-@pytest.mark.parametrize("module", module_names())
+#: Module, and whether it gets the address of a database as a URL or in parts, where it takes one at all.
+CASES = [
+    *((module, True) for module in module_names()),
+    *((source.path.stem, False) for source in modules() if "  - ops.runbooks._postgres\n" in source.text),
+]
+
+
+@pytest.mark.parametrize(("module", "by_url"), CASES)
 def test_module(
     module: str,
     by_url: bool,
