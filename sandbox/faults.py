@@ -63,6 +63,7 @@ class Fault:
         truncate: End the response's body after this many bytes as if that were all of it.
         strip_headers: Remove these headers from the request, such as ``If-None-Match`` for a store without conditional
             writes.
+        page: Have the server answer a list with at most this many keys at a time.
     """
 
     method: str = ".*"
@@ -78,6 +79,7 @@ class Fault:
     cut_response: int | None = None
     truncate: int | None = None
     strip_headers: tuple[str, ...] = ()
+    page: int | None = None
     #: How many requests have matched.
     seen: int = field(default=0, init=False)
 
@@ -297,7 +299,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_request(self, upstream: http.client.HTTPConnection) -> None:
         stripped = {name.lower() for name in self.fault.strip_headers} | HOP_BY_HOP
-        upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        page = self.fault.page if "max-keys=" not in self.path else None
+        target = self.path if page is None else f"{self.path}&max-keys={page}"
+        upstream.putrequest(self.command, target, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
             if name.lower() not in stripped:
                 upstream.putheader(name, value)

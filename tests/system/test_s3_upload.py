@@ -23,6 +23,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import B
 from harness.modules import ModuleRunner, Outcome, read_outcome
 from harness.servers import S3StoreAt
 from harness.stores import failing, run_context
+from sandbox.faults import Fault, FaultProxy
 
 MIB = 1024 * 1024
 Upload = Callable[..., Outcome]
@@ -166,16 +167,20 @@ def test_a_directory_with_odd_names(upload: Upload, s3_store: S3StoreAt, tmp_pat
     assert not predicted(upload, prefix="site", state="absent", purge=True).changed
 
 
-def test_a_thousand_small_files(upload: Upload, s3_store: S3StoreAt, tmp_path: Path) -> None:
+def test_more_small_files_than_a_page(upload: Upload, s3_store: S3StoreAt, tmp_path: Path) -> None:
+    """What is there is listed in pages, of a thousand at S3 and of thirty here."""
     top = tmp_path / "many"
     top.mkdir()
-    for number in range(1001):
+    for number in range(101):
         (top / f"{number}.txt").write_text(f"file {number}", encoding="utf-8")
-    done = upload(prefix="many", src=str(top)).ok()
-    assert done["upload"]["changed_count"] == 1001
-    assert len(done["plan"]["steps"]) < 50
-    assert len(s3_store.keys()) == 1001
-    assert not upload(prefix="many", src=str(top)).ok().changed
+    with FaultProxy(s3_store.server.endpoint_url) as proxy:
+        proxy.rules.append(Fault(action="s3:ListObjectsV2", page=30))
+        done = upload(prefix="many", src=str(top), endpoint_url=proxy.endpoint_url).ok()
+        assert done["upload"]["changed_count"] == 101
+        assert len(done["plan"]["steps"]) < 50
+        assert len(s3_store.keys()) == 101
+        assert not upload(prefix="many", src=str(top), endpoint_url=proxy.endpoint_url).ok().changed
+        assert proxy.count(action="s3:ListObjectsV2") >= 5
 
 
 def test_a_file_that_changes_while_it_is_sent(
