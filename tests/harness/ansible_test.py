@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -49,11 +50,31 @@ def staged() -> Iterator[Path]:
         yield root
 
 
+@contextmanager
+def installed(chain: ToolChain) -> Iterator[Path]:
+    """What users install: the artifact, built and unpacked where ansible-test accepts it; removed at the end."""
+    galaxy = str(chain.directory / "bin" / "ansible-galaxy")
+    with staged() as source, tempfile.TemporaryDirectory(prefix="runbooks-stage-") as directory:
+        build = [galaxy, "collection", "build", "--output-path", directory]
+        subprocess.run(build, cwd=source, env=chain.environment(), check=True, stdout=subprocess.DEVNULL)
+        (artifact,) = Path(directory).glob("*.tar.gz")
+        root = Path(directory) / "ansible_collections" / "ops" / "runbooks"
+        root.mkdir(parents=True)
+        with tarfile.open(artifact) as tar:
+            tar.extractall(root, filter="data")
+        yield root
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolChain:
     """A virtual environment with one ansible-core in it."""
 
     directory: Path
+
+    @property
+    def newest(self) -> bool:
+        """Whether it is the one with which the project is made."""
+        return self.directory.name == ".venv"
 
     @property
     def python(self) -> Path:
