@@ -38,22 +38,25 @@ PATIENCE = 60
 
 
 def ensure(sandbox: Sandbox) -> bool:
-    """The project with one release that serves, unless there is one; whether it was made."""
+    """The project with one release that serves and works; whether anything had to be done for it.
+
+    Where PostgreSQL or GitHub has another address than before, the release is built again: a build keeps its values.
+    """
     world = sandbox.vercel.world()
-    if PROJECT.id in world.projects and world.projects[PROJECT.id].production is not None:
-        return False
-    now = int(time.time() * 1000)
-    link = GitLink(org="sandbox", repo="web", repo_id=1, api_url=sandbox.github.api_url, token=sandbox.github.token)
+    held = world.projects.get(PROJECT.id, PROJECT)
+    link = replace(PROJECT.link or GitLink(), api_url=sandbox.github.api_url, token=sandbox.github.token)
     variable = Variable(
         id="env_database_url",
         project=PROJECT.id,
         key="DATABASE_URL",
         value=sandbox.postgres.url("pagila"),
         target=("production", "preview"),
-        created_at=now,
-        updated_at=now,
     )
-    sandbox.vercel.put(replace(PROJECT, link=link, created_at=now, updated_at=now), variable)
+    known = world.variables.get(variable.id)
+    if held.production is not None and held.link == link and known is not None and known.value == variable.value:
+        return False
+    now = int(time.time() * 1000)
+    sandbox.vercel.put(replace(held, link=link, auto_assign=True), replace(variable, created_at=now, updated_at=now))
     deploy(sandbox, commit(sandbox))
     return True
 

@@ -10,12 +10,16 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sandbox.processes import wait_until
 from sandbox.standin.http import Reply
 from sandbox.standin.refusal import bad_request, not_found
 from sandbox.vercel import deployments, jobs
 from sandbox.vercel.call import Call, route
 from sandbox.vercel.model import Alias, Deployment, World
 from sandbox.vercel.views import page
+
+#: Seconds that a followed log may take.
+FOLLOW = 300
 
 
 @route("GET", "/deployments")
@@ -113,9 +117,10 @@ def delete(call: Call, name: str) -> Reply:
 
 @route("GET", "/deployments/{name}/events")
 def events(call: Call, name: str) -> Reply:
-    """The build's log."""
-    world = call.store.look()
-    deployment = call.deployment(world, name)
+    """The build's log; with ``follow`` the answer takes as long as the build."""
+    if call.query.get("follow") == "1":
+        wait_until(lambda: call.deployment(call.store.look(), name).state not in deployments.UNFINISHED, seconds=FOLLOW)
+    deployment = call.deployment(call.store.look(), name)
     start = deployment.building_at or deployment.created_at
     shown = [_event(deployment, start + number, line) for number, line in enumerate(_log(deployment))]
     if call.query.get("since", "").isdigit():

@@ -16,7 +16,7 @@ import psutil
 import psycopg
 import pytest
 
-from sandbox import Sandbox, processes
+from sandbox import Sandbox, processes, sample
 from sandbox.__main__ import main
 from sandbox.faults import Fault, FaultProxy, without_conditional_writes
 from sandbox.service import CHECKOUT
@@ -141,6 +141,13 @@ def deployed(sandbox: Sandbox) -> None:
     assert len(sandbox.vercel.processes()) == len(sandbox.github.processes()) == 1
     heard = sandbox.vercel.visit("web.localhost", "/api/selftest")
     assert (heard.status, heard.json["ok"]) == (200, True)
+    assert sample.ensure(sandbox) is False
+    release = heard.json["deployment"]
+    sandbox.vercel.change("variables", "env_database_url", value="postgresql://elsewhere/")
+    assert sample.ensure(sandbox) is True
+    heard = sandbox.vercel.visit("web.localhost", "/api/health")
+    assert heard.status == 200
+    assert heard.json["deployment"] != release
 
 
 def repaired(sandbox: Sandbox) -> None:

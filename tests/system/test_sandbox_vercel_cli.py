@@ -145,6 +145,8 @@ def test_skip_domain_ends_and_takes_no_traffic(vercel: VercelServer, vercel_proj
     files = [{"file": ".vercel/output/config.json", "data": '{"version": 3}'}]
     body = {"files": files, "target": "production", "source": "cli", "project": vercel_project.id}
     staged = deployed(vercel_project, "prebuilt=1", {**body, "autoAssignCustomDomains": False})
+    ask(vercel_project, "GET", f"/v3/now/deployments/{staged['id']}/events?direction=forward&follow=1&format=lines")
+    assert vercel.world().deployments[staged["id"]].state == "READY", "the log ends with the build"
     assert assigned(vercel, staged["id"])
     assert vercel_project.now.production == vercel_project.good
     # The same files for production are no repetition of that.
