@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.paths import PLAYBOOKS
+from harness.paths import PLAYBOOKS, ROLES
 from harness.playbooks import PlaybookRunner, Played
 
 #: Those that work on hosts of the inventory: init has none.
@@ -198,18 +198,31 @@ def test_an_unknown_variable_is_refused_wherever_it_is_set(play: Play) -> None:
     assert worked_on(play(hosts, limit="main").ok()) == ["main"]
 
 
-@pytest.mark.parametrize("missing", ["runbooks_environment", "runbooks_store"])
-@pytest.mark.parametrize("value", [None, "", "{{ lookup('ansible.builtin.env', 'NOT_SET_ANYWHERE') }}"])
+@pytest.mark.parametrize(
+    ("missing", "value"),
+    [
+        ("runbooks_environment", ""),
+        ("runbooks_store", None),
+        ("runbooks_store", "{{ lookup('ansible.builtin.env', 'NOT_SET_ANYWHERE') }}"),
+    ],
+)
 def test_an_environment_without_name_or_store_is_refused(play: Play, missing: str, value: str | None) -> None:
     assert missing in sentence(play(inventory(**{missing: value})))
 
 
-@pytest.mark.parametrize("name", ["a b", "-a", "a/b", "ä", "a" * 129])
-def test_a_name_that_cannot_stand_in_the_store_is_refused(play: Play, name: str) -> None:
-    assert name in sentence(play(inventory(runbooks_environment=name)))
+def test_a_name_that_cannot_stand_in_the_store_is_refused(play: Play) -> None:
+    assert "a b" in sentence(play(inventory(runbooks_environment="a b")))
     hosts = inventory()
-    hosts["all"]["children"]["databases"]["hosts"] = {name: {}}
-    assert name in sentence(play(hosts))
+    hosts["all"]["children"]["databases"]["hosts"] = {"a/b": {}}
+    assert "a/b" in sentence(play(hosts))
+
+
+@pytest.mark.parametrize("name", ["a b", "-a", "a/b", "ä", "a" * 129, ""])
+def test_what_a_name_may_be(name: str) -> None:
+    """The pattern that both names above have to match."""
+    variables = yaml.safe_load((ROLES / "guard" / "vars" / "main.yml").read_text(encoding="utf-8"))
+    assert not re.match(variables["_guard_name"], name)
+    assert re.match(variables["_guard_name"], "Main_2.eu-1")
 
 
 def test_two_environments_at_once_are_refused(play: Play) -> None:
