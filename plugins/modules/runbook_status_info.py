@@ -21,6 +21,19 @@ extends_documentation_fragment:
   - ops.runbooks._store
   - ops.runbooks._store.run
 options:
+  kind:
+    description:
+      - What O(name) is, a database, or an app that uses some.
+    type: str
+    choices: [database, app]
+    default: database
+  databases:
+    description:
+      - The databases that an app uses, by their names in O(environment). Of their newest good backups the oldest
+        counts.
+    type: list
+    elements: str
+    default: []
   rpo:
     description:
       - How old the newest good backup may be, as a duration such as V(26h).
@@ -103,7 +116,9 @@ status:
       type: list
       elements: str
     newest_backup:
-      description: The newest good backup, with V(id), V(snapshot_at), V(age_seconds), V(state) and V(bytes).
+      description: >-
+        The newest good backup, with V(id), V(snapshot_at), V(age_seconds), V(state) and V(bytes), and of an app with
+        V(database).
       type: dict
     stored:
       description:
@@ -119,7 +134,7 @@ status:
       type: bool
       sample: false
     lock:
-      description: The lock of the database, as M(ops.runbooks.runbook_lock) returns it.
+      description: The lock of the database or app, as M(ops.runbooks.runbook_lock) returns it.
       type: dict
     last_run:
       description:

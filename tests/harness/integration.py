@@ -20,12 +20,13 @@ import yaml
 from harness.ansible_test import ToolChain, ansible_test, on_each, staged
 from harness.paths import CHECKOUT
 from harness.servers import s3_client
+from harness.sites import Site, make_site
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
 
 
-def variables(sandbox: Sandbox, bucket: str, file_store: Path, stores: list[str]) -> dict[str, Any]:
+def variables(sandbox: Sandbox, bucket: str, file_store: Path, stores: list[str], site: Site) -> dict[str, Any]:
     """What the targets know about the servers."""
     return {
         "sandbox_pg_host": sandbox.postgres.host,
@@ -39,16 +40,22 @@ def variables(sandbox: Sandbox, bucket: str, file_store: Path, stores: list[str]
         "sandbox_s3_bucket": bucket,
         "sandbox_file_store": str(file_store),
         "sandbox_stores": stores,
+        "sandbox_vercel": site.options,
+        "sandbox_vercel_url": site.vercel.api_url,
+        "sandbox_vercel_host": site.host,
+        "sandbox_vercel_deployments": {letter: site.id(letter) for letter in "ABCD"},
     }
 
 
 def run_targets(chain: ToolChain) -> int:
     """Run them with one ansible-core, on servers of its own: the other would find everything done."""
     from sandbox import Sandbox
+    from sandbox.vercel import VercelServer
 
     with (
         tempfile.TemporaryDirectory(prefix="runbooks-integration-") as directory,
         Sandbox(Path(directory) / "sandbox", postgres="18") as sandbox,
+        VercelServer(Path(directory) / "vercel") as vercel,
         staged() as root,
     ):
         bucket = "integration"
@@ -57,7 +64,8 @@ def run_targets(chain: ToolChain) -> int:
         file_store.mkdir()
         config = root / "tests" / "integration" / "integration_config.yml"
         stores = ["directory", "s3"] if chain.newest else ["s3"]
-        config.write_text(yaml.safe_dump(variables(sandbox, bucket, file_store, stores)), encoding="utf-8")
+        known = variables(sandbox, bucket, file_store, stores, make_site(vercel))
+        config.write_text(yaml.safe_dump(known), encoding="utf-8")
         arguments = ["integration", "--local", "--allow-root", "--python", chain.version, "--color", "no"]
         return ansible_test(chain, root, [*arguments, *sys.argv[1:]])
 

@@ -35,10 +35,12 @@ from harness.paths import CHECKOUT, PLAYBOOKS
 from harness.playbooks import PlaybookRunner, Played
 from harness.receiver import receiver
 from harness.servers import Database, S3StoreAt, fresh_database, fresh_s3_store
+from harness.sites import Site, make_site
 from harness.source import module_names
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
+    from sandbox.vercel import VercelServer
 
 #: A port on which nobody listens.
 CLOSED = 9
@@ -61,7 +63,10 @@ class Planted:
     session_token: Canary
     webhook: Canary
     heartbeat: Canary
+    vercel_token: Canary
+    bypass: Canary
     other: Canary
+    site: Site
     database: Database
     store: S3StoreAt
     receiver: str
@@ -77,6 +82,8 @@ class Planted:
                 self.session_token,
                 self.webhook,
                 self.heartbeat,
+                self.vercel_token,
+                self.bypass,
                 self.other,
             )
         )
@@ -95,6 +102,8 @@ class Planted:
             "CANARY_SESSION_TOKEN": self.session_token.text,
             "CANARY_WEBHOOK_URL": f"{self.receiver}/services/{self.webhook.quoted}",
             "CANARY_HEARTBEAT_URL": f"{self.receiver}/ping/{self.heartbeat.quoted}",
+            "CANARY_VERCEL_TOKEN": self.vercel_token.text,
+            "CANARY_BYPASS": self.bypass.text,
         }
 
     @property
@@ -117,7 +126,24 @@ class Planted:
             **{name: from_environment(variable) for name, variable in names.items()},
         }
         hosts = {"main": {"database_url": from_environment("CANARY_DATABASE_URL")}}
-        return {"all": {"vars": variables, "children": {"databases": {"hosts": hosts}}}}
+        children = {"databases": {"hosts": hosts}, "apps": {"hosts": {"web": self.app}}}
+        return {"all": {"vars": variables, "children": children}}
+
+    @property
+    def app(self) -> dict[str, Any]:
+        """The variables of one app."""
+        return {
+            "vercel_project": self.site.options["project"],
+            "vercel_team": self.site.options["team"],
+            "vercel_api_url": self.site.options["api_url"],
+            "vercel_token": from_environment("CANARY_VERCEL_TOKEN"),
+            "app_url": self.site.vercel.api_url,
+            "app_headers": {"Host": self.site.host},
+            "app_secret_headers": {"x-vercel-protection-bypass": from_environment("CANARY_BYPASS")},
+            "app_databases": ["main"],
+            "verify_min_samples": 5,
+            "verify_wait_for": "0s",
+        }
 
 
 def from_environment(name: str) -> str:
@@ -133,8 +159,19 @@ def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield sandbox
 
 
+@pytest.fixture(scope="module")
+def vercel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VercelServer]:
+    """A stand-in for Vercel of this file's own."""
+    from sandbox.vercel import VercelServer
+
+    with VercelServer(tmp_path_factory.mktemp("vercel")) as server:
+        yield server
+
+
 @pytest.fixture
-def planted(talkative: Sandbox) -> Iterator[Planted]:
+def planted(talkative: Sandbox, vercel: VercelServer) -> Iterator[Planted]:
+    from sandbox.vercel import Token
+
     store = fresh_s3_store(talkative.s3, talkative.s3.bucket)
     with fresh_database(talkative.postgres) as database, receiver() as server:
         made = Planted(
@@ -145,7 +182,10 @@ def planted(talkative: Sandbox) -> Iterator[Planted]:
             session_token=new_canary("//+=="),
             webhook=new_canary("-_.~"),
             heartbeat=new_canary("-_.~"),
+            vercel_token=new_canary("-_.~"),
+            bypass=new_canary("-_.~"),
             other=new_canary(),
+            site=make_site(vercel),
             database=database,
             store=store,
             receiver=server.url,
@@ -153,6 +193,7 @@ def planted(talkative: Sandbox) -> Iterator[Planted]:
         database.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 10)")
         database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         set_password(database, "canary", made.password, "SUPERUSER")
+        vercel.put(Token(token=made.vercel_token.text, user="usr_sandbox", teams=("team_sandbox",)))
         yield made
 
 
@@ -257,7 +298,13 @@ each_runbook = pytest.mark.parametrize("runbook", RUNBOOKS)
 def inputs(runbook: str, planted: Planted) -> dict[str, str]:
     """What a runbook is launched with, where it needs anything to do its work."""
     restored = {"backup": "latest", "target_database": f"{planted.database.name}_restored"}
-    return {"restore": restored}.get(runbook, {})
+    back = {"to": "previous", "reason": "a canary sang"}
+    known = {"restore": restored, "rollback": back, "promote": {**back, "to": planted.site.id("D")}}
+    return known.get(runbook, {})
+
+
+#: Runbooks of the group apps.
+OF_APPS = ("promote", "rollback", "verify")
 
 
 @each_runbook
@@ -287,10 +334,28 @@ def troubles(planted: Planted) -> dict[str, dict[str, str]]:
     }
 
 
+def app_troubles(planted: Planted) -> dict[str, Any]:
+    """An app for each way in which Vercel and the app can be out of reach."""
+    inventory = planted.inventory
+    inventory["all"]["children"]["apps"]["hosts"] = {
+        "denied": {**planted.app, "vercel_token": from_environment("CANARY_BYPASS")},
+        "gone": {**planted.app, "vercel_api_url": f"http://127.0.0.1:{CLOSED}", "rollback_timeout": "1s"},
+        "missing": {**planted.app, "vercel_project": "no-such-project"},
+        "plain": {**planted.app, "vercel_api_url": "http://192.0.2.1", "app_url": "http://192.0.2.1"},
+    }
+    return inventory
+
+
 @each_runbook
 def test_a_playbook_in_trouble(runbook: str, case: Case, planted: Planted) -> None:
     inventory, env = planted.inventory, {}
     hosts: dict[str, dict[str, str]] = {}
+    if runbook in OF_APPS:
+        played = case.play(
+            f"ops.runbooks.{runbook}", inventory=app_troubles(planted), extra_vars=inputs(runbook, planted)
+        )
+        assert set(played.recap) >= {"denied", "gone", "missing", "plain"}
+        return
     asks_servers = "ops.runbooks.database\n" in (PLAYBOOKS / f"{runbook}.yml").read_text(encoding="utf-8")
     for host, variables in troubles(planted).items():
         if not asks_servers and host not in ("unheard", "storeless"):
@@ -360,6 +425,13 @@ def arguments(module: str, planted: Planted) -> dict[str, Any]:
         "bucket": planted.store.bucket,
         "object": "canary",
         "content": "a canary sang",
+        **planted.site.options,
+        "token": planted.vercel_token.text,
+        "to": planted.site.id("B"),
+        "reason": "a canary sang",
+        "deployment_id": planted.site.id("B"),
+        "probes": [{"url": planted.site.vercel.api_url, "secret_headers": {"x-bypass": planted.bypass.text}}],
+        "slo": {"error_rate": 1},
         "outcome": {"runbook": "canary", "failed": True},
     }
     given = {name: value for name, value in known.items() if name in options}

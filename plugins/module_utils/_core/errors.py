@@ -34,6 +34,8 @@ FAILURE_CODES: dict[str, str] = {
     "python_too_old": "The Python that runs the module is older than the collection supports.",
     "rpo_exceeded": "The newest good backup is older than is allowed, or there is none, or nobody can tell.",
     "run_aborted": "The run was told to stop (signal or timeout) and stopped before its next effect.",
+    "verify_failed": "An app does not work, or does not keep its objectives.",
+    "verify_inconclusive": "Too little could be measured to say whether an app keeps its objectives.",
     "run_refused": "A playbook refused to go on, for an input, a setting of the inventory, or what it found.",
     # the store
     "document_too_new": "A document in the store was written by a newer release of the collection.",
@@ -88,6 +90,23 @@ FAILURE_CODES: dict[str, str] = {
     "tool_failed": "A command line tool could not be started or ended with an error.",
     "tool_missing": "A command line tool of the right version was not found.",
     "verification_failed": "A restored backup did not pass a check: a constraint, amcheck or an assertion.",
+    # services
+    "plan_limit": "The plan or the billing of an account does not allow the work.",
+    "rate_limited": "A service takes no more requests for longer than the run may wait.",
+    "service_denied": "A service does not know the credentials, or they may not do this.",
+    "service_failed": "A service answered with an error that is not one of the others.",
+    "service_unreachable": "A service could not be reached, or its answer was lost.",
+    # Vercel
+    "auto_assign_differs": "Auto-assign of production domains is not what it was set to.",
+    "deployment_forbidden": "The deployment may not serve again, for a reason that was given.",
+    "deployment_missing": "No deployment answers the request.",
+    "deployment_unusable": "The deployment exists but cannot be used for this.",
+    "domain_differs": "A production domain serves another deployment than production is said to be.",
+    "job_failed": "A promote or rollback ended without success on the side of the service.",
+    "job_running": "The service still works on a promote or rollback.",
+    "project_missing": "The project does not exist, or the token may not see it.",
+    "release_missing": "No release on record answers the request.",
+    "rolling_release_active": "A rolling release is active or configured, which the work would disturb or begin.",
 }
 
 

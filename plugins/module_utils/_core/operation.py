@@ -104,6 +104,8 @@ class Operation(ABC, Generic[StateT, PlanT]):
     def __init__(self, params: Mapping[str, Any], context: Context) -> None:
         self.params = params
         self.context = context
+        #: Set by ``act`` where somebody else had done the whole work in the meantime.
+        self.came_late = False
 
     @cached_property
     def store(self) -> Store:

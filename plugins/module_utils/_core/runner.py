@@ -191,7 +191,8 @@ class _Run:
                     result = self._act(operation, state, plan, context)
         for warning in plan.warnings:
             context.warn(warning)
-        outcome: dict[str, Any] = {"changed": plan.changed, operation.noun: dict(result), "plan": plan.as_result()}
+        changed = plan.changed and not operation.came_late
+        outcome: dict[str, Any] = {"changed": changed, operation.noun: dict(result), "plan": plan.as_result()}
         if self._module._diff:
             outcome["diff"] = {"before": dict(plan.before), "after": dict(plan.after)}
         return outcome

@@ -33,16 +33,18 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newest:
-    """The newest good backup."""
+    """The newest good backup. ``database`` is '' where it can be only one."""
 
     id: str
     snapshot_at: datetime
     state: str
     bytes: int
+    database: str = ""
 
     def describe(self, now: datetime) -> dict[str, Any]:
         """For results."""
         return {
+            **({"database": self.database} if self.database else {}),
             "id": self.id,
             "snapshot_at": iso(self.snapshot_at),
             "age_seconds": age(self.snapshot_at, now),
@@ -119,7 +121,10 @@ class NewestDrill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """The status of one database at ``now``. None is none; :class:`Unknown` is not known."""
+    """The status of one database, or of one app, at ``now``. None is none; :class:`Unknown` is not known.
+
+    Of an app ``newest`` is the oldest of what its ``databases`` have; with none of them it is None, and none is missed.
+    """
 
     environment: str
     name: str
@@ -134,6 +139,13 @@ class Facts:
     costs: Costs | Unknown | None = None
     protection: Protection | Unknown | None = None
     stored: Stored | Unknown | None = None
+    is_app: bool = False
+    databases: tuple[str, ...] = ()
+
+    @property
+    def expects_backups(self) -> bool:
+        """Whether there is a database to be backed up."""
+        return not self.is_app or bool(self.databases)
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -144,6 +156,8 @@ class Facts:
     @property
     def past_rpo(self) -> bool | None:
         """Whether more could be lost than is allowed; None where that is not known."""
+        if not self.expects_backups:
+            return False
         if isinstance(self.newest, Unknown):
             return None
         return self.newest is None or self.now - self.newest.snapshot_at > self.rpo

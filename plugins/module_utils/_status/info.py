@@ -56,6 +56,8 @@ STATUS_SPEC = STORE_SPEC.merge(
             "schedule": {"type": "str"},
             "retention": {"type": "dict", "default": {}},
             "protection": {"type": "bool", "default": False},
+            "kind": {"type": "str", "choices": ["database", "app"], "default": "database"},
+            "databases": {"type": "list", "elements": "str", "default": []},
         }
     ),
 )
@@ -83,12 +85,13 @@ class StatusInfo(Operation[Facts, Plan]):
         self._selection = selection_hash(params["selection"])
         self._every = interval(params["schedule"]) if params["schedule"] else None
         self._hopeless: Unknown | None = None
+        self._is_app = params["kind"] == "app"
 
     def observe(self) -> Facts:
         """Ask the stores; nothing that goes wrong there is raised."""
         environment, name = self.params["environment"], self.params["name"]
         now = self.context.clock.now()
-        newest = self._ask(self._newest)
+        newest = self._ask(self._newest_of_app if self._is_app else lambda: self._newest(self.params["name"]))
         lock = self._ask(self._lock)
         last_run = self._ask(lambda: newest_run(self.state_store, environment, name, now))
         if isinstance(last_run, LastRun) and last_run.status == "running" and isinstance(lock, LockState):
@@ -101,12 +104,14 @@ class StatusInfo(Operation[Facts, Plan]):
             newest=newest,
             lock=lock,
             last_run=last_run,
-            restore=self._ask(self._restore),
-            drill=self._ask(self._drill),
-            drill_max_age=self._drill_max_age,
+            restore=None if self._is_app else self._ask(self._restore),
+            drill=None if self._is_app else self._ask(self._drill),
+            drill_max_age=None if self._is_app else self._drill_max_age,
+            is_app=self._is_app,
+            databases=tuple(self.params["databases"]),
             costs=self._ask(self._costs) if self._every is not None else None,
             protection=self._ask(self.store.protection) if self.params["protection"] else None,
-            stored=None if self.params["outcome"] else self._ask(self._stored),
+            stored=None if self.params["outcome"] or self._is_app else self._ask(self._stored),
         )
 
     def plan(self, state: Facts) -> Plan:
@@ -155,8 +160,18 @@ class StatusInfo(Operation[Facts, Plan]):
         except Exception as error:  # noqa: BLE001 - a status that fails is none
             return Unknown(reason=f"an unexpected {type(error).__name__} was raised")
 
-    def _newest(self) -> Newest | Unknown | None:
-        backups = Backups(self.store, self.params["environment"], self.params["name"], self.context)
+    def _newest_of_app(self) -> Newest | Unknown | None:
+        """Of all its databases the one that is the worst off."""
+        found: list[Newest] = []
+        for name in self.params["databases"]:
+            newest = self._newest(name)
+            if newest is None or isinstance(newest, Unknown):
+                return newest
+            found.append(replace(newest, database=name))
+        return min(found, key=lambda each: each.snapshot_at, default=None)
+
+    def _newest(self, name: str) -> Newest | Unknown | None:
+        backups = Backups(self.store, self.params["environment"], name, self.context)
         manifest = backups.newest(self._selection)
         if manifest is None:
             return None
@@ -185,7 +200,7 @@ class StatusInfo(Operation[Facts, Plan]):
     def _lock(self) -> LockState:
         from ansible_collections.ops.runbooks.plugins.module_utils._core.lock import read_lock
 
-        return read_lock(self.state_store, self.params["environment"], f"database/{self.params['name']}")
+        return read_lock(self.state_store, self.params["environment"], f"{self.params['kind']}/{self.params['name']}")
 
     def _drill(self) -> NewestDrill | None:
         backups = Backups(self.store, self.params["environment"], self.params["name"], self.context)

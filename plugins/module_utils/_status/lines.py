@@ -85,11 +85,14 @@ def _backup(facts: Facts) -> str:
     newest = facts.newest
     if isinstance(newest, Unknown):
         return f"{newest}"
+    if not facts.expects_backups:
+        return "none is expected: the app names no database (app_databases)"
     allowed = human(facts.rpo.total_seconds())
     if newest is None:
         return f"NONE (there should be one younger than {allowed})"
     verdict = f"OLDER than the {allowed} that are allowed" if facts.past_rpo else f"allowed are {allowed}"
-    old = f"{newest.id}, {human(age(newest.snapshot_at, facts.now))} old, {newest.state}"
+    name = f"{newest.database}: {newest.id}" if newest.database else newest.id
+    old = f"{name}, {human(age(newest.snapshot_at, facts.now))} old, {newest.state}"
     return f"{old} ({verdict}){_drill(facts)}{_stored(facts)}"
 
 
@@ -132,6 +135,8 @@ def _next(outcome: Outcome | None, facts: Facts, options: str) -> str:
         return outcome.next
     if outcome is not None and outcome.failed and outcome.runbook:
         return outcome.command or _command(outcome.runbook, options)
+    if facts.is_app:
+        return _command("verify", options)
     if facts.past_rpo or (outcome is None and _to_repeat(facts.last_run)):
         return _command("backup", options)
     return _command("status", options)

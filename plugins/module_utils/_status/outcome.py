@@ -16,7 +16,15 @@ from typing import Any
 
 #: Of what playbooks refuse by themselves, with no failure of a module behind it: in general, and of two runbooks.
 PLAY_CODE = "run_refused"
-PLAY_CODES = (PLAY_CODE, "rpo_exceeded", "not_ready", "drill_overdue", "not_proven")
+PLAY_CODES = (
+    PLAY_CODE,
+    "rpo_exceeded",
+    "not_ready",
+    "drill_overdue",
+    "not_proven",
+    "verify_failed",
+    "verify_inconclusive",
+)
 
 _TRUE = {"true", "yes", "on", "1", "t", "y"}
 

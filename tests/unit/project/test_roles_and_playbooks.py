@@ -67,6 +67,8 @@ def test_options_carry_the_roles_name(role: Path) -> None:
     names = {name for entry in specs.values() for name in (entry.get("options") or {})}
     # The role that describes the environment also reads what the inventory says of each host.
     prefixes = (f"{role.name}_", *(("database_", "app_") if role.name == "runbooks" else ()))
+    # An app is described by where it is deployed too.
+    prefixes += ("vercel_",) if role.name == "app" else ()
     assert not [name for name in names if not name.startswith(prefixes)]
 
 

@@ -22,12 +22,15 @@ INPUTS = {
     *("path", "sha256"),
 }
 #: Roles whose variables a user sets in an inventory, and those of them that plays and not users set.
-SETTABLE = ("runbooks", "database", "backup", "restore")
+SETTABLE = ("runbooks", "database", "backup", "restore", "app", "verify", "rollback", "promote")
 SET_BY_PLAYS = {
     *("backup_id", "backup_adopt", "backup_accept_shrink", "backup_kind", "backup_max_age", "backup_preflight"),
     *("restore_backup", "restore_at", "restore_target_database", "restore_identity", "restore_source_environment"),
     *("restore_adopt", "restore_preflight", "restore_undo", "restore_confirm", "restore_path", "restore_sha256"),
     "database_required",
+    *("app_needs_vercel", "app_needs_url"),
+    *("rollback_to", "rollback_from", "rollback_reason", "rollback_break_glass"),
+    *("promote_to", "promote_from", "promote_reason", "promote_break_glass"),
 }
 
 #: Takes no inventory: it writes one.
@@ -113,7 +116,7 @@ def test_example_inventories_show_every_setting(environment: str) -> None:
 @pytest.mark.parametrize("environment", ["staging", "production"])
 def test_example_inventories_set_nothing_unknown(environment: str) -> None:
     text = (CHECKOUT / "inventories" / environment / "hosts.yml").read_text(encoding="utf-8")
-    prefixes = "|".join(SETTABLE)
+    prefixes = "|".join((*SETTABLE, "vercel"))
     named = set(re.findall(rf"^ *(?:# )?((?:{prefixes})_\w+):", text, re.MULTILINE))
     known: dict[str, Any] = {}
     for role in SETTABLE:

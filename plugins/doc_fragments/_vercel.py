@@ -1,0 +1,149 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Options of modules that talk to Vercel, in step with ``VERCEL_SPEC`` and ``MOVE_SPEC`` of ``_vercel``."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """C(ops.runbooks._vercel) for modules of Vercel, C(ops.runbooks._vercel.move) for those that move production."""
+
+    DOCUMENTATION = r"""
+options:
+  token:
+    description:
+      - A token of Vercel that may read the project and, for a rollback or a promote, move its production domains.
+      - Without it the environment variable E(VERCEL_TOKEN) of the module's process is used.
+    type: str
+  team:
+    description:
+      - The team that the project belongs to, by its slug (V(acme)) or its id (V(team_...)).
+      - Without it Vercel looks in the personal account of the token's owner, and knows nothing of a team's projects.
+    type: str
+  project:
+    description:
+      - The project, by its name or its id (V(prj_...)).
+    type: str
+    required: true
+  api_url:
+    description:
+      - The address of Vercel's API. Plain http is only taken for this machine itself.
+    type: str
+    default: https://api.vercel.com
+requirements:
+  - requests
+"""
+
+    MOVE = r"""
+options:
+  store:
+    description:
+      - Where the move is written down before Vercel is asked, where the app's lock lives, and the run record.
+      - V(s3://bucket), V(s3://bucket/prefix) or V(file:///absolute/directory).
+      - Without it there is neither lock nor record, and what an earlier run has left is known from Vercel alone.
+    type: str
+  state_store:
+    description:
+      - Where locks and records are kept, if not in O(store).
+    type: str
+  environment:
+    description:
+      - The environment, such as V(production). Needed with O(store).
+    type: str
+  name:
+    description:
+      - The name of the app within O(environment). Needed with O(store).
+    type: str
+  access_key:
+    description:
+      - The access key of the S3 store.
+    type: str
+  secret_key:
+    description:
+      - The secret key that belongs to O(access_key).
+    type: str
+  session_token:
+    description:
+      - The session token that belongs to O(access_key), where the credentials are temporary.
+    type: str
+  profile:
+    description:
+      - The profile of the AWS configuration files to use.
+    type: str
+  region:
+    description:
+      - The region of the bucket.
+    type: str
+  endpoint_url:
+    description:
+      - The URL of an S3 service other than Amazon's.
+    type: str
+  addressing_style:
+    description:
+      - How the bucket is addressed, in the path of the URL (V(path)) or in its host name (V(virtual)).
+    type: str
+    choices: [auto, path, virtual]
+    default: auto
+  store_encryption:
+    description:
+      - How the S3 store encrypts what is written to it. V(none) leaves it to the bucket's default.
+    type: str
+    choices: [none, sse-s3, sse-kms]
+    default: none
+  store_kms_key_id:
+    description:
+      - The key for V(sse-kms).
+    type: str
+  from_deployment:
+    description:
+      - The deployment that is to be left. Where production does not serve it (any more), nothing changes.
+      - The default is what serves production now. For V(previous) and V(last_known_good) of O(to) it is what the last
+        rollback left, as long as production serves what that rollback put there, so that a second run never goes one
+        further back.
+    type: str
+  auto_assign:
+    description:
+      - Whether new production deployments take the domains by themselves afterwards, which is read back.
+      - Vercel switches this off with every rollback, and on with every promote, whatever it was. V(keep) is what it was
+        before; for a promote that undoes a rollback, what it was before the rollback.
+    type: str
+    choices: [keep, 'true', 'false']
+    default: keep
+  forbidden:
+    description:
+      - Deployments that may not serve again, such as ones whose schema or secrets are gone.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      deployment_id:
+        description:
+          - The deployment.
+        type: str
+        required: true
+      reason:
+        description:
+          - Why not. It is what a refusal says.
+        type: str
+        required: true
+  timeout:
+    description:
+      - How long the module waits for Vercel's job, as a duration.
+    type: str
+    default: 5m
+  break_glass:
+    description:
+      - The reason to go on where O(store) cannot be used. Locks and records then live in O(break_glass_dir), and the
+        next run that reaches the store moves them there.
+      - Changes nothing where the store can be used.
+    type: str
+  break_glass_dir:
+    description:
+      - A directory of this machine for them. The default is C(ops.runbooks) in E(XDG_STATE_HOME), else in
+        C(~/.local/state).
+    type: path
+requirements:
+  - boto3 >= 1.36 (for S3 stores)
+"""

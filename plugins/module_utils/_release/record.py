@@ -1,0 +1,113 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The modules release_record and release_info (private to ops.runbooks): which releases were good.
+
+A rollback needs to know what worked. So a release is recorded with the verdict of its gate, and may be marked bad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_id
+from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
+from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._release.releases import Recorded, Releases
+
+RELEASE_SPEC = STORE_SPEC.merge(
+    RUN_SPEC,
+    ArgumentSpec(
+        options={
+            "deployment_id": {"type": "str", "required": True},
+            "release": {"type": "str"},
+            "gate": {"type": "str", "choices": ["pass", "fail", "inconclusive"]},
+            "bad": {"type": "str"},
+            "git_sha": {"type": "str"},
+            "url": {"type": "str"},
+            "measurements": {"type": "dict", "default": {}},
+        }
+    ),
+)
+RELEASE_INFO_SPEC = STORE_SPEC.merge(ArgumentSpec(options={"limit": {"type": "int", "default": 50}}))
+
+
+def plan_record(found: Recorded | None, given: Mapping[str, Any], now: str) -> tuple[Plan, Recorded]:
+    """What is to be written. Options that are not given leave what is on record as it is."""
+    deployment = given["deployment_id"]
+    before = found or Recorded(release=given.get("release") or deployment, deployment_id=deployment)
+    changes = {
+        name: given[name] for name in ("release", "gate", "bad", "git_sha", "url") if given.get(name) is not None
+    }
+    after = replace(before, **changes)
+    changed = found is None or after != found
+    if found is None:
+        after = replace(after, recorded_at=now)
+    said = [f"gate {after.gate}" if after.gate else "no gate"] + ([f"bad: {after.bad}"] if after.bad else [])
+    verb = "record" if found is None else "change the record of"
+    plan = Plan(
+        changed=changed,
+        result={"id": deployment, **after.describe()},
+        steps=(f"{verb} the release {after.release} ({deployment}, {', '.join(said)})",) if changed else (),
+        before=found.describe() if found is not None else {},
+        after=after.describe(),
+    )
+    return plan, after
+
+
+class ReleaseRecord(Operation["Recorded | None", Plan]):
+    """Write down what is known of a release."""
+
+    noun: ClassVar[str] = "release"
+    spec: ClassVar[ArgumentSpec] = RELEASE_SPEC
+    recorded: ClassVar[bool] = False
+
+    def __init__(self, params: Mapping[str, Any], context: Context) -> None:
+        super().__init__(params, context)
+        check_id(params["deployment_id"], "deployment_id")
+        self._now = context.clock.now()
+
+    def observe(self) -> Recorded | None:
+        """What is on record."""
+        return self._releases().of(self.params["deployment_id"])
+
+    def plan(self, state: Recorded | None) -> Plan:
+        """See :func:`plan_record`."""
+        return plan_record(state, self.params, iso(self._now.replace(microsecond=0)))[0]
+
+    def act(self, state: Recorded | None, plan: Plan) -> Mapping[str, Any]:
+        """Write it."""
+        _plan, after = plan_record(state, self.params, iso(self._now.replace(microsecond=0)))
+        self._releases().write(after, self.params["measurements"], self._now)
+        return plan.result
+
+    def _releases(self) -> Releases:
+        return Releases(self.state_store, self.params["environment"], self.params["name"], self.context)
+
+
+class ReleaseInfo(Operation[list[Recorded], Plan]):
+    """Read what is on record."""
+
+    noun: ClassVar[str] = "releases"
+    spec: ClassVar[ArgumentSpec] = RELEASE_INFO_SPEC
+
+    def observe(self) -> list[Recorded]:
+        """The newest ones."""
+        releases = Releases(self.state_store, self.params["environment"], self.params["name"], self.context)
+        return releases.newest(max(0, self.params["limit"]))
+
+    def plan(self, state: list[Recorded]) -> Plan:
+        """The answer; there is nothing to change."""
+        good = [each for each in state if each.gate == "pass" and not each.bad]
+        newest = good[0].describe() if good else None
+        known = [each.describe() for each in state]
+        return Plan(changed=False, result={"known": known, "newest_good": newest})
+
+    def act(self, state: list[Recorded], plan: Plan) -> Mapping[str, Any]:
+        """Never called: nothing is ever planned."""
+        raise ValueError("an information module has nothing to carry out")

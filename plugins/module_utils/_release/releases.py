@@ -1,0 +1,109 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The releases of an app that are on record (private to ops.runbooks).
+
+Each is a document ``<environment>/apps/<name>/releases/<UTC>.<deployment>``, so that a list of keys shows the newest
+ones, and only those are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import compact
+from ansible_collections.ops.runbooks.plugins.module_utils._core.documents import Series
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+
+#: Attempts to write against others that write the same record.
+_ATTEMPTS = 5
+#: What a record says. It lies in a part of its own: ``release`` of a document is the collection's.
+FIELDS = ("release", "deployment_id", "gate", "bad", "git_sha", "url", "measurements", "recorded_at")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """One release. ``gate`` is pass, fail, inconclusive or '' where none was held; ``bad`` why it is not to be used."""
+
+    release: str
+    deployment_id: str
+    gate: str = ""
+    bad: str = ""
+    git_sha: str = ""
+    url: str = ""
+    recorded_at: str = ""
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Recorded:
+        """From its document, or from a module's options."""
+        return cls(**{name: str(body.get(name) or "") for name in FIELDS if name != "measurements"})
+
+    def describe(self) -> dict[str, Any]:
+        """For results, as M(ops.runbooks.vercel_rollback) takes them."""
+        return {name: getattr(self, name) for name in FIELDS if name != "measurements"}
+
+
+class Releases:
+    """The records of one app."""
+
+    def __init__(self, store: Store, environment: str, name: str, context: Context) -> None:
+        self._prefix = f"{environment}/apps/{name}/releases/"
+        self._store = store
+        self._context = context
+
+    def newest(self, limit: int) -> list[Recorded]:
+        """The newest ones, newest first."""
+        found = []
+        for folder in sorted(self._folders(), reverse=True)[:limit]:
+            document = self._series(folder).current()
+            if document is not None:
+                found.append(_read(document.body))
+        return found
+
+    def of(self, deployment: str) -> Recorded | None:
+        """The record of one deployment; None where there is none."""
+        folder = self._folder(deployment)
+        document = self._series(folder).current() if folder else None
+        return _read(document.body) if document is not None else None
+
+    def write(self, recorded: Recorded, measurements: Mapping[str, Any], now: datetime) -> None:
+        """Write a record, or the next version of it. Raises ``store_failed``."""
+        folder = self._folder(recorded.deployment_id) or f"{compact(now)}.{recorded.deployment_id}"
+        series = self._series(folder)
+        known = {**recorded.describe(), "measurements": dict(measurements)}
+        body = {"recorded": self._context.redactor.value(known)}
+        for _attempt in range(_ATTEMPTS):
+            self._context.effect(f"record the release {recorded.release}")
+            document = series.current()
+            if series.create_next(body, after=document.number if document is not None else 0) is not None:
+                return
+        raise RunbookError(
+            code="store_failed",
+            attempted=f"record the release {recorded.release}",
+            object=series.where,
+            reason="other writers were faster every time",
+            remedy="Run the same command again.",
+        )
+
+    def _folders(self) -> set[str]:
+        return {each.key.removeprefix(self._prefix).split("/")[0] for each in self._store.list(self._prefix)}
+
+    def _folder(self, deployment: str) -> str:
+        """The place of a deployment's record; the first, should there ever be two."""
+        return min((each for each in self._folders() if each.partition(".")[2] == deployment), default="")
+
+    def _series(self, folder: str) -> Series:
+        return Series(self._store, self._prefix + folder)
+
+
+def _read(body: Mapping[str, Any]) -> Recorded:
+    known = body.get("recorded")
+    return Recorded.read(known if isinstance(known, Mapping) else {})

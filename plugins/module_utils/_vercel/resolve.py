@@ -1,0 +1,93 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From the word for a deployment to the deployment (private to ops.runbooks): what Vercel has to be asked for it."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.client import Vercel
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
+    LAST_GOOD,
+    PREVIOUS,
+    Intent,
+    Wish,
+    find_release,
+    is_sha,
+    last_good,
+    previous,
+    reference_of,
+    resumed,
+)
+
+#: Deployments that are looked through for one.
+_FAR = 1000
+
+
+def resolve(vercel: Vercel, wish: Wish, project: Project, left: str, intent: Intent | None) -> Deployment:
+    """The deployment that is meant. Raises ``deployment_missing``, ``release_missing``."""
+    reference = resumed(wish, left, intent) or find_release(wish.to, wish.releases) or reference_of(wish.to)
+    if not reference and wish.to == PREVIOUS:
+        reference = _previous(vercel, wish, project, left)
+    elif not reference and wish.to == LAST_GOOD:
+        candidates = _candidates(vercel, project)
+        reference = last_good(left, wish.releases, candidates, wish)
+    elif not reference:
+        reference = _by_commit(vercel, wish, project)
+    if not reference:
+        raise _missing(vercel, wish.to, "neither a release on record nor a production deployment answers to it")
+    found = vercel.deployment(reference)
+    if found is None or not found.id:
+        raise _missing(vercel, reference, "Vercel does not know it, or this token may not see it")
+    return found if found.candidate is not None else _with_candidate(vercel, project, found)
+
+
+def _previous(vercel: Vercel, wish: Wish, project: Project, left: str) -> str:
+    leaving = vercel.deployment(left) if left else None
+    if leaving is None:
+        raise _missing(vercel, PREVIOUS, "no deployment serves production, so that nothing served before it")
+    candidates = _candidates(vercel, project)
+    found = previous(leaving, project, candidates, wish.forbidden)
+    if not found:
+        raise _missing(vercel, PREVIOUS, f"nothing that served before {left} can be rolled back to")
+    return found
+
+
+def _candidates(vercel: Vercel, project: Project) -> list[Deployment]:
+    """What can be rolled back to, newest first, as far back as anybody would go."""
+    return list(islice(vercel.deployments(project, target="production", rollbackCandidate="true"), _FAR))
+
+
+def _by_commit(vercel: Vercel, wish: Wish, project: Project) -> str:
+    """The newest production deployment of a commit that is ready."""
+    if not is_sha(wish.to):
+        return ""
+    for each in islice(vercel.deployments(project, target="production"), _FAR):
+        if each.sha.startswith(wish.to) and each.state == "READY" and not each.gone:
+            return each.id
+    return ""
+
+
+def _with_candidate(vercel: Vercel, project: Project, found: Deployment) -> Deployment:
+    """A deployment by itself may come without the mark that lists have; then the list is asked."""
+    until = str(found.created_at + 1)
+    for each in vercel.deployments(project, target="production", until=until):
+        if each.id == found.id:
+            return each
+        if each.created_at < found.created_at:
+            break
+    return found
+
+
+def _missing(vercel: Vercel, what: str, reason: str) -> RunbookError:
+    return RunbookError(
+        code="deployment_missing",
+        attempted="find the deployment",
+        object=f"{what} in {vercel.place}",
+        reason=reason,
+        remedy="Name a deployment that vercel_info lists, by its id (dpl_...) or its address.",
+    )

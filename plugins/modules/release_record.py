@@ -1,0 +1,132 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_record
+short_description: Write down whether a release of an app was good
+version_added: 1.0.0
+description:
+  - Records a deployment with the verdict of its gate, once. A rollback to V(last_known_good) goes to the newest one
+    that passed and is not bad.
+  - What is on record is changed where an option says otherwise; options that are not given leave it as it is.
+author:
+  - The ops.runbooks contributors (@ops-runbooks)
+extends_documentation_fragment:
+  - ops.runbooks._attributes
+  - ops.runbooks._store
+  - ops.runbooks._store.run
+options:
+  deployment_id:
+    description:
+      - The deployment, such as V(dpl_...).
+    type: str
+    required: true
+  release:
+    description:
+      - A name for it, such as a tag. The default is O(deployment_id).
+    type: str
+  gate:
+    description:
+      - The verdict of its gate.
+    type: str
+    choices: [pass, fail, inconclusive]
+  bad:
+    description:
+      - Why it is not to be used again. Empty takes that back.
+    type: str
+  git_sha:
+    description:
+      - The commit that it was built from.
+    type: str
+  url:
+    description:
+      - Its own address.
+    type: str
+  measurements:
+    description:
+      - What was measured, kept with the record. It alone is no reason to change it.
+    type: dict
+    default: {}
+seealso:
+  - module: ops.runbooks.release_info
+  - module: ops.runbooks.vercel_rollback
+"""
+
+EXAMPLES = r"""
+- name: This one works
+  ops.runbooks.release_record:
+    store: s3://acme-runbooks-production
+    environment: production
+    name: web
+    deployment_id: dpl_7Hk2qFakeExample
+    gate: pass
+
+- name: This one loses orders
+  ops.runbooks.release_record:
+    store: s3://acme-runbooks-production
+    environment: production
+    name: web
+    deployment_id: dpl_7Hk2qFakeExample
+    bad: it loses orders
+"""
+
+RETURN = r"""
+release:
+  description: What is on record. In check mode as it would be.
+  returned: always
+  type: dict
+  contains:
+    id:
+      description: The deployment.
+      type: str
+    release:
+      description: Its name.
+      type: str
+    deployment_id:
+      description: The deployment.
+      type: str
+    gate:
+      description: The verdict of its gate, empty where none was held.
+      type: str
+    bad:
+      description: Why it is not to be used again, empty where it is.
+      type: str
+    git_sha:
+      description: The commit.
+      type: str
+    url:
+      description: Its own address.
+      type: str
+    recorded_at:
+      description: When it was recorded first.
+      type: str
+plan:
+  description:
+    - What is done, or would be in check mode, as V(steps), and what of it cannot be taken back, as V(irreversible).
+  returned: where it was decided
+  type: dict
+run_id:
+  description: The run that this task belonged to.
+  returned: always
+  type: str
+failure:
+  description: Why the task failed, with V(code), V(attempted), V(object) and V(remedy).
+  returned: failure
+  type: dict
+"""
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.runner import run
+from ansible_collections.ops.runbooks.plugins.module_utils._release.record import ReleaseRecord
+
+
+def main() -> None:
+    """Run the module."""
+    run(ReleaseRecord)
+
+
+if __name__ == "__main__":
+    main()

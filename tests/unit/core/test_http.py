@@ -1,0 +1,128 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Requests to a service's API: where credentials may go, how long is waited, what is sent again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.http import (
+    Api,
+    Reply,
+    Unanswered,
+    check_address,
+    wait_of,
+)
+
+from harness.receiver import Receiver, receiver
+from harness.stores import failing, run_context
+
+NOW = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.vercel.com/", "http://127.0.0.1:8080", "http://localhost:1", "http://[::1]"]
+)
+def test_addresses_that_credentials_may_go_to(url: str) -> None:
+    assert check_address(url, "api_url") == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.vercel.com",
+        "http://127.0.0.1.example.com",
+        "http://10.0.0.1",
+        "ftp://api.vercel.com",
+        "api.vercel.com",
+        "https://user:kanarienvogel@api.vercel.com",
+        "https://api.vercel.com?x=1",
+        "https://[",
+        "https://host:port",
+        "",
+    ],
+)
+def test_addresses_that_they_may_not_go_to(url: str) -> None:
+    with failing("invalid_parameter") as failure:
+        check_address(url, "api_url")
+    assert "kanarienvogel" not in failure().message
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"retry-after": "7"}, None, 7),
+        ({"retry-after": "7", "x-ratelimit-reset": f"{NOW + 60:.0f}"}, None, 7),
+        ({"retry-after": "Fri, 15 Jan 2027 08:00:30 GMT"}, None, 30),
+        ({"retry-after": "soon"}, None, 8),
+        ({"x-ratelimit-reset": f"{NOW + 60:.0f}"}, None, 60),
+        ({"x-ratelimit-reset": f"{NOW - 60:.0f}"}, None, 0.5),
+        ({}, {"error": {"limit": {"reset": (NOW + 3) * 1000}}}, 3),
+        ({}, {"limit": {"reset": (NOW + 3) * 1000}}, 3),
+        ({}, None, 8),
+    ],
+)
+def test_how_long_a_service_wants_to_be_left_alone(headers: dict[str, str], body: Any, seconds: float) -> None:
+    assert wait_of(Reply(status=429, headers=headers, body=body), NOW) == seconds
+
+
+@pytest.fixture
+def server() -> Any:
+    with receiver() as state:
+        yield state
+
+
+def api(url: str, patience: float = 3) -> Api:
+    headers = {"Authorization": "Bearer kanarienvogel"}
+    return Api(service="Acme", url=url, headers=headers, patience=patience, context=run_context())
+
+
+def test_reading_is_repeated(server: Receiver) -> None:
+    server.answers += [503, 500, 200]
+    assert api(server.url).read("/x", {"a": "b"}).good
+    assert [each.path for each in server.received] == ["/x?a=b"] * 3
+
+
+def test_reading_gives_up_with_the_last_answer(server: Receiver) -> None:
+    server.answers += [503] * 20
+    assert api(server.url, patience=1).read("/x", {}).status == 503
+
+
+def test_a_change_is_sent_once(server: Receiver) -> None:
+    server.answers += [502]
+    with pytest.raises(Unanswered) as caught:
+        api(server.url).send("POST", "/x", {})
+    assert caught.value.code == "service_unreachable"
+    assert "kanarienvogel" not in caught.value.message
+    assert len(server.received) == 1
+
+
+def test_a_limit_longer_than_the_patience_is_told(server: Receiver) -> None:
+    server.answers += [429]
+    with failing("rate_limited") as failure:
+        api(server.url).send("POST", "/x", {})
+    assert "8 s" in failure().message
+    assert len(server.received) == 1
+
+
+def test_redirects_are_not_followed(server: Receiver) -> None:
+    """The credentials would go with them."""
+    server.answers += [302]
+    server.location = "https://elsewhere.example/"
+    assert api(server.url).send("POST", "/x", {}).status == 302
+
+
+def test_plain_text_takes_no_way_through_a_proxy(server: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert api(server.url).read("/x", {}).good
+
+
+def test_nobody_there() -> None:
+    with failing("service_unreachable") as failure:
+        api("http://127.0.0.1:9", patience=0.1).read("/x", {"secret": "kanarienvogel"})
+    assert "nothing answers there" in failure().message
+    assert "kanarienvogel" not in failure().message
