@@ -74,7 +74,7 @@ ansible-lint: venv
 	ansible-lint --offline --strict --profile production
 
 test: setup check ## Everything: checks, sanity, integration, molecule and system tests
-	@PYTHONPATH=tests $(PYTHON) -m harness.stages floor,sanity,integration,molecule system
+	@PYTHONPATH=tests $(PYTHON) -m harness.stages molecule,floor,sanity,integration system
 
 .PHONY: bench
 bench: venv venv-s3 ## Measure speed and memory beside other ways, in half an hour; options by BENCH="--help"

@@ -4,8 +4,9 @@
 
 """The stages of ``make test``, ``tests/run/<stage>``, in lanes beside each other: ansible and servers wait a lot.
 
-Stages of one lane run one after the other. What a stage prints appears when it has ended, as a whole and below its
-name; the last lane's last stage comes last, so that the output ends with what pytest says of the tests on real servers.
+Stages of one lane run one after the other: first those that keep one core busy, last those that keep two. What a stage
+prints appears when it has ended, as a whole and below its name; the last lane's last stage comes last, so that the
+output ends with what pytest says of the tests on real servers.
 """
 
 from __future__ import annotations
