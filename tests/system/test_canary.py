@@ -339,7 +339,12 @@ def app_troubles(planted: Planted) -> dict[str, Any]:
     inventory = planted.inventory
     inventory["all"]["children"]["apps"]["hosts"] = {
         "denied": {**planted.app, "vercel_token": from_environment("CANARY_BYPASS")},
-        "gone": {**planted.app, "vercel_api_url": f"http://127.0.0.1:{CLOSED}", "rollback_timeout": "1s"},
+        "gone": {
+            **planted.app,
+            "vercel_api_url": f"http://127.0.0.1:{CLOSED}",
+            "rollback_timeout": "1s",
+            "promote_timeout": "1s",
+        },
         "missing": {**planted.app, "vercel_project": "no-such-project"},
         "plain": {**planted.app, "vercel_api_url": "http://192.0.2.1", "app_url": "http://192.0.2.1"},
     }
@@ -534,6 +539,7 @@ def test_a_module_that_takes_its_secrets_from_the_environment(module: str, case:
         "AWS_SECRET_ACCESS_KEY": planted.secret_key.text,
         "AWS_SESSION_TOKEN": planted.session_token.text,
         "AWS_DEFAULT_REGION": "us-east-1",
+        "VERCEL_TOKEN": planted.vercel_token.text,
     }
     said = tries.alone(case, {**base, "RUNBOOKS_DATABASE_URL": planted.url()})
     assert "connection_missing" not in said

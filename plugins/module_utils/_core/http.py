@@ -142,6 +142,10 @@ class Api:
                 raise self._lost(method, path, f"it answered {reply.status}")
             return reply
 
+    def wait_until(self, patience: float) -> None:
+        """From now on all waiting together may take so many seconds."""
+        self._deadline = self._context.clock.monotonic() + patience
+
     def left(self) -> float:
         """Seconds of patience."""
         return self._deadline - self._context.clock.monotonic()

@@ -49,6 +49,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import
 
 #: Seconds between two looks at a job: the first pause, and the longest.
 _POLL, _SLOWEST = 0.25, 5.0
+#: Seconds in which Vercel has to answer the first questions: nobody waits minutes to learn that it is out of reach.
+_LOOK = 30.0
 #: Seconds in which a job that was asked for shows, and how often it is asked for at most.
 _SHOWS, _ASKED = 10.0, 3
 
@@ -78,8 +80,8 @@ class Move(Operation[Seen, MovePlan]):
     def __init__(self, params: Mapping[str, Any], context: Context) -> None:
         super().__init__(params, context)
         self._directory = local_directory(params["break_glass_dir"])
-        seconds = parse_duration(params["timeout"], "timeout").total_seconds()
-        self._vercel = Vercel(params, context, os.environ, patience=seconds)
+        self._patience = parse_duration(params["timeout"], "timeout").total_seconds()
+        self._vercel = Vercel(params, context, os.environ, patience=min(self._patience, _LOOK))
         self._wish = Wish(
             kind=self.kind,
             to=params["to"].strip(),
@@ -113,6 +115,7 @@ class Move(Operation[Seen, MovePlan]):
 
     def observe(self) -> Seen:
         """The project, what is on record, and the deployment that is meant."""
+        self._vercel.api.wait_until(min(self._patience, _LOOK))
         project = self._vercel.project()
         moves = self._moves()
         intent = moves.newest() if moves is not None else None
@@ -148,6 +151,7 @@ class Move(Operation[Seen, MovePlan]):
         """Write the intent, ask, wait, settle auto-assign, prove; then write what became of it."""
         if plan.uploads:
             upload(self._directory, self.state_store, *self._app, self.context)
+        self._vercel.api.wait_until(self._patience)
         target = state.target
         project, domains = state.project, dict(state.domains)
         if plan.post and target is not None:
