@@ -58,9 +58,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         choices = get_args(hint)
-        if value is None and type(None) in choices:
+        if value is None and types.NoneType in choices:
             return None
-        return _value(next(each for each in choices if each is not type(None)), value, where)
+        return _value(next(each for each in choices if each is not types.NoneType), value, where)
     if hint is Any:
         return value
     if origin is tuple:
