@@ -192,7 +192,8 @@ retention:
     previous_databases:
       description:
         - The databases that swaps have put aside and that are there, V(state) being V(kept) or V(dropped). V(reason) to
-          keep one is V(keep_previous), V(in_use), V(not_owner), or V(not_replaced) (none has the live name).
+          keep one is V(keep_previous), V(in_use), V(not_owner), or V(not_replaced) (no database that a restore
+          has made or swapped has the live name).
         - V(null) where there may be some, and no connection is described to look at them.
       type: list
       elements: dict

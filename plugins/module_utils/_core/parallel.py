@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -93,6 +94,7 @@ class _Shift(Generic[ResultT]):
         self._results: dict[int, ResultT] = {}
         self._failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
         self._failed = threading.Event()
+        self._deadline: float | None = None
         self._threads = [
             threading.Thread(target=self._work, name=f"stream-{number}", daemon=True) for number in range(workers)
         ]
@@ -114,13 +116,19 @@ class _Shift(Generic[ResultT]):
         """Wait for ever while all goes well, and for a while once something has failed."""
         while thread.is_alive() and not self._failed.is_set():
             thread.join(0.5)
-        thread.join(_PATIENCE)
+        thread.join(self._patience())
 
     def _stop(self) -> None:
         self._failed.set()
         self._crew.dismiss()
         for thread in self._threads:
-            thread.join(_PATIENCE)
+            thread.join(self._patience())
+
+    def _patience(self) -> float:
+        """Seconds that are left of the one time in which all of them are waited for."""
+        if self._deadline is None:
+            self._deadline = time.monotonic() + _PATIENCE
+        return max(self._deadline - time.monotonic(), 0)
 
     def _work(self) -> None:
         while (numbered := self._waiting.get()) is not None and not self._failed.is_set():

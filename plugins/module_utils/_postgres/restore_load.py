@@ -123,8 +123,7 @@ def load(
         pieces = iter(partial(measured.read, CHUNK), b"")
         name, first = archive.key.rpartition("/")[2], rewrite_head(head, adaptation.changes) + found.beyond
         status, said = feed(name, adaptation.listing(head, wanted), first, pieces, loading, context)
-        for _rest in pieces:  # to the end, for the sake of the hash
-            continue
+        read_on(pieces, loading)
     verify_measured(store, archive, measured)
     if status != 0:
         raise failed(loading, said, status)
@@ -190,6 +189,16 @@ def listed(listing: str | None, path: Path) -> list[str]:
         return []
     path.write_text(listing, encoding="utf-8")
     return [f"--use-list={path}"]
+
+
+def read_on(pieces: Iterator[bytes], loading: Loading) -> None:
+    """Read to the end, for the sake of the hash: whatever pg_restore said, the bytes are to be judged first.
+
+    Where another stream has failed, which is the failure that is told, nobody waits for that.
+    """
+    for _piece in pieces:
+        if loading.crew.dismissed:
+            raise failed(loading, "error: another stream has failed", 0)
 
 
 def write(pipe: IO[bytes] | None, first: bytes, pieces: Iterator[bytes], on_progress: Callable[[int], None]) -> None:

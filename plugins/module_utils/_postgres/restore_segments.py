@@ -25,6 +25,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_loa
     damaged,
     failed,
     feed,
+    read_on,
 )
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -87,8 +88,7 @@ def load_share(
     name = f"{archive.key.rpartition('/')[2]}.{share.segments[0].offset}"
     listing = adaptation.listing(head, share.entries)
     status, said = feed(name, listing, rewrite_head(head, adaptation.changes), pieces, loading, context)
-    for _rest in pieces:  # whatever pg_restore said, the bytes are to be judged first
-        continue
+    read_on(pieces, loading)
     if status != 0:
         raise failed(loading, said, status)
     return sum(segment.bytes for segment in share.segments)

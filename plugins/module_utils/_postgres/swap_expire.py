@@ -6,12 +6,12 @@
 
 Which of them may go, the store says; whether one really goes, the server decides: by its system identifier, the name
 and the oid. A database that somebody renamed, or that sessions use, stays, and so does one that nothing has replaced:
-where no database has the live name, the one put aside may be the last.
+where no database has the live name, or one that no restore has made or swapped, the one put aside may be the last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -39,13 +39,17 @@ CROSS JOIN (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_use
 _STAYS = {
     "in_use": "{sessions} sessions use it: end them, or find out who still needs it",
     "not_owner": "the role that connects here neither owns it nor is a member of its owner",
-    "not_replaced": "no database has the name {live} that it was put aside for, so that it may be the last one",
+    "not_replaced": "what is called {live} now, if anything, is no database that a restore has made or swapped, so "
+    "that this may be the last one; drop it by hand when nobody needs it",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Previous:
-    """A database that a swap, or its undoing, has put aside for the one that is called ``live``."""
+    """A database that a swap, or its undoing, has put aside for the one that is called ``live``.
+
+    ``successors`` are the databases that may have that name for it, by oid: those that restores have made or swapped.
+    """
 
     restore_id: str
     database: str
@@ -53,6 +57,7 @@ class Previous:
     oid: int
     system_identifier: str
     until: datetime
+    successors: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,22 +117,34 @@ class Aside:
 
 def previous_databases(marks: Iterable[Mark]) -> tuple[Previous, ...]:
     """What swaps have put aside, oldest first; whether it is still there, the server knows. Pure."""
-    found = []
+    marks, found = list(marks), []
     for mark in marks:
         exchange = mark.exchange
         if exchange is None or mark.oid is None or mark.phase not in (FINISHED, REVERTED):
             continue
+        oid = exchange.replaced_oid if mark.phase == FINISHED else mark.oid
         found.append(
             Previous(
                 restore_id=mark.restore_id,
                 database=exchange.aside,
                 live=mark.target_database,
-                oid=exchange.replaced_oid if mark.phase == FINISHED else mark.oid,
+                oid=oid,
                 system_identifier=mark.system_identifier,
                 until=exchange.until,
+                successors=frozenset(_oids(marks, mark.system_identifier)) - {oid},
             )
         )
     return tuple(sorted(found, key=lambda each: each.until))
+
+
+def _oids(marks: Iterable[Mark], system_identifier: str) -> Iterator[int]:
+    """Of the databases that restores have made on a server, and of those that swaps have replaced."""
+    for mark in marks:
+        if mark.system_identifier == system_identifier:
+            if mark.oid is not None:
+                yield mark.oid
+            if mark.exchange is not None:
+                yield mark.exchange.replaced_oid
 
 
 def look(session: Session, system_identifier: str, known: Iterable[Previous]) -> tuple[Aside, ...]:
@@ -144,7 +161,7 @@ def look(session: Session, system_identifier: str, known: Iterable[Previous]) ->
                     bytes=size,
                     sessions=sessions,
                     may_drop=may_drop,
-                    replaced=each.live in databases,
+                    replaced=each.live in databases and databases[each.live][0] in each.successors,
                 )
             )
     return tuple(there)

@@ -11,9 +11,11 @@ import io
 from pathlib import Path
 
 import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import segments
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import read_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, SegmentFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import Loading, read_on
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_segments import shares
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.segments import Segmented
 from hypothesis import given
@@ -130,3 +132,21 @@ def test_segments_that_are_not_the_archive_are_not_believed() -> None:
     short = ArchiveFact(key="k", bytes=131, sha256="all", entries=2, segments=whole.segments)
     for each in (gap, short, ArchiveFact(key="k", bytes=130, sha256="all", entries=2)):
         assert shares(each, 2) == []
+
+
+def test_nobody_reads_on_for_a_restore_that_has_failed_elsewhere() -> None:
+    loading = Loading(
+        tool="pg_restore",
+        dbname="",
+        environment={},
+        options=(),
+        label="here",
+        on_progress=lambda _size: None,
+        time_left=lambda: None,
+    )
+    pieces = iter([b"1", b"2", b"3"])
+    read_on(iter([b"0"]), loading)
+    loading.crew.dismiss()
+    with pytest.raises(RunbookError, match="another stream has failed"):
+        read_on(pieces, loading)
+    assert list(pieces) == [b"2", b"3"]

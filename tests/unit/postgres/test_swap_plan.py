@@ -218,6 +218,7 @@ def test_when_a_database_put_aside_may_go() -> None:
         ("incident-7", OLD, "app"),
         ("incident-8", NEW, "app"),
     ]
+    assert [each.successors for each in found] == [{NEW}, {OLD}]
     there = Aside(previous=found[0])
     assert there.stays(until - timedelta(seconds=1)) == "keep_previous"
     assert there.stays(until) == ""
