@@ -98,7 +98,10 @@ options:
     type: str
   from_deployment:
     description:
-      - The deployment that is to be left. Where production does not serve it (any more), nothing changes.
+      - The deployment that is to be left, by its id or its own address. Where production does not serve it (any more),
+        nothing changes.
+      - The task is green then only where the records or Vercel's last job tell that it was left for what serves, or
+        where what serves is what O(to) means. Else it fails and names what serves.
       - The default is what serves production now. For V(previous) and V(last_known_good) of O(to) it is what the last
         rollback left, as long as production serves what that rollback put there, so that a second run never goes one
         further back.
@@ -128,6 +131,44 @@ options:
           - Why not. It is what a refusal says.
         type: str
         required: true
+  releases:
+    description:
+      - The releases on record, newest first, as M(ops.runbooks.release_info) returns them.
+      - A deployment that is bad there may not serve again.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      release:
+        description:
+          - The name of the release.
+        type: str
+        required: true
+      deployment_id:
+        description:
+          - The deployment that it is.
+        type: str
+        required: true
+      gate:
+        description:
+          - V(pass) where its gate was passed.
+        type: str
+      bad:
+        description:
+          - Why it is not to be used again, empty where it is.
+        type: str
+      git_sha:
+        description:
+          - The commit that it was built from.
+        type: str
+      url:
+        description:
+          - Its own address.
+        type: str
+      recorded_at:
+        description:
+          - When it was recorded.
+        type: str
   timeout:
     description:
       - How long the module waits for Vercel's job, as a duration.

@@ -16,8 +16,8 @@ description:
     where it was, waits for the job that it had asked for, and asks for no second one.
   - The job counts only where deployment, kind and time of the request are right. Success is what each production domain
     serves when it is asked for alone.
-  - Refused are an active rolling release, a deployment that is O(forbidden), of another project, built for previews,
-    not ready, or that has never served.
+  - Refused are an active rolling release, a deployment that is O(forbidden) or on record as bad, of another project,
+    built for previews, not ready, or that has never served.
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
@@ -30,7 +30,8 @@ options:
     description:
       - What is to serve. An id (V(dpl_...)), an address, a commit, or a release in O(releases).
       - V(previous) is what served directly before O(from_deployment).
-      - V(last_known_good) is the newest of O(releases) that passed its gate, is not bad, and can be rolled back to.
+      - V(last_known_good) is the newest of O(releases) that passed its gate, is not bad, is older than what is left,
+        and can be rolled back to. What the last rollback on record left is passed over.
     type: str
     required: true
   reason:
@@ -38,43 +39,6 @@ options:
       - Why. Vercel shows the first 250 characters of it, and the record keeps it.
     type: str
     required: true
-  releases:
-    description:
-      - The releases on record, newest first, as M(ops.runbooks.release_info) returns them.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      release:
-        description:
-          - The name of the release.
-        type: str
-        required: true
-      deployment_id:
-        description:
-          - The deployment that it is.
-        type: str
-        required: true
-      gate:
-        description:
-          - V(pass) where its gate was passed.
-        type: str
-      bad:
-        description:
-          - Why it is not to be used again, empty where it is.
-        type: str
-      git_sha:
-        description:
-          - The commit that it was built from.
-        type: str
-      url:
-        description:
-          - Its own address.
-        type: str
-      recorded_at:
-        description:
-          - When it was recorded.
-        type: str
 seealso:
   - module: ops.runbooks.vercel_promote
   - module: ops.runbooks.vercel_info

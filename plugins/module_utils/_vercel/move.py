@@ -21,9 +21,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import pa
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Reply, Unanswered
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation
-from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
-from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC, Store, open_store
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.client import VERCEL_SPEC, Vercel
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store, open_store
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.client import Vercel
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.failures import message_of
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move_plan import (
@@ -33,8 +32,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move_plan imp
     domain_differs,
     judge,
     plan_move,
+    queued,
+    record_of,
     result_of,
-    rolling_active,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.moves import (
     UNUSABLE,
@@ -44,8 +44,14 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.moves import 
     local_store,
     upload,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.resolve import resolve
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import Kind, Release, Wish, leaving
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.resolve import departure, elsewhere, resolve
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
+    Kind,
+    Release,
+    Wish,
+    leaving,
+    unfinished,
+)
 
 #: Seconds between two looks at a job: the first pause, and the longest.
 _POLL, _SLOWEST = 0.25, 5.0
@@ -53,22 +59,6 @@ _POLL, _SLOWEST = 0.25, 5.0
 _LOOK = 30.0
 #: Seconds in which a job that was asked for shows, and how often it is asked for at most.
 _SHOWS, _ASKED = 10.0, 3
-
-MOVE_SPEC = ArgumentSpec(
-    options={
-        **{name: {**option, "required": False} for name, option in STORE_SPEC.options.items()},
-        "from_deployment": {"type": "str"},
-        "auto_assign": {"type": "str", "choices": ["keep", "true", "false"], "default": "keep"},
-        "timeout": {"type": "str", "default": "5m"},
-        "break_glass": {"type": "str"},
-        "break_glass_dir": {"type": "path"},
-    },
-    required_by={"store": ("environment", "name"), "break_glass": ("store",)},
-).merge(
-    replace(STORE_SPEC, options={}),
-    RUN_SPEC,
-    VERCEL_SPEC,
-)
 
 
 class Move(Operation[Seen, MovePlan]):
@@ -119,10 +109,14 @@ class Move(Operation[Seen, MovePlan]):
         project = self._vercel.project()
         moves = self._moves()
         intent = moves.newest() if moves is not None else None
+        self._wish = replace(self._wish, from_id=departure(self._vercel, self._wish, project))
         left = leaving(self._wish, project, intent)
         target: Deployment | None = None
         if left == project.production_id:
             target = resolve(self._vercel, self._wish, project, left, intent)
+        elif self._wish.from_id:
+            on_record = moves.newest_first() if moves is not None else ()
+            target = elsewhere(self._vercel, self._wish, project, intent, on_record)
         there = moves is not None and not self._without
         return Seen(
             project=project,
@@ -192,21 +186,12 @@ class Move(Operation[Seen, MovePlan]):
         moves = self._moves()
         if moves is None:
             return
-        intent, job = state.intent, state.project.job
-        resumes = intent is not None and intent.state == "open" and plan.result["to_deployment"] == intent.to_id
-        if intent is not None and (resumes or not plan.post):
-            before, noted = intent.assigns_before, intent.noted
-            ends = (intent.kind, intent.from_id, intent.to_id, intent.asked)
-        else:
-            before, noted = state.project.assigns, job.requested_at if job is not None and not job.running else 0
-            ends = (self.kind, state.left, str(plan.result["to_deployment"]), self._wish.to)
-        body = dict(zip(("kind", "from_deployment", "to_deployment", "asked"), ends, strict=True))
         told = {
             "reason": self._wish.reason,
             "break_glass": self.params["break_glass"] or "",
             "run_id": self.context.run_id,
         }
-        record = {**body, **told, "noted": noted, "assigns_before": before, "state": phase}
+        record = {**record_of(self._wish, state, plan), **told, "state": phase}
         moves.write(self.context.redactor.value(record), f"write down the {self.kind}")
 
     def _move(self, state: Seen, target: Deployment) -> Project:
@@ -229,15 +214,15 @@ class Move(Operation[Seen, MovePlan]):
     def _resume(self, state: Seen, target: Deployment) -> tuple[Project | None, int]:
         """The end of a job that is ours already, and the time that a new job has to be newer than."""
         intent, job = state.intent, state.project.job
-        noted, since, shows = job.requested_at if job is not None else 0, 0, 0.0
-        if intent is not None and intent.state == "open" and (intent.kind, intent.to_id) == (self.kind, target.id):
+        noted, since = job.requested_at if job is not None else 0, 0
+        if intent is not None and unfinished(intent, self.kind, state.left, target.id):
             # A killed run may have asked a moment ago, and its job may show late.
-            since, shows = min(noted, intent.noted), _SHOWS
+            since = min(noted, intent.noted)
         elif job is None or not job.running:
             return None, noted
         if judge(state.project, self.kind, target.id, since) in ("failed", "skipped"):
             return None, noted
-        return self._follow(target, since, shows=shows), noted
+        return self._follow(target, since, shows=_SHOWS, ours=False), noted
 
     def _ask(self, project: Project, target: Deployment) -> Reply:
         if self.kind == "promote":
@@ -248,8 +233,7 @@ class Move(Operation[Seen, MovePlan]):
         """Go on where the request was taken, or where production serves the target by now."""
         attempted = f"{'roll production back' if self.kind == 'rollback' else 'promote production'} to {target.name}"
         if reply.status == 202:
-            self._refused = True
-            raise rolling_active(self._wish, self._vercel.project(), "")
+            raise queued(self._wish, self._vercel.project(), target)
         if reply.good:
             return
         if reply.status in (409, 422) and self._vercel.project().production_id == target.id:
@@ -267,8 +251,12 @@ class Move(Operation[Seen, MovePlan]):
             )
         raise failure
 
-    def _follow(self, target: Deployment, noted: int, *, shows: float) -> Project | None:
-        """The project once it serves the target; None where no job of ours showed within ``shows`` seconds."""
+    def _follow(self, target: Deployment, noted: int, *, shows: float, ours: bool = True) -> Project | None:
+        """The project once it serves the target; None where no job of ours showed within ``shows`` seconds.
+
+        Where this run has not asked yet, a success that production does not show within them is none: it may be of
+        another day, and production may have gone on since.
+        """
         clock, pause = self.context.clock, _POLL
         end = clock.monotonic() + shows
         while True:
@@ -279,7 +267,9 @@ class Move(Operation[Seen, MovePlan]):
             if verdict in ("failed", "skipped"):
                 self._refused = True
                 raise self._ended(project, target, verdict)
-            if verdict == "unseen" and clock.monotonic() >= end:
+            if verdict == "running":
+                end = max(end, clock.monotonic() + shows)
+            elif (verdict == "unseen" or not ours) and clock.monotonic() >= end:
                 return None
             if self._vercel.api.left() <= 0:
                 raise self._late(target)

@@ -17,10 +17,10 @@ from typing import Any, Literal
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project, RollingRelease
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import Intent, Wish, served
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import Intent, Wish, served, unfinished
 
 #: What a reading of the project says about a job of ours.
-Verdict = Literal["running", "done", "failed", "skipped", "unseen"]
+Verdict = Literal["running", "done", "failed", "skipped", "ended", "unseen"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,16 +169,29 @@ def result_of(wish: Wish, seen: Seen, production: str, assigns: bool, reason: st
     }
 
 
+def record_of(wish: Wish, seen: Seen, plan: MovePlan) -> dict[str, Any]:
+    """The part of a record that tells one move from another; of a run that goes on, as its first run wrote it."""
+    intent, job, to = seen.intent, seen.project.job, str(plan.result["to_deployment"])
+    if intent is not None and (not plan.post or unfinished(intent, wish.kind, seen.left, to)):
+        ends = (intent.kind, intent.from_id, intent.to_id, intent.asked)
+        before, noted = intent.assigns_before, intent.noted
+    else:
+        ends = (wish.kind, seen.left, to, wish.to)
+        before, noted = seen.project.assigns, job.requested_at if job is not None and not job.running else 0
+    body = dict(zip(("kind", "from_deployment", "to_deployment", "asked"), ends, strict=True))
+    return {**body, "noted": noted, "assigns_before": before}
+
+
 def _check_target(wish: Wish, target: Deployment, project: Project) -> None:
     if target.project_id and target.project_id != project.id:
         raise unusable(wish, target, "it belongs to another project", "Name a deployment of this project.")
-    if target.id in wish.forbidden:
+    if target.id in wish.barred:
         raise RunbookError(
             code="deployment_forbidden",
             attempted=f"{_verb(wish)} {target.name}",
             object=project.name,
-            reason=f"this deployment may not serve again: {wish.forbidden[target.id]}",
-            remedy="Name another deployment.",
+            reason=f"this deployment may not serve again: {wish.barred[target.id]}",
+            remedy="Name another deployment, or take that back first where it is no longer true.",
         )
     if target.target != "production":
         raise unusable(wish, target, "it was built for previews, not for production", "Name a production deployment.")
@@ -227,6 +240,17 @@ def rolling_active(wish: Wish, project: Project, canary: str) -> RunbookError:
     )
 
 
+def queued(wish: Wish, project: Project, target: Deployment) -> RunbookError:
+    """The failure for a request that was taken, and waits for the end of a rolling release."""
+    return RunbookError(
+        code="rolling_release_active",
+        attempted=f"{_verb(wish)} {target.name}",
+        object=project.name,
+        reason="Vercel has queued it behind an active rolling release, and it happens when that one ends",
+        remedy="Follow the rolling release in Vercel; after its end run the same command again, which proves the rest.",
+    )
+
+
 def unusable(wish: Wish, target: Deployment, reason: str, remedy: str) -> RunbookError:
     """The failure for a deployment that is there and cannot be used."""
     return RunbookError(
@@ -250,7 +274,8 @@ def judge(project: Project, kind: str, to: str, noted: int) -> Verdict:
     """What a reading says about the job that was asked for after ``noted``.
 
     A job counts only where deployment, kind and time are right: else the success of an earlier one would be taken for
-    this one's. Without such a job production itself is the answer.
+    this one's. Without such a job production itself is the answer. ``ended`` is a success that production does not
+    show: not yet, or no longer.
     """
     job = project.job
     serves = project.production_id == to
@@ -262,6 +287,8 @@ def judge(project: Project, kind: str, to: str, noted: int) -> Verdict:
         return "failed"
     if serves:
         return "done"
+    if job.status == "succeeded":
+        return "ended"
     return "skipped" if job.status == "skipped" else "running"
 
 

@@ -12,7 +12,7 @@ records, the same locks among the runs of this machine. The next run that reache
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,10 @@ class Moves:
         """The move that was written down last."""
         document = self._series.current()
         return Intent.read(document.body, document.number) if document is not None else None
+
+    def newest_first(self) -> Iterator[Intent]:
+        """Every move, the newest first; read when the first one is asked for."""
+        yield from reversed([Intent.read(each.body, each.number) for each in self._series.history()])
 
     def write(self, body: Mapping[str, Any], what: str) -> None:
         """Write down a move, or what became of it. Raises ``store_failed`` where others write all the time."""
@@ -109,6 +113,28 @@ def leftovers(directory: Path, environment: str, name: str, context: Context) ->
     return (*runs, *moves)
 
 
+def _merge(moves: list[dict[str, Any]], there: Moves) -> None:
+    """Write them behind what is there; what is there and is newer is written once more, behind them.
+
+    ``noted``, the time of the job before it, tells the order: of two moves the later one has seen the other's job.
+    """
+    known = there.bodies()
+    tokens = {each.get("token") for each in moves}
+    others = [each for each in known if each.get("token_here") not in tokens]
+    written = {each.get("token_here") for each in known}
+    for move in moves:
+        if move.get("token") not in written:
+            there.write({**move, "token_here": move.get("token")}, "write a move to the store")
+    if not moves or not others or (written >= tokens and known[-1].get("token_here") not in tokens):
+        return
+    if _noted(others[-1]) >= max(_noted(each) for each in moves):
+        there.write(others[-1], "keep the newest move of the store the newest")
+
+
+def _noted(move: Mapping[str, Any]) -> int:
+    return int(move.get("noted", 0))
+
+
 def upload(directory: Path, store: Store, environment: str, name: str, context: Context) -> None:
     """Move those records to the store. What is there under the same key is of the same run, and stays."""
     here = local_store(directory, context)
@@ -119,11 +145,7 @@ def upload(directory: Path, store: Store, environment: str, name: str, context: 
         if body is not None and not key.startswith(moves):
             context.effect(f"write {key} to the store")
             store.create(key, body)
-    there = Moves(store, environment, name, context)
-    known = {each.get("token_here") for each in there.bodies()}
-    for move in Moves(here, environment, name, context).bodies():
-        if move.get("token") not in known:
-            there.write({**move, "token_here": move.get("token")}, "write a move to the store")
+    _merge(Moves(here, environment, name, context).bodies(), Moves(store, environment, name, context))
     for key in keys:
         context.effect(f"remove {key} from this machine")
         here.delete(key)

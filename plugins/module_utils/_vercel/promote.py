@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move import MOVE_SPEC, Move
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move import Move
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.options import MOVE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import Kind
-
-_DEPLOYMENT = {"deployment_id": {"type": "str", "required": True}, "reason": {"type": "str", "required": True}}
 
 
 class Promote(Move):
@@ -20,11 +19,5 @@ class Promote(Move):
 
     kind: ClassVar[Kind] = "promote"
     spec: ClassVar[ArgumentSpec] = MOVE_SPEC.merge(
-        ArgumentSpec(
-            options={
-                "to": {"type": "str", "required": True},
-                "reason": {"type": "str", "default": ""},
-                "forbidden": {"type": "list", "elements": "dict", "default": [], "options": _DEPLOYMENT},
-            }
-        )
+        ArgumentSpec(options={"reason": {"type": "str", "default": ""}}),
     )

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -19,6 +20,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import
     find_release,
     is_sha,
     last_good,
+    left_behind,
     previous,
     reference_of,
     resumed,
@@ -34,8 +36,8 @@ def resolve(vercel: Vercel, wish: Wish, project: Project, left: str, intent: Int
     if not reference and wish.to == PREVIOUS:
         reference = _previous(vercel, wish, project, left)
     elif not reference and wish.to == LAST_GOOD:
-        candidates = _candidates(vercel, project)
-        reference = last_good(left, wish.releases, candidates, wish)
+        serving = vercel.deployment(left) if left else None
+        reference = last_good(serving, _candidates(vercel, project), wish, intent)
     elif not reference:
         reference = _by_commit(vercel, wish, project)
     if not reference:
@@ -46,12 +48,57 @@ def resolve(vercel: Vercel, wish: Wish, project: Project, left: str, intent: Int
     return found if found.candidate is not None else _with_candidate(vercel, project, found)
 
 
+def departure(vercel: Vercel, wish: Wish, project: Project) -> str:
+    """The id of the deployment that ``from_deployment`` names; '' where none is given.
+
+    An id that production does not serve is taken as it is: it may be gone since. An address has to be a deployment's
+    own, since what a domain serves is another one after the work. Raises ``deployment_missing``.
+    """
+    reference = reference_of(wish.from_id)
+    if not wish.from_id or wish.from_id == project.production_id:
+        return wish.from_id
+    if reference == wish.from_id and "." not in reference:
+        return reference
+    found = vercel.deployment(reference) if reference else None
+    if found is None or not found.id:
+        raise _missing(vercel, wish.from_id, "from_deployment has to be one that Vercel knows, and it knows none such")
+    if reference not in (found.id, found.url):
+        raise _missing(vercel, wish.from_id, f"it is no address of one deployment, though it leads to {found.id} now")
+    return found.id
+
+
+def elsewhere(
+    vercel: Vercel, wish: Wish, project: Project, intent: Intent | None, moves: Iterable[Intent]
+) -> Deployment | None:
+    """What a wish comes to whose ``from_deployment`` production does not serve: then nothing may be changed.
+
+    None where it was left for what serves now, as ``moves`` (newest first) or the last job prove; what serves where
+    ``to`` means that. Else it was the wrong one to name, which must not look like success. Raises
+    ``deployment_missing``, ``deployment_unusable``.
+    """
+    if left_behind(wish.from_id, wish.kind, project, moves):
+        return None
+    named = vercel.deployment(wish.from_id)
+    if named is None:
+        raise _missing(vercel, wish.from_id, "from_deployment has to be one that Vercel knows, and it knows none such")
+    if project.production_id:
+        try:
+            target = resolve(vercel, wish, project, wish.from_id, intent)
+        except RunbookError as error:
+            if error.code not in ("deployment_missing", "release_missing"):
+                raise
+        else:
+            if target.id == project.production_id:
+                return target
+    raise not_serving(wish, project)
+
+
 def _previous(vercel: Vercel, wish: Wish, project: Project, left: str) -> str:
     leaving = vercel.deployment(left) if left else None
     if leaving is None:
         raise _missing(vercel, PREVIOUS, "no deployment serves production, so that nothing served before it")
     candidates = _candidates(vercel, project)
-    found = previous(leaving, project, candidates, wish.forbidden)
+    found = previous(leaving, project, candidates, wish.barred)
     if not found:
         raise _missing(vercel, PREVIOUS, f"nothing that served before {left} can be rolled back to")
     return found
@@ -81,6 +128,18 @@ def _with_candidate(vercel: Vercel, project: Project, found: Deployment) -> Depl
         if each.created_at < found.created_at:
             break
     return found
+
+
+def not_serving(wish: Wish, project: Project) -> RunbookError:
+    """The failure for a ``from_deployment`` that was not left, and does not serve."""
+    now = project.production_id or "nothing"
+    return RunbookError(
+        code="deployment_unusable",
+        attempted=f"leave {wish.from_id}",
+        object=project.name,
+        reason=f"production does not serve it but {now}, and nothing on record has left it for that",
+        remedy=f"Look at what serves, and give from_deployment={now} to leave that, or leave from_deployment out.",
+    )
 
 
 def _missing(vercel: Vercel, what: str, reason: str) -> RunbookError:

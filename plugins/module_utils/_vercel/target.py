@@ -90,6 +90,11 @@ class Wish:
     forbidden: Mapping[str, str] = field(default_factory=dict)
     releases: tuple[Release, ...] = ()
 
+    @property
+    def barred(self) -> dict[str, str]:
+        """Deployments that may not serve again, and why: what is forbidden, and what is on record as bad."""
+        return {**{each.deployment: each.bad for each in self.releases if each.bad}, **self.forbidden}
+
 
 def leaving(wish: Wish, project: Project, intent: Intent | None) -> str:
     """The deployment that is to be left; see above."""
@@ -104,6 +109,31 @@ def leaving(wish: Wish, project: Project, intent: Intent | None) -> str:
     if job is not None and job.to_id == now and job.status == "succeeded" and job.from_id:
         return job.from_id
     return now
+
+
+def left_behind(from_id: str, kind: str, project: Project, moves: Iterable[Intent]) -> bool:
+    """Whether it was left for what serves now: the last job says so, or ``moves`` (newest first), one after another.
+
+    A chain that another move interrupts proves nothing: what was left months ago is not what this run is about.
+    """
+    now, job = project.production_id, project.job
+    if job is not None and (job.kind, job.from_id, job.to_id) == (kind, from_id, now) and job.status == "succeeded":
+        return True
+    at, last = now, ("", "")
+    for each in moves:
+        if each.state == "failed" or (each.from_id, each.to_id) == last:
+            continue
+        if each.kind != kind or each.to_id != at:
+            return False
+        at, last = each.from_id, (each.from_id, each.to_id)
+        if at == from_id:
+            return True
+    return False
+
+
+def unfinished(intent: Intent | None, kind: str, left: str, to: str) -> bool:
+    """Whether a run that did not end had set out to do exactly this."""
+    return intent is not None and (intent.state, intent.kind, intent.from_id, intent.to_id) == ("open", kind, left, to)
 
 
 def resumed(wish: Wish, left: str, intent: Intent | None) -> str:
@@ -146,21 +176,25 @@ def previous(left: Deployment, project: Project, candidates: Iterable[Deployment
     return max(older, key=lambda each: each.created_at).id if older else ""
 
 
-def last_good(left: str, releases: Sequence[Release], candidates: Iterable[Deployment], wish: Wish) -> str:
-    """The newest release on record that passed its gate and can be rolled back to.
+def last_good(left: Deployment | None, candidates: Iterable[Deployment], wish: Wish, intent: Intent | None) -> str:
+    """The newest release on record that passed its gate, is older than ``left``, and can be rolled back to.
 
-    Raises ``release_missing`` where there is none; ``releases`` are newest first.
+    What is newer is what an earlier rollback has left, or what nobody has seen serve since: going on to it would be no
+    way back. What the last rollback on record left is none either. Raises ``release_missing`` where there is none; the
+    wish's releases are newest first.
     """
-    usable = {each.id for each in candidates if served(each)}
-    bad = {each.deployment for each in releases if each.bad}
-    good = [each for each in releases if each.passed and each.deployment not in bad and each.deployment != left]
-    found = [each for each in good if each.deployment in usable and each.deployment not in wish.forbidden]
+    avoided = {*wish.barred, left.id if left is not None else ""}
+    if intent is not None and intent.kind == "rollback":
+        avoided.add(intent.from_id)
+    good = [each.deployment for each in wish.releases if each.passed and each.deployment not in avoided]
+    usable = {each.id for each in candidates if served(each) and (left is None or each.created_at < left.created_at)}
+    found = [each for each in good if each in usable]
     if found:
-        return found[0].deployment
+        return found[0]
     if not good:
-        reason = "no release but the one that is to be left is on record with a passed gate"
+        reason = "no release but what was left or is bad is on record with a passed gate"
     else:
-        reason = f"none of the {len(good)} releases with a passed gate on record can be rolled back to any more"
+        reason = f"of the {len(good)} releases with a passed gate none is older and can be rolled back to"
     raise RunbookError(
         code="release_missing",
         attempted="find the last known good release",

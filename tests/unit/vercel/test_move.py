@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,19 +19,23 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import 
     RollingRelease,
     Variable,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move_plan import Seen, judge, plan_move
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move_plan import Seen, judge, plan_move, record_of
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.moves import Moves, local_store, upload
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.resolve import departure, elsewhere
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
     Intent,
     Release,
     Wish,
     last_good,
     leaving,
+    left_behind,
     previous,
     reference_of,
     resumed,
+    unfinished,
 )
 
-from harness.stores import failing
+from harness.stores import failing, run_context
 
 
 def deployment(name: str, **changes: Any) -> Deployment:
@@ -114,6 +119,71 @@ def test_an_unfinished_run_keeps_its_target() -> None:
     assert not resumed(wish(), "dpl_D", intent())
 
 
+def test_what_was_left_is_proven_by_a_chain_of_moves() -> None:
+    first = intent(from_id="dpl_C", to_id="dpl_B", state="done")
+    second = intent(from_id="dpl_B", to_id="dpl_A", state="done")
+    both = [second, replace(second, state="open"), first, replace(first, state="open")]
+    assert left_behind("dpl_B", "rollback", project("A"), both)
+    assert left_behind("dpl_C", "rollback", project("A"), both)
+    assert left_behind("dpl_C", "rollback", project("B", job=job("rollback", "B", old="C")), [])
+    # Typed wrong, left in another way, or before something else served.
+    assert not left_behind("dpl_X", "rollback", project("A"), both)
+    assert not left_behind("dpl_C", "promote", project("A"), both)
+    assert not left_behind("dpl_C", "rollback", project("D"), both)
+    assert not left_behind("dpl_C", "rollback", project("D"), [intent(from_id="dpl_E", to_id="dpl_D"), *both])
+    assert not left_behind("dpl_C", "rollback", project("B"), [replace(first, state="failed")])
+
+
+class Directory:
+    """What a few questions to Vercel answer."""
+
+    place = "project web"
+
+    def deployment(self, reference: str) -> Deployment | None:
+        if reference == "acme.com":
+            return ALL[2]
+        return next((each for each in ALL if reference in (each.id, each.url)), None)
+
+    def deployments(self, _project: Project, **_filters: str) -> list[Deployment]:
+        return ALL
+
+
+def test_what_is_left_can_be_named_by_its_own_address() -> None:
+    vercel: Any = Directory()
+    assert departure(vercel, wish(), project()) == ""
+    assert departure(vercel, wish(from_id="https://web-c.example/path"), project()) == "dpl_C"
+    assert departure(vercel, wish(from_id="dpl_gone"), project()) == "dpl_gone"
+    with failing("deployment_missing"):
+        departure(vercel, wish(from_id="web-x.example"), project())
+    with failing("deployment_missing"):
+        departure(vercel, wish(from_id="dpl-C"), project())
+    with failing("deployment_missing") as failure:
+        departure(vercel, wish(from_id="acme.com"), project())
+    assert "leads to dpl_C now" in failure().message
+
+
+def test_what_does_not_serve_and_was_not_left_is_no_success() -> None:
+    vercel: Any = Directory()
+    with failing("deployment_missing"):
+        elsewhere(vercel, wish(from_id="dpl_X"), project(), None, [])
+    with failing("deployment_unusable") as failure:
+        elsewhere(vercel, wish(from_id="dpl_B"), project(), None, [])
+    assert "from_deployment=dpl_C" in failure().message
+    # It was left, by a move of ours or by somebody else for what is wanted.
+    done = intent(state="done")
+    assert elsewhere(vercel, wish(from_id="dpl_C"), project("B"), done, [done]) is None
+    assert elsewhere(vercel, wish(from_id="dpl_D"), project(), None, []) == ALL[2]
+    assert elsewhere(vercel, wish(from_id="dpl_D", to="dpl_C"), project(), None, []) == ALL[2]
+
+
+def test_only_the_same_move_goes_on() -> None:
+    assert unfinished(intent(), "rollback", "dpl_C", "dpl_B")
+    assert not unfinished(intent(), "rollback", "dpl_D", "dpl_B")
+    assert not unfinished(intent(), "promote", "dpl_C", "dpl_B")
+    assert not unfinished(intent(state="done"), "rollback", "dpl_C", "dpl_B")
+    assert not unfinished(None, "rollback", "dpl_C", "dpl_B")
+
+
 # --- What is meant ---------------------------------------------------------------------------------------
 
 
@@ -136,19 +206,30 @@ def release(name: str, **changes: Any) -> Release:
     return replace(Release(name=f"v{name}", deployment=f"dpl_{name}", passed=True), **changes)
 
 
+def good_of(left: str, releases: list[Release], intent: Intent | None = None, **changes: Any) -> str:
+    return last_good(deployment(left), ALL, wish(releases=tuple(releases), **changes), intent)
+
+
 def test_last_known_good() -> None:
-    good = wish(to="last_known_good")
-    assert last_good("dpl_C", [release("C"), release("B"), release("A")], ALL, good) == "dpl_B"
-    assert last_good("dpl_C", [release("B", bad="x"), release("A")], ALL, good) == "dpl_A"
-    assert last_good("dpl_C", [release("B", passed=False), release("A")], ALL, good) == "dpl_A"
-    forbidden = wish(to="last_known_good", forbidden={"dpl_B": "x"})
-    assert last_good("dpl_C", [release("B"), release("A")], ALL, forbidden) == "dpl_A"
+    assert good_of("C", [release("C"), release("B"), release("A")]) == "dpl_B"
+    assert good_of("C", [release("B", bad="x"), release("A")]) == "dpl_A"
+    assert good_of("C", [release("B", passed=False), release("A")]) == "dpl_A"
+    assert good_of("C", [release("B"), release("A")], forbidden={"dpl_B": "x"}) == "dpl_A"
+    assert last_good(None, ALL, wish(releases=(release("B"),)), None) == "dpl_B"
+
+
+def test_last_known_good_never_goes_forward() -> None:
+    """After D was rolled back to C, and C is sick too, D is no way back; nor is what the last rollback left."""
+    every = [release(name) for name in "DCBA"]
+    assert good_of("C", every) == "dpl_B"
+    assert good_of("D", every, intent(from_id="dpl_C", to_id="dpl_A", state="done")) == "dpl_B"
+    assert good_of("D", every, intent(kind="promote", from_id="dpl_C", state="done")) == "dpl_C"
 
 
 @pytest.mark.parametrize("releases", [[], [release("C")], [release("X")], [release("B", bad="it loses orders")]])
 def test_without_a_good_release_it_is_refused(releases: list[Release]) -> None:
     with failing("release_missing") as failure:
-        last_good("dpl_C", releases, ALL, wish(to="last_known_good"))
+        good_of("C", releases)
     assert "to=previous" in failure().remedy
 
 
@@ -256,6 +337,13 @@ def test_a_forbidden_one_is_refused_with_its_reason() -> None:
     assert "its schema is gone" in failure().message
 
 
+@pytest.mark.parametrize("kind", ["rollback", "promote"])
+def test_one_that_is_on_record_as_bad_is_refused_by_any_name(kind: Any) -> None:
+    with failing("deployment_forbidden") as failure:
+        plan_move(wish(kind=kind, to="dpl_B", releases=(release("B", bad="it loses orders"),)), seen())
+    assert "it loses orders" in failure().message
+
+
 def test_rolling_releases_are_refused_by_name() -> None:
     active = RollingRelease(state="ACTIVE", canary_id="dpl_D", current_id="dpl_C", percentage=10)
     with failing("rolling_release_active") as failure:
@@ -283,8 +371,8 @@ def test_another_job_at_work_is_waited_for_by_a_person() -> None:
         ("C", job("rollback", "B", at=101, status="skipped"), "skipped"),
         ("B", job("rollback", "B", at=101, status="skipped"), "done"),
         ("B", job("rollback", "B", at=101), "done"),
-        # The job has ended, and the project does not show it yet.
-        ("C", job("rollback", "B", at=101), "running"),
+        # The job has ended, and the project does not show it: not yet, or no longer.
+        ("C", job("rollback", "B", at=101), "ended"),
         # Success of an earlier one, of another kind, or to another deployment is none of ours.
         ("C", job("rollback", "B", at=100), "unseen"),
         ("C", job("promote", "B", at=101), "unseen"),
@@ -294,6 +382,38 @@ def test_another_job_at_work_is_waited_for_by_a_person() -> None:
 )
 def test_only_a_job_of_the_right_time_counts(now: str, found: AliasJob | None, verdict: str) -> None:
     assert judge(project(now, job=found), "rollback", "dpl_B", 100) == verdict
+
+
+# --- What is written down --------------------------------------------------------------------------------
+
+
+def test_a_run_that_goes_on_keeps_what_its_first_run_wrote() -> None:
+    here = seen(intent=intent(assigns_before=False), project=project(job=job("promote", "C", at=70)))
+    told = record_of(wish(to="dpl_B"), here, plan_move(wish(), here))
+    assert (told["asked"], told["noted"], told["assigns_before"]) == ("previous", 50, False)
+
+
+@pytest.mark.parametrize("other", [{"kind": "promote"}, {"from_id": "dpl_D"}, {"to_id": "dpl_A"}, {"state": "done"}])
+def test_another_move_is_written_down_as_itself(other: dict[str, Any]) -> None:
+    here = seen(intent=intent(assigns_before=False, **other), project=project(job=job("promote", "C", at=70)))
+    told = record_of(wish(), here, plan_move(wish(), here))
+    assert (told["kind"], told["from_deployment"], told["to_deployment"]) == ("rollback", "dpl_C", "dpl_B")
+    assert (told["noted"], told["assigns_before"]) == (70, True)
+
+
+@pytest.mark.parametrize(("noted", "newest"), [(10, "dpl_C"), (90, "dpl_E")])
+def test_what_was_kept_elsewhere_does_not_hide_newer_moves(tmp_path: Path, noted: int, newest: str) -> None:
+    context = run_context()
+    here, there = (local_store(tmp_path / name, context) for name in ("here", "there"))
+    moves = Moves(there, "test", "web", context)
+    moves.write({"kind": "rollback", "from_deployment": "dpl_C", "noted": 50}, "write")
+    Moves(here, "test", "web", context).write({"kind": "rollback", "from_deployment": "dpl_E", "noted": noted}, "write")
+    for _run in range(2):
+        upload(tmp_path / "here", there, "test", "web", context)
+        found = moves.newest()
+        assert found is not None
+        assert found.from_id == newest
+    assert len(moves.bodies()) == (3 if newest == "dpl_C" else 2)
 
 
 # --- Reading ---------------------------------------------------------------------------------------------
