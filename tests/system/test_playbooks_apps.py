@@ -105,6 +105,23 @@ def test_refusals_and_lines(
     assert ops.site.posts() == []
 
 
+def test_only_what_was_asked_is_recorded_as_good(
+    vercel: VercelServer, file_store: FileStoreAt, run_playbook: PlaybookRunner, tmp_path: Path
+) -> None:
+    """Nothing ties an address that is not the project's to what serves; one that leads elsewhere is red."""
+    from sandbox.vercel import Alias
+
+    ops = build(vercel, file_store, run_playbook, tmp_path)
+    site = ops.site
+    outside = ops.play("verify", inventory=ops.inventory(app_headers={"Host": f"{site.tag}-c.localhost"})).ok()
+    assert f"not recorded as good: {site.tag}-c.localhost is no production domain" in outside.output
+    vercel.put(Alias(alias=site.host, deployment=site.id("B"), project=site.project_id))
+    astray = ops.play("verify").red()
+    assert "Result: failed (domain_differs)" in astray.output
+    assert f"leads to {site.id('B')}" in astray.output
+    assert not file_store.keys("test/apps/web/releases")
+
+
 def without(ops: Environment, *names: str) -> dict[str, Any]:
     inventory = ops.inventory()
     for name in names:
