@@ -105,7 +105,7 @@ def test_a_second_run_without_a_store_goes_no_further_back(call: Call, site: Sit
 
 def test_one_further_back_by_its_name(call: Call, site: Site) -> None:
     call("rollback", to="previous").ok()
-    further = call("rollback", to="previous", from_deployment=site.id("B")).ok()
+    further = call("rollback", to="previous", from_deployment=f"https://{site.tag}-b.localhost").ok()
     assert (further.changed, site.serves) == (True, "A")
     late = call("rollback", to="previous", from_deployment=site.id("C")).ok()
     assert (late.changed, site.serves) == (False, "A")
@@ -129,6 +129,14 @@ def test_last_known_good(call: Call, site: Site) -> None:
         call("rollback", to="last_known_good", releases=releases).ok()
     assert site.serves == "A"
     assert len(site.posts()) == 1
+    # A is sick too: C, which was left, is newer, and there is nothing good behind A.
+    call("rollback", to="last_known_good", releases=releases, from_deployment=site.id("A")).refused("release_missing")
+    assert site.serves == "A"
+
+
+def test_previous_passes_over_what_is_bad(call: Call, site: Site) -> None:
+    bad = [{"release": "v2", "deployment_id": site.id("B"), "gate": "pass", "bad": "it loses orders"}]
+    assert call("rollback", to="previous", releases=bad, check=True).ok()["move"]["to_deployment"] == site.id("A")
 
 
 def test_a_promote_of_what_never_served(call: Call, site: Site) -> None:
@@ -163,6 +171,7 @@ def test_a_setting_that_is_not_taken_is_no_success(call: Call, site: Site) -> No
 def test_refusals(call: Call, site: Site) -> None:
     other = make_site(site.vercel)
     forbidden = {"deployment_id": site.id("B"), "reason": "its key is retired"}
+    bad = {"release": "v4", "deployment_id": site.id("D"), "bad": "it loses orders"}
     refusals = [
         ("rollback", {"to": site.id("D")}, "deployment_unusable", "never served"),
         ("rollback", {"to": other.id("A")}, "deployment_unusable", "another project"),
@@ -171,6 +180,10 @@ def test_refusals(call: Call, site: Site) -> None:
         ("rollback", {"to": "v9"}, "deployment_missing", "v9"),
         ("rollback", {"to": site.id("B"), "forbidden": [forbidden]},
          "deployment_forbidden", "its key is retired"),
+        ("promote", {"to": site.id("D"), "releases": [bad]}, "deployment_forbidden", "it loses orders"),
+        ("rollback", {"to": "previous", "from_deployment": "dpl_unknown"}, "deployment_missing", "dpl_unknown"),
+        ("rollback", {"to": "previous", "from_deployment": site.host}, "deployment_missing", site.id("C")),
+        ("rollback", {"to": "previous", "from_deployment": site.id("B")}, "deployment_unusable", site.id("C")),
         ("rollback", {"to": "previous", "project": "no-such"}, "project_missing", "no-such"),
         ("rollback", {"to": "previous", "team": "no-such"}, None, "no-such"),
         ("promote", {"to": site.id("D"), "token": "wrong-token-kanarienvogel"}, "service_denied", "VERCEL_TOKEN"),
@@ -198,6 +211,22 @@ def test_a_rolling_release_is_refused_by_name(call: Call, site: Site) -> None:
     site.change(rolling_stages=[10, 100], release=release)
     assert site.id("D") in call("rollback", to="previous").refused("rolling_release_active").message
     assert site.posts() == []
+
+
+def test_what_is_queued_behind_a_rolling_release_stays_on_record(
+    call: Call, site: Site, file_store: FileStoreAt
+) -> None:
+    """It has not failed: once it has happened, the same command again proves it and closes the record."""
+    from sandbox.vercel import Alias
+
+    site.vercel.faults({"method": "POST", "path": "/promote/", "times": 1, "status": 202})
+    assert "queued" in call("promote", to=site.id("D")).refused("rolling_release_active").message
+    assert len(file_store.keys("test/apps/web/moves")) == 1
+    site.vercel.faults()
+    site.change(production=site.id("D"))
+    site.vercel.put(Alias(alias=site.host, deployment=site.id("D"), project=site.project_id))
+    assert call("promote", to=site.id("D")).ok().changed
+    assert not call("promote", to=site.id("D")).ok().changed
 
 
 def test_the_limit_of_the_hobby_plan(call: Call, site: Site) -> None:

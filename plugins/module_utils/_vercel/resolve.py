@@ -62,7 +62,7 @@ def departure(vercel: Vercel, wish: Wish, project: Project) -> str:
     found = vercel.deployment(reference) if reference else None
     if found is None or not found.id:
         raise _missing(vercel, wish.from_id, "from_deployment has to be one that Vercel knows, and it knows none such")
-    if reference not in (found.id, found.url):
+    if _host(reference) not in (found.id, _host(found.url)):
         raise _missing(vercel, wish.from_id, f"it is no address of one deployment, though it leads to {found.id} now")
     return found.id
 
@@ -128,6 +128,10 @@ def _with_candidate(vercel: Vercel, project: Project, found: Deployment) -> Depl
         if each.created_at < found.created_at:
             break
     return found
+
+
+def _host(address: str) -> str:
+    return address.partition(":")[0].lower()
 
 
 def not_serving(wish: Wish, project: Project) -> RunbookError:

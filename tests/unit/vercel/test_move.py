@@ -152,6 +152,7 @@ def test_what_is_left_can_be_named_by_its_own_address() -> None:
     vercel: Any = Directory()
     assert departure(vercel, wish(), project()) == ""
     assert departure(vercel, wish(from_id="https://web-c.example/path"), project()) == "dpl_C"
+    assert departure(vercel, wish(from_id="web-b.example"), project()) == "dpl_B"
     assert departure(vercel, wish(from_id="dpl_gone"), project()) == "dpl_gone"
     with failing("deployment_missing"):
         departure(vercel, wish(from_id="web-x.example"), project())
