@@ -78,6 +78,8 @@ def test_a_job_at_work_is_followed_and_may_show_late() -> None:
     done = replace(ended, production=B)
     assert resume(working, "dpl_C", None, working, ended, ended, done) == done
     assert resume(ended, "dpl_C", OPEN, ended, done) == done
+    # However long it took.
+    assert resume(working, "dpl_C", None, *[working] * 8, ended, done) == done
 
 
 def test_what_this_run_asked_for_is_waited_for() -> None:
