@@ -36,7 +36,7 @@ def resolve(vercel: Vercel, wish: Wish, project: Project, left: str, intent: Int
     if not reference and wish.to == PREVIOUS:
         reference = _previous(vercel, wish, project, left)
     elif not reference and wish.to == LAST_GOOD:
-        serving = vercel.deployment(left) if left else None
+        serving = (vercel.deployment(left) or project.production) if left else None
         reference = last_good(serving, _candidates(vercel, project), wish, intent)
     elif not reference:
         reference = _by_commit(vercel, wish, project)
