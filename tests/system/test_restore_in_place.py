@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg import sql
 
-from harness.modules import ModuleRunner, Outcome
+from harness.modules import ModuleRunner, Outcome, read_outcome
 from harness.restores import ENVIRONMENT, NAME, ROOT, Shop, copied
-from harness.servers import fresh_database, fresh_file_store
+from harness.servers import FileStoreAt, fresh_database, fresh_file_store
 from harness.supabase import USER, Project, project
 from roundtrip import nasty_database
 from roundtrip.compare import compare
@@ -37,6 +37,18 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON TABLES FROM service_role
 GRANT CREATE ON SCHEMA public TO anon;
 """
 ROWS = 42
+#: Writes down how long statements that make something would wait for locks. It is in nobody's backup.
+SEEN = f"""
+CREATE SCHEMA seen; CREATE TABLE seen.limits (waits text, looks text);
+ALTER SCHEMA seen OWNER TO {USER}; ALTER TABLE seen.limits OWNER TO {USER};
+CREATE FUNCTION seen.note() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$BEGIN
+    INSERT INTO seen.limits
+    VALUES (current_setting('lock_timeout'), current_setting('client_connection_check_interval'));
+END$$;
+CREATE EVENT TRIGGER seeing ON ddl_command_end EXECUTE FUNCTION seen.note();
+"""
+#: Sessions that wait for a lock.
+WAITING = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +176,33 @@ def test_everything_that_postgresql_has_is_dropped_and_made_again(
         assert [each for each in map(str, found) if not each.startswith(ours)] == []
 
 
+def test_without_privileges_nobody_gains_any_and_default_ones_stay(case: Case) -> None:
+    """And what pg_restore makes waits for locks no longer than all else, whatever it says about that itself."""
+    database = case.project.database
+    database.execute(SEEN)
+    case.restore(privileges="skip").ok()
+    after = case.project.picture()
+    assert [row for row in after if row[0] == "default"] == [row for row in case.damaged if row[0] == "default"]
+    assert [row for row in after if row[0] == "rows"] == [row for row in case.before if row[0] == "rows"]
+    granted = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relacl IS NOT NULL"
+    assert database.rows(granted) == []
+    assert database.rows("SELECT DISTINCT waits, looks FROM seen.limits") == [("1min", "2s")]
+
+
+def test_what_extensions_have_made_stays_as_it_is(case: Case) -> None:
+    """A table that belongs to another role, with grants, which pg_dump writes down since the extension has not made
+    them.
+    """
+    case.project.database.execute(
+        "CREATE TABLE public.spatial (id int); ALTER EXTENSION hstore ADD TABLE public.spatial;"
+        f"GRANT SELECT ON public.spatial TO anon, {USER}; GRANT UPDATE (id) ON public.spatial TO anon"
+    )
+    picture = case.project.picture()
+    case.shop.backup("b2", accept_shrink=True, **case.project.login)
+    case.restore(backup="b2", restore_id="inc8").ok()
+    assert case.project.picture() == picture
+
+
 def test_several_archives(case: Case) -> None:
     assert case.restore().ok()
     case.shop.backup("b2", jobs=2, jobs_min_table_bytes=1, **case.project.login)
@@ -184,20 +223,44 @@ def test_several_archives(case: Case) -> None:
 )
 def test_killed_at_each_stage_the_same_command_succeeds(case: Case, hold: str, stage: str) -> None:
     database = case.project.database
-    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with database.connect() as holder:
         holder.execute(f"BEGIN; {hold}".encode())
         child = case.shop.run.start("postgres_restore", case.args())
-        wait_for(lambda: case.shop.marks() and case.shop.marks()[-1]["phase"] == stage and database.rows(waiting))
+        wait_for(lambda: case.shop.marks() and case.shop.marks()[-1]["phase"] == stage and database.rows(WAITING))
         child.kill()
         child.wait()
+        if stage == "prepared":
+            # Nobody has let go of anything yet: the server has seen that the run is gone.
+            wait_for(lambda: not database.rows(WAITING))
         holder.execute("ROLLBACK")
-    wait_for(lambda: not database.rows(f"{waiting} OR state LIKE 'idle in%%' AND datname = current_database()"))
+    wait_for(lambda: not database.rows(f"{WAITING} OR state LIKE 'idle in%%' AND datname = current_database()"))
     assert case.untouched()
     assert case.backups() == ([] if stage == "started" else [case.shop.marks()[-1]["before"]])
     assert case.restore().ok().changed
     assert case.project.picture() == case.before
     assert not case.restore().ok().changed
+
+
+def test_a_run_that_loses_its_lock_waits_no_longer(case: Case) -> None:
+    """It waits first for the table of the platform that is tied to what goes, while all others are free."""
+    database = case.project.database
+    database.execute(f"GRANT UPDATE ON auth.users TO {USER}")
+    picture = case.project.picture()
+    assert ", and auth.users, to which keys" in "".join(case.restore(check=True).ok()["plan"]["steps"])
+    store = case.shop.store
+    assert isinstance(store, FileStoreAt)
+    away = store.directory.with_name("away")
+    with database.connect() as holder:
+        holder.execute("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE")
+        child = case.shop.run.start("postgres_restore", case.args())
+        wait_for(lambda: case.shop.marks() and case.shop.marks()[-1]["phase"] == "prepared" and database.rows(WAITING))
+        locks = "SELECT relation::regclass::text FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"
+        assert not [name for (name,) in database.rows(f"{locks} AND relation IS NOT NULL") if "note" in name]
+        store.directory.rename(away)
+        store.directory.touch()
+        read_outcome(child.wait(60)).refused("lock_lost")
+        holder.execute("ROLLBACK")
+    assert case.project.picture() == picture
 
 
 def test_the_server_knows_whether_it_became_final(case: Case) -> None:

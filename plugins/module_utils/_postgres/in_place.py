@@ -167,7 +167,8 @@ class InPlaceObserver(Observer):
             roles=ground.roles,
             regained=frozenset(each.name for each in ground.beyond if each.name[0]) & names_in(heads),
         )
-        own = frozenset((each.schema, each.name) for each in manifest.tables if each.extension is not None)
+        own = {(each.schema, each.name) for each in manifest.tables if each.extension is not None}
+        own |= {(each.schema, each.name) for each in ground.members}
         chosen = [head_of(head, schemas, present, own) for head in heads]
         # What belongs to the database itself stays as it is: nothing of that is asked for.
         like = replace(live, owner=user, privileges=None, settings=(), collate="C", ctype="C", locale_provider="libc")

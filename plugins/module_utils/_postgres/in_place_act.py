@@ -24,14 +24,28 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compare imp
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.failures import sqlstate
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_facts import read_ground
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_load import UNTOUCHED, TextLoading
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_facts import (
+    read_beyond,
+    read_ground,
+    read_tied,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_load import (
+    AGAIN,
+    LOCKS,
+    UNTOUCHED,
+    TextLoading,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_plan import InPlaceState, require_possible
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import TableFact, quote_identifier
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
+    TableFact,
+    TableName,
+    quote_identifier,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_build import LOCK_TIMEOUT
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import Work
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_streams import Part
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.watch import Watch, ender
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
@@ -44,15 +58,15 @@ _WORDS = {"function": "ROUTINE", "procedure": "ROUTINE", "aggregate": "ROUTINE",
 _AT_ONCE = 200
 _TABLES = """
 SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname = ANY (%s) ORDER BY 1, 2"""
+WHERE c.relkind IN ('r', 'p') AND n.nspname = ANY (%s)
+  AND NOT EXISTS (SELECT FROM pg_depend e
+                  WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
+ORDER BY 1, 2"""
+#: How often a server that works or waits looks whether we are still there.
+_LOOK = "2s"
 #: Warnings that a grant or a revocation did not, or not wholly, do what it says.
 _UNGRANTED = frozenset({"01006", "01007"})
 _SHOWN = 10
-#: A lock that was not given in time, and a deadlock, in which the application waited for us and we for it.
-_LOCKS = frozenset({"55P03", "40P01"})
-_AGAIN = (
-    "Stop the application, or end the sessions that hold locks (pg_blocking_pids), then run the same command again."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +106,22 @@ class Replacing:
 
     def replace(self) -> Replaced:
         """All of it but the commit. Whatever fails, closing the session takes everything back."""
-        session = self._session
-        session.prepare_for_work(LOCK_TIMEOUT)
-        session.connection.add_notice_handler(self._notice)
+        self._session.prepare_for_work(LOCK_TIMEOUT)
+        self._end_with_us()
+        self._session.connection.add_notice_handler(self._notice)
         self._context.effect("begin to restore in place")
+        with Watch(self._look, ender(self._session)):
+            return self._replace()
+
+    def _replace(self) -> Replaced:
+        session = self._session
         self._do("BEGIN")
         self._lock()
         created = self._create_roles()
         # Made by whom, with which rights, is decided by the archive alone from here on.
-        away, back = grants.without_defaults(session, self._state.schemas)
+        away, back = grants.without_defaults(
+            session, self._state.schemas, archive_has_them=self._ownership.keeps_privileges
+        )
         for statement in (*away, *self._plain_schemas(), *self._drops()):
             self._do(statement)
         size = self._load()
@@ -134,20 +155,42 @@ class Replacing:
         if getattr(diagnostic, "sqlstate", None) in _UNGRANTED:
             self._ungranted.append(str(getattr(diagnostic, "message_primary", "")))
 
-    def _do(self, statement: str) -> None:
+    def _end_with_us(self) -> None:
+        """Whatever a session of a killed run does, index or waiting, its locks must not outlive the run for long."""
+        if self._session.major < 14:
+            return
+        try:
+            self._session.execute(f"SET client_connection_check_interval = '{_LOOK}'", attempted=_ATTEMPTED)
+        except RunbookError as error:
+            self._context.warn(
+                "If this run is killed, the tables stay locked until the statement ends that runs then, since this "
+                f"server cannot look whether a client is still there: {error.reason}."
+            )
+
+    def _look(self) -> None:
         self._context.effect("go on restoring in place")
         self._time_left()
+
+    def _do(self, statement: str) -> None:
+        self._look()
         try:
             self._session.execute(statement, attempted=_ATTEMPTED)
         except RunbookError as error:
-            again = _AGAIN if sqlstate(error) in _LOCKS else error.remedy
+            again = AGAIN if sqlstate(error) in LOCKS else error.remedy
             error.remedy = f"{UNTOUCHED} {again}"
             raise
 
     def _lock(self) -> None:
-        """Every table, before anything is looked at: from here on nobody writes, and nobody reads."""
-        tables = self._session.rows(_TABLES, (list(self._state.schemas),), attempted="list the tables")
-        names = [f"{quote_identifier(schema)}.{quote_identifier(name)}" for schema, name in tables]
+        """Every table, before anything is looked at: from here on nobody writes, and nobody reads.
+
+        First the ones that stay and that dropping locks too, since others hold these (who signs in, in ``auth.users``).
+        Where this role may not, the drop waits for them, no longer than for any lock.
+        """
+        session, schemas = self._session, list(self._state.schemas)
+        tied = read_tied(session, schemas, read_beyond(session, schemas))
+        tables = session.rows(_TABLES, (schemas,), attempted="list the tables")
+        names = [each.quoted for each, mine in tied.items() if mine]
+        names += [TableName(schema=schema, name=name).quoted for schema, name in tables]
         for start in range(0, len(names), _AT_ONCE):
             self._do(f"LOCK TABLE {', '.join(names[start : start + _AT_ONCE])} IN ACCESS EXCLUSIVE MODE")
         ground = read_ground(self._session, self._state.schemas, count=False)

@@ -68,8 +68,8 @@ gone(classid, objid, objsubid) AS (
         WHERE d.classid = g.classid AND d.objid = g.objid AND d.deptype = 'i' AND g.objsubid = 0) n
 ),
 placed AS (
-    SELECT g.*, r.relname, r.relnamespace, t.tgname, l.polname, c.conname, c.contype, a.attname, w.rulename, v.evtname,
-           k.castsource, k.casttarget, y.lanname,
+    SELECT g.*, r.oid AS relid, r.relname, r.relnamespace, t.tgname, l.polname, c.conname, c.contype, a.attname,
+           w.rulename, v.evtname, k.castsource, k.casttarget, y.lanname,
            coalesce((SELECT nspname FROM pg_namespace WHERE oid = r.relnamespace),
                     (SELECT nspname FROM pg_namespace WHERE quote_ident(nspname) = i.schema)) AS schema
     FROM gone g CROSS JOIN LATERAL pg_identify_object(g.classid, g.objid, g.objsubid) i
@@ -102,9 +102,30 @@ SELECT DISTINCT
        coalesce(schema, '')::text,
        coalesce(relname || ' ' || coalesce(tgname, polname, conname, attname, rulename), evtname, lanname,
                 'CAST (' || format_type(castsource, NULL) || ' AS ' || format_type(casttarget, NULL) || ')', '')::text,
-       pg_describe_object(classid, objid, objsubid)
+       pg_describe_object(classid, objid, objsubid), coalesce(relid, 0)::int8
 FROM placed WHERE coalesce(schema, '') <> ALL (%(schemas)s) AND coalesce(schema, '') <> 'pg_toast'
 ORDER BY 4"""
+#: Tables that stay, and to which keys, triggers and the like tie what goes: dropping that locks them as well. With each
+#: whether this role may lock it before, which takes one of these rights.
+_TIED = """
+SELECT n.nspname::text, c.relname::text,
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p')
+  AND (c.oid = ANY (%(tables)s::oid[])
+       OR EXISTS (SELECT FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
+                  JOIN pg_namespace s ON s.oid = t.relnamespace
+                  WHERE k.contype = 'f' AND k.confrelid = c.oid AND s.nspname = ANY (%(schemas)s)))
+  AND (n.nspname <> ALL (%(schemas)s)
+       OR EXISTS (SELECT FROM pg_depend e
+                  WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e'))
+ORDER BY 1, 2"""
+#: Tables, views and sequences in the schemas that belong to extensions.
+_MEMBERS = """
+SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY (%s)
+  AND EXISTS (SELECT FROM pg_depend e
+              WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')"""
 _SUBSCRIBED = """
 SELECT s.srrelid::regclass::text FROM pg_subscription_rel s JOIN pg_class c ON c.oid = s.srrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY (%s) ORDER BY 1"""
@@ -129,15 +150,23 @@ class Thing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beyond:
-    """Something outside of the schemas that would go with them; ``name`` is the archive's, '' for an unknown kind."""
+    """Something outside of the schemas that would go with them; ``name`` is the archive's, '' for an unknown kind.
+
+    ``table`` is the oid of the relation that it is part of, 0 where it is part of none.
+    """
 
     name: Name
     text: str
+    table: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What is there now. ``rows`` are those of each table, about as many where ``estimated``."""
+    """What is there now. ``rows`` are those of each table, about as many where ``estimated``.
+
+    ``members`` are tables and the like of extensions, which stay. ``tied`` are tables that stay and are locked all the
+    same, with whether this role may do that before anything is dropped.
+    """
 
     schemas: Mapping[str, bool]
     extensions: frozenset[str]
@@ -146,6 +175,8 @@ class Ground:
     things: tuple[Thing, ...]
     beyond: tuple[Beyond, ...]
     subscribed: tuple[str, ...]
+    members: frozenset[TableName]
+    tied: Mapping[TableName, bool]
     rows: Mapping[TableName, int]
     estimated: bool
 
@@ -154,6 +185,7 @@ def read_ground(session: Session, schemas: Collection[str], *, count: bool = Tru
     """Everything, by a session whose search path is empty; without ``count`` no rows."""
     wanted = sorted(schemas)
     rows, estimated = _rows(session, wanted) if count else ({}, False)
+    beyond = read_beyond(session, wanted)
     return Ground(
         schemas=dict(session.rows(_SCHEMAS, (wanted,), attempted=_ATTEMPTED)),
         extensions=_names(session, _EXTENSIONS),
@@ -163,8 +195,10 @@ def read_ground(session: Session, schemas: Collection[str], *, count: bool = Tru
             Thing(kind=kind, identity=identity, mine=mine)
             for kind, identity, mine in session.rows(_OBJECTS, {"schemas": wanted}, attempted=_ATTEMPTED)
         ),
-        beyond=read_beyond(session, wanted),
+        beyond=beyond,
         subscribed=tuple(name for (name,) in session.rows(_SUBSCRIBED, (wanted,), attempted=_ATTEMPTED)),
+        members=read_members(session, wanted),
+        tied=read_tied(session, wanted, beyond),
         rows=rows,
         estimated=estimated,
     )
@@ -173,9 +207,22 @@ def read_ground(session: Session, schemas: Collection[str], *, count: bool = Tru
 def read_beyond(session: Session, schemas: Collection[str]) -> tuple[Beyond, ...]:
     """What lies outside of the schemas and would go with them."""
     return tuple(
-        Beyond(name=(kind, schema, tag), text=text)
-        for kind, schema, tag, text in session.rows(_BEYOND, {"schemas": sorted(schemas)}, attempted=_ATTEMPTED)
+        Beyond(name=(kind, schema, tag), text=text, table=table)
+        for kind, schema, tag, text, table in session.rows(_BEYOND, {"schemas": sorted(schemas)}, attempted=_ATTEMPTED)
     )
+
+
+def read_tied(session: Session, schemas: Collection[str], beyond: Collection[Beyond]) -> dict[TableName, bool]:
+    """Tables that are locked although they stay, and whether this role may lock them by itself."""
+    values = {"schemas": sorted(schemas), "tables": [each.table for each in beyond]}
+    rows = session.rows(_TIED, values, attempted=_ATTEMPTED)
+    return {TableName(schema=schema, name=name): mine for schema, name, mine in rows}
+
+
+def read_members(session: Session, schemas: Collection[str]) -> frozenset[TableName]:
+    """Tables, views and sequences in the schemas that belong to extensions."""
+    rows = session.rows(_MEMBERS, (sorted(schemas),), attempted=_ATTEMPTED)
+    return frozenset(TableName(schema=schema, name=name) for schema, name in rows)
 
 
 def _rows(session: Session, schemas: list[str]) -> tuple[dict[TableName, int], bool]:

@@ -6,7 +6,8 @@
 
 In a new database an object begins without privileges, and what the archive grants is all that it has. In a live one
 default privileges of the role that makes it apply too: at Supabase they open every new table of ``public`` to the API.
-They are taken away until everything is made; those of the schemas come back as the archive has them.
+They are taken away until everything is made; those of the schemas come back as the archive has them, or as they were
+where nothing of the archive's privileges is wanted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Collection, Iterator
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import unquote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_facts import read_members
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import TableName, quote_identifier
 
 _ATTEMPTED = "look at default privileges"
@@ -49,20 +51,27 @@ WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
                   WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')"""
 
 
-def without_defaults(session: Session, schemas: Collection[str]) -> tuple[list[str], list[str]]:
-    """Statements that take default privileges away, and those that give back the ones that belong to no schema."""
+def without_defaults(
+    session: Session, schemas: Collection[str], *, archive_has_them: bool
+) -> tuple[list[str], list[str]]:
+    """Statements that take default privileges away, and those that give back what the archive does not.
+
+    The archive gives back those of the schemas where privileges are restored at all, never those that belong to none.
+    """
     away, back = [], []
     for role, schema, kind, grantees, items in session.rows(_DEFAULTS, (sorted(schemas),), attempted=_ATTEMPTED):
         word, everyone = _WORDS[kind], ", ".join(grantees)
         begin = f"ALTER DEFAULT PRIVILEGES FOR ROLE {role}" + (f" IN SCHEMA {schema}" if schema else "")
         if schema:
             away.append(f"{begin} REVOKE ALL ON {word} FROM {everyone}")
-            continue
-        named = ", ".join(dict.fromkeys([*grantees, "PUBLIC", role]))
-        away += [f"{begin} REVOKE ALL ON {word} FROM {named}", f"{begin} GRANT ALL ON {word} TO {role}"]
-        if kind in _EVERYBODY:
-            away.append(f"{begin} GRANT {_EVERYBODY[kind]} ON {word} TO PUBLIC")
-        back.append(f"{begin} REVOKE ALL ON {word} FROM PUBLIC, {role}")
+            if archive_has_them:
+                continue
+        else:
+            named = ", ".join(dict.fromkeys([*grantees, "PUBLIC", role]))
+            away += [f"{begin} REVOKE ALL ON {word} FROM {named}", f"{begin} GRANT ALL ON {word} TO {role}"]
+            if kind in _EVERYBODY:
+                away.append(f"{begin} GRANT {_EVERYBODY[kind]} ON {word} TO PUBLIC")
+            back.append(f"{begin} REVOKE ALL ON {word} FROM PUBLIC, {role}")
         for rights, grantee, option in (item.split("|") for item in items):
             back.append(f"{begin} GRANT {rights} ON {word} TO {grantee}{option}")
     return away, back
@@ -91,5 +100,7 @@ def differences(session: Session, schemas: Collection[str], heads: Collection[He
         for entry in head.entries
         if entry.desc == "ACL" and entry.tag.startswith(("TABLE ", "SEQUENCE "))
     }
+    # What extensions have made is theirs, here as in the query.
+    expected -= read_members(session, schemas)
     by_text = {True: "has privileges that the backup does not name", False: "lacks the privileges of the backup"}
     return [f"{each.text} {by_text[each in found]}" for each in sorted(found ^ expected, key=lambda name: name.text)]

@@ -14,10 +14,10 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import IO, TYPE_CHECKING, cast
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core import process
@@ -43,15 +43,22 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_str
     definitions,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams import SECTIONS
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.watch import Watch
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
     from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
 
 UNTOUCHED = "The live database is as it was: all of it was one transaction, which did not become final."
+#: A lock that was not given in time, and a deadlock, in which the application waited for us and we for it.
+LOCKS = frozenset({"55P03", "40P01"})
+AGAIN = "Stop the application, or end the sessions that hold locks (pg_blocking_pids), then run the same command again."
+_OTHERWISE = "Remove the cause, then run this again; or restore beside it."
 _STRIDE = 16 << 20
 _PIECE = 256 * 1024
 _BEGIN, _END = b" FROM stdin;\n", b"\\.\n"
+#: How pg_restore begins: the second line would let everything that follows wait for locks as long as it takes.
+_LIMITS, _LIMIT = b"SET statement_timeout = 0;\nSET lock_timeout = 0;\n", b"SET statement_timeout = 0;\n"
 _RESTRICT = re.compile(rb"^\\restrict ([A-Za-z0-9]+)\n", re.MULTILINE)
 
 
@@ -109,38 +116,39 @@ class TextLoading:
                 raise damaged(store, part.archive, "object_corrupt", "it was replaced while the restore ran")
             first = rewrite_head(part.head, part.adaptation.changes) + found.beyond
             self.context.effect(f"load {part.archive.key} into {self.label}")
-            with process.start(
-                argv,
-                context=self.context,
-                env=self.environment,
-                stdin=process.PIPE,
-                stdout=process.PIPE,
-                name="pg_restore",
-            ) as child:
-                pieces = iter(partial(measured.read, CHUNK), b"")
-                feeder = threading.Thread(target=write, args=(child.stdin, first, pieces, lambda _written: None))
-                feeder.start()
-                try:
-                    self._run(child, copies, measured)
-                finally:
-                    child.kill()
-                    feeder.join()
+            with (
+                process.start(
+                    argv,
+                    context=self.context,
+                    env=self.environment,
+                    stdin=process.PIPE,
+                    stdout=process.PIPE,
+                    name="pg_restore",
+                ) as child,
+                Feeder(child, first, iter(partial(measured.read, CHUNK), b"")),
+            ):
+                self._run(child, copies, measured)
             for _rest in iter(partial(measured.read, CHUNK), b""):  # to the end, for the sake of the hash
                 continue
         verify_measured(store, part.archive, measured)
 
     def _run(self, child: process.Child, copies: Sequence[bytes], measured: Measured | None = None) -> None:
         """Carry out what pg_restore writes; its end has to be a good one."""
-        try:
-            with self._limited():
+        # Whoever waits for pg_restore, which may wait for the store, is woken by its end.
+        with Watch(self._look, child.kill):
+            try:
                 self._pieces(Text(cast(IO[bytes], child.stdout), copies).pieces(), measured)
-        except RunbookError:
-            self.time_left()
-            if not child.running and child.wait() != 0:
-                raise self._failed(_said(child)) from None
-            raise
-        if child.wait() != 0:
-            raise self._failed(_said(child))
+            except RunbookError:
+                self.time_left()
+                if not child.running and child.wait() != 0:
+                    raise self._failed(_said(child)) from None
+                raise
+            if child.wait() != 0:
+                raise self._failed(_said(child))
+
+    def _look(self) -> None:
+        self.context.effect("go on loading")
+        self.time_left()
 
     def _pieces(self, pieces: Iterator[tuple[str, bytes]], measured: Measured | None) -> None:
         import psycopg
@@ -169,29 +177,41 @@ class TextLoading:
         if failure is not None:  # raised here, so that no traceback carries what psycopg quotes
             raise failure
 
-    @contextmanager
-    def _limited(self) -> Iterator[None]:
-        """Cancel the statement that runs when the time is over."""
-        if (seconds := self.time_left()) is None:
-            yield
-            return
-        timer = threading.Timer(seconds, self.session.cancel)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-
     def _failed(self, reason: str, state: str | None = None) -> RunbookError:
         return RunbookError(
             code="restore_failed",
             attempted="restore in place",
             object=self.label,
             reason=reason,
-            remedy=f"{UNTOUCHED} Remove the cause, then run this again; or restore beside it.",
+            remedy=f"{UNTOUCHED} {AGAIN if state in LOCKS else _OTHERWISE}",
             details={"sqlstate": state} if state else None,
         )
+
+
+class Feeder:
+    """Writes to pg_restore beside whoever reads from it. What the store failed with comes before all that follows."""
+
+    def __init__(self, child: process.Child, first: bytes, pieces: Iterator[bytes]) -> None:
+        self._child = child
+        self._error: RunbookError | None = None
+        self._thread = threading.Thread(target=self._run, args=(first, pieces))
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._child.kill()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error from None
+
+    def _run(self, first: bytes, pieces: Iterator[bytes]) -> None:
+        try:
+            write(self._child.stdin, first, pieces, lambda _written: None)
+        except RunbookError as error:
+            self._error = error
 
 
 class Text:
@@ -204,6 +224,7 @@ class Text:
         self._stream = stream
         self._copies = deque(copies)
         self._key: bytes | None = None
+        self._begun = False
 
     def pieces(self) -> Iterator[tuple[str, bytes]]:
         """``sql`` to run; ``copy``, after which ``rows`` come and an ``end``. Raises EOFError where rows lack."""
@@ -240,7 +261,10 @@ class Text:
         raise EOFError
 
     def _plain(self, text: bytes) -> bytes:
-        """Without the two lines that are for psql; the word in them is random."""
+        """Without the two lines that are for psql, in which the word is random, and with our limit on locks."""
+        if not self._begun:
+            self._begun = True
+            text = text.replace(_LIMITS, _LIMIT, 1)
         if self._key is None and (found := _RESTRICT.search(text)) is not None:
             self._key = found[1]
             text = text[: found.start()] + text[found.end() :]

@@ -171,6 +171,7 @@ def _replace(state: InPlaceState, work: Work, ground: Ground) -> RestorePlan:
     since = f"{iso(state.backup.snapshot_at)} ({human(age_seconds(state))} ago)"
     newer = lost(ground, manifest)
     schemas = ", ".join(state.schemas)
+    tied = ", ".join(each.text for each in ground.tied)
     size = human_bytes(sum(archive.bytes for archive in manifest.archives))
     result = {
         **predicted(state, work),
@@ -187,7 +188,8 @@ def _replace(state: InPlaceState, work: Work, ground: Ground) -> RestorePlan:
         *(["Bind the name to this database, instead of the one that it stood for."] if state.rebinds else []),
         f"Read backup {state.backup.id} ({size}) to its end and check its SHA-256.",
         f"Take backup {state.before} of what is there now, and hold it: it is the way back.",
-        f"In one transaction lock every table of {schemas} in database {target}, for readers too and until the end, "
+        f"In one transaction lock every table of {schemas} in database {target}"
+        f"{f', and {tied}, to which keys or triggers tie them' if tied else ''}, for readers too and until the end, "
         f"drop the {len(ground.things)} objects in there, and load the backup with pg_restore {work.tool_version}.",
         *(f"Make {each.text} again, which goes with them." for each in ground.beyond),
         *([f"Leave out {len(work.losses)} things, listed in skipped."] if work.losses else []),

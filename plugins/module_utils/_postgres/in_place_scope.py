@@ -11,6 +11,7 @@ is what belongs to no schema: extensions that are there, publications, servers, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,8 @@ Name = tuple[str, str, str]
 _ABOUT = frozenset({"ACL", "COMMENT", "SECURITY LABEL"})
 #: Whatever the archive says of these, a schema keeps what it has of them, since it is not dropped.
 _OF_SCHEMA = frozenset({"PUBLICATION TABLES IN SCHEMA"})
+#: What is said about a table, view or sequence, or about a column of one; names are quoted where they have to be.
+_RELATION = re.compile(r'(?:(?:MATERIALIZED |FOREIGN )?(?:TABLE|VIEW)|SEQUENCE|COLUMN) (?P<name>"(?:[^"]|"")+"|[^".]+)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,7 @@ def head_of(
 ) -> tuple[Head, tuple[str, ...]]:
     """The entries of an archive that are restored, and what of these schemas is not, in words.
 
-    ``of_extensions`` are tables that belong to an extension, by schema and name.
+    ``of_extensions`` are tables, views and sequences that belong to an extension, by schema and name.
     """
     losses: list[str] = []
     kept: dict[int, Entry] = {}
@@ -115,9 +118,15 @@ def _belongs(
         return entry.tag in schemas and entry.tag not in present.schemas
     if entry.desc in _ABOUT and entry.tag.startswith("SCHEMA "):
         return unquote_identifier(entry.tag.removeprefix("SCHEMA ")) in schemas
-    if entry.desc in _OF_SCHEMA or (entry.namespace, entry.tag) in of_extensions:
+    if entry.desc in _OF_SCHEMA or (entry.namespace, _relation(entry)) in of_extensions:
         return False
     return entry.namespace in schemas
+
+
+def _relation(entry: Entry) -> str:
+    """The relation that an entry makes, fills, or says something about; where it is about something else, its tag."""
+    found = _RELATION.match(entry.tag) if entry.desc in _ABOUT else None
+    return unquote_identifier(found["name"]) if found else entry.tag
 
 
 def _cannot(entry: Entry, present: Present) -> str | None:

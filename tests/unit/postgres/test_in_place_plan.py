@@ -7,15 +7,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core import process
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_facts import Beyond, Ground, Thing
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_load import Text
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_load import Feeder, Text
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_plan import (
     InPlaceState,
     check_backup,
@@ -36,7 +39,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mar
     SourceBackup,
 )
 
-from harness.manifests import NOON, make_manifest, make_server
+from harness.manifests import NOON, make_context, make_manifest, make_server
 
 BACKUP = SourceBackup(environment="production", id="b1", snapshot_at=NOON - timedelta(hours=3))
 MARK = Mark(
@@ -59,6 +62,8 @@ GROUND = Ground(
     things=(),
     beyond=(),
     subscribed=(),
+    members=frozenset(),
+    tied={},
     rows={},
     estimated=False,
 )
@@ -166,10 +171,17 @@ def test_what_goes_with_it_and_cannot_come_back_is_named() -> None:
 
 def test_statements_and_rows_are_told_apart_by_the_copy_alone() -> None:
     copy = b'COPY public."a\n FROM stdin;\n" (x) FROM stdin;\n'
-    text = b"--\n\\restrict KEY\n\nSET x = 1;\n" + copy + b"1\n\\restrict KEY\n\\.\n\nSELECT 1;\n\n\\unrestrict KEY\n\n"
+    limits = b"SET statement_timeout = 0;\nSET lock_timeout = 0;\n"
+    text = (
+        b"--\n\\restrict KEY\n\n"
+        + limits
+        + b"SET x = 1;\n"
+        + copy
+        + b"1\n\\restrict KEY\n\\.\n\nSELECT 1;\n\n\\unrestrict KEY\n\n"
+    )
     found = list(Text(io.BytesIO(text), [copy]).pieces())
     assert found == [
-        ("sql", b"--\n\nSET x = 1;\n"),
+        ("sql", b"--\n\nSET statement_timeout = 0;\nSET x = 1;\n"),
         ("copy", copy),
         ("rows", b"1\n\\restrict KEY\n"),
         ("end", b""),
@@ -178,3 +190,29 @@ def test_statements_and_rows_are_told_apart_by_the_copy_alone() -> None:
     for end in (len(text) // 2, text.index(b"\\.\n")):
         with pytest.raises(EOFError):
             list(Text(io.BytesIO(text[:end]), [copy]).pieces())
+
+
+def test_what_the_store_failed_with_is_told_and_not_what_pg_restore_made_of_it(tmp_path: Path) -> None:
+    def failure(code: str) -> RunbookError:
+        return RunbookError(code=code, attempted="read", object="it", reason="it is gone", remedy="Wait.")
+
+    def pieces() -> Iterator[bytes]:
+        yield b"some"
+        raise failure("store_unreachable")
+
+    started = {
+        "context": make_context(tmp_path),
+        "env": {},
+        "stdin": process.PIPE,
+        "stdout": process.DEVNULL,
+        "name": "pg_restore",
+    }
+
+    def load(child: process.Child) -> None:
+        with Feeder(child, b"first", pieces()):
+            child.wait()
+            raise failure("restore_failed")
+
+    with process.start(["cat"], **started) as child, pytest.raises(RunbookError) as caught:  # type: ignore[arg-type]
+        load(child)
+    assert caught.value.code == "store_unreachable"
