@@ -138,10 +138,16 @@ def test_rows_are_put_back_by_the_commands(shop: Shop) -> None:
         "public.event": False,
     }
     assert server.password not in json.dumps(found)
+    live = shop.database
+    live.execute('ALTER DEFAULT PRIVILEGES IN SCHEMA "Sales" GRANT ALL ON TABLES TO PUBLIC')
+    others = "has_schema_privilege('pg_monitor', 'order__restored', 'USAGE') OR has_table_privilege('pg_monitor', {0})"
     for command in (*by_table["Sales.order"]["commands"], *by_table["public.event"]["commands"]):
         finished = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
         assert finished.returncode == 0, (command, finished.stderr)
-    live = shop.database
+        if "CREATE SCHEMA" in command:
+            name = "'order__restored.\"order\"', 'SELECT'"
+            assert not live.value(f"SELECT {others.format(name)}"), "rows lie open while they wait"
+    assert live.value("SELECT to_regnamespace('order__restored') IS NULL")
     assert live.value('SELECT count(*) FROM "Sales"."order"') == 31
     assert live.value('SELECT count(*) FROM "Sales"."order" WHERE double = 2 * total') == 31
     assert live.value("SELECT nextval('\"Sales\".order_id_seq')") == 701

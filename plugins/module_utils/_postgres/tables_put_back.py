@@ -52,7 +52,12 @@ def put_back(
             columns = next((_columns(data[each]) for each in parts if each in data), "")
             commands = _rows(table, columns, endpoint, copy, target) + _sequences(table, heads, endpoint, target)
         found.append(
-            {"table": table.text, "in_live_database": exists, "commands": commands, "notes": _WHOLE if whole else _ROWS}
+            {
+                "table": table.text,
+                "in_live_database": exists,
+                "commands": commands,
+                "notes": _WHOLE if whole else _ROWS.format(schema=quote_identifier(_beside(table))),
+            }
         )
     return found
 
@@ -65,7 +70,10 @@ _WHOLE = (
 _ROWS = (
     "The table is there: rows whose key is missing are put back, rows that are there stay as they are. The INSERT "
     "checks foreign keys and fires triggers of the live table; put back first what others refer to. The last "
-    "statements move sequences forward, never back. Where the table has no key, rows that are there would come twice."
+    "statements move sequences forward, never back. Where the table has no key, rows that are there would come twice. "
+    "On the way the rows are in schema {schema}, which is open to nobody but the role that makes it, and which the "
+    "command with the INSERT drops. Where that or the one before it fails, the schema stays: run that command again "
+    "once the cause is gone, or give up with DROP SCHEMA {schema} CASCADE in the live database."
 )
 
 
@@ -90,12 +98,23 @@ def _whole(parts: Sequence[TableName], endpoint: Endpoint, copy: str, live: str)
 
 
 def _rows(table: TableName, columns: str, endpoint: Endpoint, copy: str, live: str) -> list[str]:
-    """By way of a table beside it, which has no triggers and no keys; columns as the archive copies them."""
-    beside = f"{quote_identifier(table.schema)}.{quote_identifier(f'{table.name[:40]}__restored')}"
+    """By way of a table beside it, which has no triggers and no keys; columns as the archive copies them.
+
+    It is in a schema of its own: in that of the table default privileges would open it, which no policy guards, to
+    whoever comes through an API.
+    """
+    schema = quote_identifier(_beside(table))
+    beside = f"{schema}.{quote_identifier(table.name)}"
     chosen, listed = (f" ({columns})" if columns else ""), columns or "*"
     out = f"COPY (SELECT {listed} FROM {table.quoted}) TO STDOUT"
     return [
-        _psql(endpoint, live, f"CREATE TABLE {beside} AS SELECT {listed} FROM {table.quoted} WITH NO DATA"),
+        _psql(
+            endpoint,
+            live,
+            f"CREATE SCHEMA {schema}",
+            f"CREATE TABLE {beside} AS SELECT {listed} FROM {table.quoted} WITH NO DATA",
+            f"ALTER TABLE {beside} ENABLE ROW LEVEL SECURITY",
+        ),
         f"set -o pipefail; {_psql(endpoint, copy, out)} | {_psql(endpoint, live, f'COPY {beside} FROM STDIN')}",
         _psql(
             endpoint,
@@ -103,8 +122,14 @@ def _rows(table: TableName, columns: str, endpoint: Endpoint, copy: str, live: s
             f"INSERT INTO {table.quoted}{chosen} OVERRIDING SYSTEM VALUE SELECT {listed} FROM {beside} "
             "ON CONFLICT DO NOTHING",
             f"DROP TABLE {beside}",
+            f"DROP SCHEMA {schema}",
         ),
     ]
+
+
+def _beside(table: TableName) -> str:
+    """The schema in which rows wait."""
+    return f"{table.name[:40]}__restored"
 
 
 def _columns(data: Entry) -> str:

@@ -70,6 +70,10 @@ ENTRIES = (
     entry(17, "PUBLICATION TABLES IN SCHEMA", "ours public"),
     entry(18, "TABLE DATA", "spatial_ref_sys"),
     entry(19, "TABLE DATA", "note"),
+    entry(20, "ACL", "TABLE spatial_ref_sys"),
+    entry(21, "ACL", "COLUMN spatial_ref_sys.id"),
+    entry(22, "ACL", 'TABLE "spatial_ref_sys.id"'),
+    entry(23, "ACL", "FUNCTION spatial_ref_sys()"),
 )
 
 
@@ -80,7 +84,7 @@ def test_schemas_of_the_platform_are_not_the_users() -> None:
 def test_exactly_what_belongs_to_the_schemas_comes_back() -> None:
     present = replace(PRESENT, regained=frozenset({("TRIGGER", "auth", "users greet")}))
     found, losses = head_of(head(*ENTRIES), {"public", "gone"}, present, {("public", "spatial_ref_sys")})
-    assert [each.dump_id for each in found.entries] == [2, 4, 6, 8, 10, 12, 14, 15, 19]
+    assert [each.dump_id for each in found.entries] == [2, 4, 6, 8, 10, 12, 14, 15, 19, 22, 23]
     assert [loss.split(",")[0] for loss in losses] == [
         "privileges of schema public",
         "default privileges of role admin in schema public",
@@ -116,6 +120,13 @@ def test_commands_are_quoted_for_shell_and_sql() -> None:
     where = Endpoint(host="db", port=5432, user="o'neil", database="x")
     (found,) = put_back({name: [name]}, [head(rows, owned)], endpoint=where, copy="c", live="l", present={name: True})
     text = "\n".join(found["commands"])
+    # Rows wait where nobody else comes.
+    made, *_others, merged = [each.replace("'\"'\"'", "'") for each in found["commands"][:3]]
+    beside = 'it\'s ""$x""__restored'
+    assert f'CREATE SCHEMA "{beside}"' in made
+    assert "ENABLE ROW LEVEL SECURITY" in made
+    assert f'DROP SCHEMA "{beside}"' in merged
+    assert f'DROP SCHEMA "{beside}" CASCADE' in found["notes"]
     assert '(a, "b c") OVERRIDING SYSTEM VALUE' in text
     assert "max(a)" in text
     assert "$x" in text
