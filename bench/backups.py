@@ -49,11 +49,11 @@ class Backups(Programs):
 
     def gzip_one_job(self) -> Run:
         """gzip, for which a pg_dump wants a processor of its own."""
-        return self._compared(jobs=1, compression="gzip:6")
+        return self._compared(jobs=1, compression="gzip")
 
     def gzip_two_jobs(self) -> Run:
         """The same with two."""
-        return self._compared(jobs=2, compression="gzip:6")
+        return self._compared(jobs=2, compression="gzip")
 
     def uncompressed(self) -> Run:
         """A backup that sends every byte of the dump."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import report
+from bench.__main__ import GROUPS
 from bench.rounds import Measured
 from harness.children import Child, clean_environment
 from harness.paths import CHECKOUT
@@ -65,11 +66,14 @@ def test_ratios_are_of_medians_with_the_floor_taken_off() -> None:
 
 def test_figures_take_the_place_of_the_last_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- figures -->\nold\n<!-- end of figures -->\nafter\n")
+    other = "<!-- figures of restores -->\nother\n<!-- end of figures -->\nafter\n"
+    readme.write_text(f"before\n<!-- figures of backups -->\nold\n<!-- end of figures -->\n{other}")
     monkeypatch.setattr(report, "README", readme)
-    report.write("new \\1\n")
-    assert readme.read_text() == "before\n<!-- figures -->\nnew \\1\n<!-- end of figures -->\nafter\n"
-    assert "<!-- figures -->\n" in (CHECKOUT / "bench" / "README.md").read_text()
+    report.write("backups", "new \\1\n")
+    expected = f"before\n<!-- figures of backups -->\nnew \\1\n<!-- end of figures -->\n{other}"
+    assert readme.read_text() == expected
+    for group in GROUPS:
+        assert f"<!-- figures of {group} -->\n" in (CHECKOUT / "bench" / "README.md").read_text()
 
 
 def test_ratios_of_jobs_restores_and_checksums() -> None:
