@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from harness.servers import Database, fresh_database
@@ -172,6 +173,14 @@ def test_a_slow_and_an_erring_release(project: ProjectAt, tmp_path: Path) -> Non
     assert sorted(statuses) == [200, 200, 500, 500]
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it has, even where its parent has not looked yet."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_a_function_that_was_killed_is_started_again(project: ProjectAt, tmp_path: Path) -> None:
     sources = app.write(tmp_path / "killed", release="killed")
     deployment = ended(project, prebuilt(project, sources))
@@ -180,6 +189,7 @@ def test_a_function_that_was_killed_is_started_again(project: ProjectAt, tmp_pat
     trees = str(deployment.id)
     (function,) = [each for each in server.children() if any(trees in part for part in each.cmdline())]
     function.kill()
+    assert wait_until(lambda: has_ended(function), seconds=10), "until then it may still take a visitor with it"
     assert project.server.visit(deployment.url, "/api/health").status == 200
 
 
