@@ -196,7 +196,7 @@ def test_the_announced_limits_hold(vercel_project: ProjectAt) -> None:
 def test_a_job_that_is_not_shown_yet_and_one_that_lags(vercel_project: ProjectAt) -> None:
     project = vercel_project
     path = f"/v9/projects/{project.id}?rollbackInfo=true"
-    project.change(timings={"job_visible": 600_000})
+    project.change(timings={"job_visible": 600_000, "job_work": 600_000})
     assert ask(project, "POST", f"/v9/projects/{project.id}/promote/{project.staged}", {}).status == 201
     assert ask(project, "GET", path).json["lastAliasRequest"] is None
     project.change(timings={"job_pending": 0, "job_work": 600_000})
