@@ -231,7 +231,7 @@ def test_killed_at_each_stage_the_same_command_succeeds(case: Case, hold: str, s
         child.wait()
         if stage == "prepared":
             # Nobody has let go of anything yet: the server has seen that the run is gone.
-            wait_for(lambda: not database.rows(WAITING))
+            wait_for(lambda: not database.rows(WAITING), patience=30)
         holder.execute("ROLLBACK")
     wait_for(lambda: not database.rows(f"{WAITING} OR state LIKE 'idle in%%' AND datname = current_database()"))
     assert case.untouched()
