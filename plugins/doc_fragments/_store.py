@@ -9,9 +9,8 @@ from __future__ import annotations
 
 class ModuleDocFragment:
     """C(ops.runbooks._store) for every module with a store, C(ops.runbooks._store.run) for those that take locks,
-    C(ops.runbooks._store.s3) for those that reach S3 without a store."""
+    C(ops.runbooks._store.s3) for those that reach S3, with a store or without."""
 
-    # Text that the linters can read without running it, so what both have in common stands here twice.
     DOCUMENTATION = r"""
 options:
   store:
@@ -37,39 +36,6 @@ options:
       - For a database it is not PostgreSQL's name of it.
     type: str
     required: true
-  access_key:
-    description:
-      - The access key of the S3 store.
-      - Without it the credentials are found as by boto3, that is in E(AWS_ACCESS_KEY_ID) and its kin, the profile, or
-        the role of the machine.
-    type: str
-  secret_key:
-    description:
-      - The secret key that belongs to O(access_key).
-    type: str
-  session_token:
-    description:
-      - The session token that belongs to O(access_key), where the credentials are temporary.
-    type: str
-  profile:
-    description:
-      - The profile of the AWS configuration files to use.
-    type: str
-  region:
-    description:
-      - The region of the bucket.
-    type: str
-  endpoint_url:
-    description:
-      - The URL of an S3 service other than Amazon's.
-    type: str
-  addressing_style:
-    description:
-      - How the bucket is addressed, in the path of the URL (V(path)) or in its host name (V(virtual)).
-      - V(auto) is V(virtual) where the bucket's name allows it.
-    type: str
-    choices: [auto, path, virtual]
-    default: auto
   store_encryption:
     description:
       - How the S3 store encrypts everything that is written to it, locks and records included, so that a bucket policy
@@ -82,8 +48,6 @@ options:
     description:
       - The key for V(sse-kms); the account's default key for S3 where it is not given.
     type: str
-requirements:
-  - boto3 >= 1.36 (for S3 stores)
 """
 
     S3 = r"""
@@ -122,7 +86,7 @@ options:
     choices: [auto, path, virtual]
     default: auto
 requirements:
-  - boto3 >= 1.36
+  - boto3 >= 1.36 (for S3)
 """
 
     RUN = r"""

@@ -56,36 +56,6 @@ options:
     description:
       - The name of the app within O(environment). Needed with O(store).
     type: str
-  access_key:
-    description:
-      - The access key of the S3 store.
-    type: str
-  secret_key:
-    description:
-      - The secret key that belongs to O(access_key).
-    type: str
-  session_token:
-    description:
-      - The session token that belongs to O(access_key), where the credentials are temporary.
-    type: str
-  profile:
-    description:
-      - The profile of the AWS configuration files to use.
-    type: str
-  region:
-    description:
-      - The region of the bucket.
-    type: str
-  endpoint_url:
-    description:
-      - The URL of an S3 service other than Amazon's.
-    type: str
-  addressing_style:
-    description:
-      - How the bucket is addressed, in the path of the URL (V(path)) or in its host name (V(virtual)).
-    type: str
-    choices: [auto, path, virtual]
-    default: auto
   store_encryption:
     description:
       - How the S3 store encrypts what is written to it. V(none) leaves it to the bucket's default.
@@ -185,6 +155,4 @@ options:
       - A directory of this machine for them. The default is C(ops.runbooks) in E(XDG_STATE_HOME), else in
         C(~/.local/state).
     type: path
-requirements:
-  - boto3 >= 1.36 (for S3 stores)
 """

@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - ops.runbooks._backup
   - ops.runbooks._postgres
   - ops.runbooks._store
+  - ops.runbooks._store.s3
   - ops.runbooks._store.run
 attributes:
   idempotent:

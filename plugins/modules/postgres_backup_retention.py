@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - ops.runbooks._attributes
   - ops.runbooks._postgres
   - ops.runbooks._store
+  - ops.runbooks._store.s3
   - ops.runbooks._store.run
 options:
   keep_last:

@@ -26,6 +26,7 @@ author:
 extends_documentation_fragment:
   - ops.runbooks._attributes
   - ops.runbooks._store
+  - ops.runbooks._store.s3
   - ops.runbooks._store.run
   - ops.runbooks._postgres
   - ops.runbooks._restore

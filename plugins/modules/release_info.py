@@ -16,6 +16,7 @@ author:
 extends_documentation_fragment:
   - ops.runbooks._attributes.info
   - ops.runbooks._store
+  - ops.runbooks._store.s3
 options:
   limit:
     description:

@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - ops.runbooks._attributes
   - ops.runbooks._store
+  - ops.runbooks._store.s3
   - ops.runbooks._store.run
 attributes:
   check_mode:

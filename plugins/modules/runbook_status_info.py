@@ -19,6 +19,7 @@ author:
 extends_documentation_fragment:
   - ops.runbooks._attributes.info
   - ops.runbooks._store
+  - ops.runbooks._store.s3
   - ops.runbooks._store.run
 options:
   kind:

@@ -206,7 +206,7 @@ def _python_of(pid: int) -> list[psutil.Process]:
     ]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="setsid")
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no setsid to call elsewhere")
 def test_by_hand_from_a_shell(ticking: Ticking) -> None:
     """The shell's own session, no ansible anywhere: nothing is mistaken for a dead controller."""
     given = {"ANSIBLE_MODULE_ARGS": {"file": str(ticking.file), "ticks": 12, "_ansible_remote_tmp": str(ticking.home)}}

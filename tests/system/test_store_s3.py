@@ -558,3 +558,14 @@ def test_memory_of_a_large_stream(s3_store: S3StoreAt, tmp_path: Path) -> None:
     done = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
     grown, budget = map(int, done.stdout.split())
     assert grown < budget + 24 * 1024, f"{grown} KiB"
+
+
+def test_a_part_of_an_object_survives_dropped_connections(spoilt: Store, proxy: FaultProxy) -> None:
+    body = bytes(range(256)) * 2048
+    spoilt.put("t/part", body)
+    proxy.rules.append(Fault(action="s3:GetObject", cut_response=100_000, times=2))
+    with spoilt.open("t/part", 1000, 300_000) as stream:
+        assert stream.read() == body[1000:301_000]
+    assert proxy.count(action="s3:GetObject") == 3
+    with spoilt.open("t/part", len(body) - 5) as stream:
+        assert stream.read() == body[-5:]

@@ -133,7 +133,7 @@ def test_hidden_processes_are_not_gone_ones() -> None:
     assert found({4: (3, "sh"), 9: (4, "python")}, session=4) == 4
 
 
-@pytest.mark.skipif(not LINUX, reason="/proc")
+@pytest.mark.skipif(not LINUX, reason="other systems have no /proc to compare with")
 def test_both_tables_say_the_same_of_this_process() -> None:
     by_proc, by_ps = ProcTable().look(os.getpid()), PsTable().look(os.getpid())
     assert by_proc is not None

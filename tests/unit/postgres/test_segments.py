@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -16,7 +18,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres import segm
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import read_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, SegmentFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import Loading, read_on
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_segments import shares
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_segments import require_head, shares
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.segments import Segmented
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,3 +152,19 @@ def test_nobody_reads_on_for_a_restore_that_has_failed_elsewhere() -> None:
     with pytest.raises(RunbookError, match="another stream has failed"):
         read_on(pieces, loading)
     assert list(pieces) == [b"2", b"3"]
+
+
+def test_another_head_than_the_one_that_was_written_is_damage() -> None:
+    body = ARCHIVES["pg18_zstd"]
+    head = read_head(io.BytesIO(body), "database.dump")
+    fact = ArchiveFact(
+        key="database.dump",
+        bytes=len(body),
+        sha256=hashlib.sha256(body).hexdigest(),
+        entries=len(head.entries),
+        segments=segments_of(body, [4096]),
+    )
+    store = SimpleNamespace(url="file:///store")
+    require_head(store, fact, head)  # type: ignore[arg-type]
+    with pytest.raises(RunbookError, match="table of contents is not the one that was written"):
+        require_head(store, fact, replace(head, raw=head.raw[:-1] + b"\xff"))  # type: ignore[arg-type]
