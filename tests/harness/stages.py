@@ -30,29 +30,40 @@ class Ended:
     status: int
     output: str
     seconds: float
+    # Of processors, by the stage and the children it waited for, but for what servers took that left its family.
+    cpu_seconds: float
 
     def text(self) -> str:
         """What it printed, between its name and how it went."""
         verdict = "passed" if self.status == 0 else f"FAILED with status {self.status}"
-        head = f"----- {self.name}: {verdict} in {self.seconds:.0f} s "
+        head = f"----- {self.name}: {verdict} in {self.seconds:.0f} s, {self.cpu_seconds:.0f} s of processors "
         return f"{head:-<110}\n{self.output.rstrip()}"
 
 
 def run_stage(name: str) -> Ended:
     """Run ``tests/run/<name>`` to its end."""
     began = time.monotonic()
-    done = subprocess.run(
+    process = subprocess.Popen(
         [CHECKOUT / "tests" / "run" / name],
         cwd=CHECKOUT,
         # As if it were called by hand: how this program was found is its own business.
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-        check=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    output = done.stdout.decode("utf-8", "replace")
-    return Ended(name=name, status=done.returncode, output=output, seconds=time.monotonic() - began)
+    assert process.stdout is not None
+    with process.stdout as pipe:
+        output = pipe.read().decode("utf-8", "replace")
+    _pid, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Ended(
+        name=name,
+        status=process.returncode,
+        output=output,
+        seconds=time.monotonic() - began,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+    )
 
 
 def run_lanes(lanes: Sequence[Sequence[str]]) -> list[Ended]:

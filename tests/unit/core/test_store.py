@@ -21,6 +21,7 @@ from ansible_collections.ops.runbooks.plugins.doc_fragments._store import Module
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import (
     RUN_SPEC,
+    S3_SPEC,
     STORE_SPEC,
     Encryption,
     Store,
@@ -289,8 +290,11 @@ def test_check_mode_cannot_write(address: str, write: str, tmp_path: Path) -> No
 
 
 def test_documentation_and_specs_have_the_same_options() -> None:
-    for documentation, spec in ((ModuleDocFragment.DOCUMENTATION, STORE_SPEC), (ModuleDocFragment.RUN, RUN_SPEC)):
-        documented = yaml.safe_load(documentation)["options"]
+    store = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
+    s3 = yaml.safe_load(ModuleDocFragment.S3)["options"]
+    run = yaml.safe_load(ModuleDocFragment.RUN)["options"]
+    assert not set(store) & set(s3), "documented twice"
+    for documented, spec in ((store | s3, STORE_SPEC), (s3, S3_SPEC), (run, RUN_SPEC)):
         assert set(documented) == set(spec.options)
         for name, option in spec.options.items():
             said = {key: documented[name].get(key) for key in ("type", "required", "choices", "default")}
