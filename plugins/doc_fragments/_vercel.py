@@ -139,6 +139,31 @@ options:
         description:
           - When it was recorded.
         type: str
+      baseline:
+        description:
+          - Whether it served when the first release with a gate began. With no passed gate on record,
+            V(last_known_good) is this one.
+        type: bool
+      attempt:
+        description:
+          - How often it was set out to be released.
+        type: int
+      started_at:
+        description:
+          - When the last attempt began.
+        type: str
+      rollback_to:
+        description:
+          - What was to take its place where its gate failed.
+        type: str
+      moves_before:
+        description:
+          - How many moves of production were on record then.
+        type: int
+      digest:
+        description:
+          - The digest of its plan.
+        type: str
   timeout:
     description:
       - How long the module waits for Vercel's job, as a duration.

@@ -45,7 +45,8 @@ releases:
     known:
       description: >-
         The releases, newest first, each with V(release), V(deployment_id), V(gate), V(bad), V(git_sha), V(url),
-        V(recorded_at).
+        V(recorded_at), V(baseline), V(attempt), V(started_at), V(rollback_to), V(moves_before), V(digest), as
+        M(ops.runbooks.release_record) explains them.
       type: list
       elements: dict
     newest_good:

@@ -47,6 +47,28 @@ options:
     description:
       - Its own address.
     type: str
+  baseline:
+    description:
+      - Whether it is what served when the first release with a gate began. With no passed gate on record, a rollback to
+        V(last_known_good) goes to it.
+    type: bool
+  attempt:
+    description:
+      - The number of the attempt to release it. A higher one than is on record begins anew; O(gate) and O(bad) of an
+        earlier one are taken back.
+    type: int
+  rollback_to:
+    description:
+      - The deployment that takes its place where its gate fails.
+    type: str
+  moves_before:
+    description:
+      - The number of the last move of production before the attempt, as M(ops.runbooks.release_plan) returns it.
+    type: int
+  digest:
+    description:
+      - The digest of the plan that is carried out, as M(ops.runbooks.release_plan) returns it.
+    type: str
   measurements:
     description:
       - What was measured, kept with the record. It alone is no reason to change it.
@@ -104,6 +126,24 @@ release:
       type: str
     recorded_at:
       description: When it was recorded first.
+      type: str
+    baseline:
+      description: Whether it served when the first release with a gate began.
+      type: bool
+    attempt:
+      description: How often it was set out to be released, 0 where never by a runbook.
+      type: int
+    started_at:
+      description: When the last attempt began.
+      type: str
+    rollback_to:
+      description: The deployment that takes its place where its gate fails.
+      type: str
+    moves_before:
+      description: The number of the last move of production before the attempt.
+      type: int
+    digest:
+      description: The digest of the plan of the attempt.
       type: str
 plan:
   description:

@@ -30,25 +30,35 @@ RELEASE_SPEC = STORE_SPEC.merge(
             "bad": {"type": "str"},
             "git_sha": {"type": "str"},
             "url": {"type": "str"},
+            "baseline": {"type": "bool"},
+            "attempt": {"type": "int"},
+            "rollback_to": {"type": "str"},
+            "moves_before": {"type": "int"},
+            "digest": {"type": "str"},
             "measurements": {"type": "dict", "default": {}},
         }
     ),
 )
+_GIVEN = ("release", "gate", "bad", "git_sha", "url", "baseline", "attempt", "rollback_to", "moves_before", "digest")
 RELEASE_INFO_SPEC = STORE_SPEC.merge(ArgumentSpec(options={"limit": {"type": "int", "default": 50}}))
 
 
 def plan_record(found: Recorded | None, given: Mapping[str, Any], now: str) -> tuple[Plan, Recorded]:
-    """What is to be written. Options that are not given leave what is on record as it is."""
+    """What is to be written. Options that are not given leave what is on record as it is.
+
+    A higher ``attempt`` begins anew: what an earlier one came to no longer counts.
+    """
     deployment = given["deployment_id"]
     before = found or Recorded(release=given.get("release") or deployment, deployment_id=deployment)
-    changes = {
-        name: given[name] for name in ("release", "gate", "bad", "git_sha", "url") if given.get(name) is not None
-    }
+    changes = {name: given[name] for name in _GIVEN if given.get(name) is not None}
+    if changes.get("attempt", 0) > before.attempt:
+        changes = {"gate": "", "bad": "", "started_at": now, **changes}
     after = replace(before, **changes)
     changed = found is None or after != found
     if found is None:
         after = replace(after, recorded_at=now)
     said = [f"gate {after.gate}" if after.gate else "no gate"] + ([f"bad: {after.bad}"] if after.bad else [])
+    said += [f"attempt {after.attempt}"] if after.open else []
     verb = "record" if found is None else "change the record of"
     plan = Plan(
         changed=changed,
@@ -103,7 +113,7 @@ class ReleaseInfo(Operation[list[Recorded], Plan]):
 
     def plan(self, state: list[Recorded]) -> Plan:
         """The answer; there is nothing to change."""
-        good = [each for each in state if each.gate == "pass" and not each.bad]
+        good = [each for each in state if each.passed]
         newest = good[0].describe() if good else None
         known = [each.describe() for each in state]
         return Plan(changed=False, result={"known": known, "newest_good": newest})

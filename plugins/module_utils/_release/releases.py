@@ -11,7 +11,7 @@ ones, and only those are read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +25,16 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: Attempts to write against others that write the same record.
 _ATTEMPTS = 5
-#: What a record says. It lies in a part of its own: ``release`` of a document is the collection's.
-FIELDS = ("release", "deployment_id", "gate", "bad", "git_sha", "url", "measurements", "recorded_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """One release. ``gate`` is pass, fail, inconclusive or '' where none was held; ``bad`` why it is not to be used."""
+    """One release. ``gate`` is pass, fail, inconclusive or '' where none was held; ``bad`` why it is not to be used.
+
+    ``attempt`` counts how often it was set out to be released, 0 where never by a runbook; ``started_at`` and what
+    follows are of the last attempt: the deployment that takes its place where its gate fails, the number of the last
+    move of production before it, and the digest of its plan. ``baseline`` is what served when the first one began.
+    """
 
     release: str
     deployment_id: str
@@ -40,15 +43,31 @@ class Recorded:
     git_sha: str = ""
     url: str = ""
     recorded_at: str = ""
+    baseline: bool = False
+    attempt: int = 0
+    started_at: str = ""
+    rollback_to: str = ""
+    moves_before: int = 0
+    digest: str = ""
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Recorded:
         """From its document, or from a module's options."""
-        return cls(**{name: str(body.get(name) or "") for name in FIELDS if name != "measurements"})
+        return cls(**{each.name: _value(each.type, body.get(each.name)) for each in fields(cls)})
+
+    @property
+    def passed(self) -> bool:
+        """Whether it can be gone back to."""
+        return self.gate == "pass" and not self.bad
+
+    @property
+    def open(self) -> bool:
+        """Whether an attempt began whose gate is not decided."""
+        return self.attempt > 0 and not self.gate and not self.bad
 
     def describe(self) -> dict[str, Any]:
         """For results, as M(ops.runbooks.vercel_rollback) takes them."""
-        return {name: getattr(self, name) for name in FIELDS if name != "measurements"}
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 class Releases:
@@ -102,6 +121,15 @@ class Releases:
 
     def _series(self, folder: str) -> Series:
         return Series(self._store, self._prefix + folder)
+
+
+def _value(kind: object, given: object) -> str | int | bool:
+    """A field of a record; ``kind`` is its annotation."""
+    if kind == "bool":
+        return given is True
+    if kind == "int":
+        return given if isinstance(given, int) else 0
+    return str(given or "")
 
 
 def _read(body: Mapping[str, Any]) -> Recorded:

@@ -133,11 +133,14 @@ class Project:
     rollback_reason: str = ""
     rolling_configured: bool = False
     crons_deployment: str | None = None
+    repository: str = ""
+    production_branch: str = ""
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Project:
         """From the project's own answer."""
-        targets = given.get("targets")
+        targets, link = given.get("targets"), given.get("link")
+        link = link if isinstance(link, Mapping) else {}
         production = targets.get("production") if isinstance(targets, Mapping) else None
         crons, note = given.get("crons"), given.get("rollbackDescription")
         assign = given.get("autoAssignCustomDomains")
@@ -151,6 +154,8 @@ class Project:
             rollback_reason=_text(note, "description") if isinstance(note, Mapping) else "",
             rolling_configured=bool(given.get("rollingRelease")),
             crons_deployment=crons.get("deploymentId") if isinstance(crons, Mapping) else None,
+            repository="/".join(filter(None, (_text(link, "org"), _text(link, "repo")))),
+            production_branch=_text(link, "productionBranch"),
         )
 
     @property

@@ -59,8 +59,8 @@ def plan_move(wish: Wish, seen: Seen) -> MovePlan:
         if described(seen.domains, target.id):
             raise domain_differs(project.name, seen.domains, target.id)
         return _stay(wish, seen, f"production serves {target.id} already")
-    _check_target(wish, target, project)
-    _check_service(wish, seen, target)
+    check_target(wish, target, project)
+    check_service(wish, seen, target)
     wanted = wanted_assign(wish, seen)
     verb = "roll production back" if wish.kind == "rollback" else "promote production"
     steps = [f"{verb} from {seen.left or 'nothing'} to {target.name}, without a build"]
@@ -182,7 +182,8 @@ def record_of(wish: Wish, seen: Seen, plan: MovePlan) -> dict[str, Any]:
     return {**body, "noted": noted, "assigns_before": before}
 
 
-def _check_target(wish: Wish, target: Deployment, project: Project) -> None:
+def check_target(wish: Wish, target: Deployment, project: Project) -> None:
+    """Raise ``deployment_unusable`` or ``deployment_forbidden`` where it may not serve production."""
     if target.project_id and target.project_id != project.id:
         raise unusable(wish, target, "it belongs to another project", "Name a deployment of this project.")
     if target.id in wish.barred:
@@ -207,7 +208,8 @@ def _check_target(wish: Wish, target: Deployment, project: Project) -> None:
         )
 
 
-def _check_service(wish: Wish, seen: Seen, target: Deployment) -> None:
+def check_service(wish: Wish, seen: Seen, target: Deployment) -> None:
+    """Raise ``rolling_release_active`` or ``job_running`` where Vercel is at something else."""
     job = seen.project.job
     if seen.rolling is not None:
         raise rolling_active(wish, seen.project, seen.rolling.canary_id)

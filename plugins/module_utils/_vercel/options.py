@@ -21,6 +21,12 @@ _RELEASE = {
     "git_sha": {"type": "str"},
     "url": {"type": "str"},
     "recorded_at": {"type": "str"},
+    "baseline": {"type": "bool"},
+    "attempt": {"type": "int"},
+    "started_at": {"type": "str"},
+    "rollback_to": {"type": "str"},
+    "moves_before": {"type": "int"},
+    "digest": {"type": "str"},
 }
 
 MOVE_SPEC = ArgumentSpec(

@@ -35,6 +35,7 @@ class Release:
     deployment: str
     passed: bool
     bad: str = ""
+    baseline: bool = False
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Release:
@@ -44,6 +45,7 @@ class Release:
             deployment=str(given.get("deployment_id") or ""),
             passed=given.get("gate") == "pass",
             bad=str(given.get("bad") or ""),
+            baseline=given.get("baseline") is True,
         )
 
 
@@ -62,6 +64,7 @@ class Intent:
     assigns_before: bool
     state: str
     number: int = 0
+    reason: str = ""
 
     @classmethod
     def read(cls, body: Mapping[str, Any], number: int) -> Intent:
@@ -75,6 +78,7 @@ class Intent:
             assigns_before=body.get("assigns_before") is not False,
             state=str(body.get("state", "")),
             number=number,
+            reason=str(body.get("reason") or ""),
         )
 
 
@@ -180,15 +184,17 @@ def last_good(left: Deployment | None, candidates: Iterable[Deployment], wish: W
     """The newest release on record that passed its gate, is older than ``left``, and can be rolled back to.
 
     What is newer is what an earlier rollback has left, or what nobody has seen serve since: going on to it would be no
-    way back. What the last rollback on record left is none either. Raises ``release_missing`` where there is none; the
-    wish's releases are newest first.
+    way back. What the last rollback on record left is none either. Where no gate was ever passed, what served before
+    the first release that had one takes its place. Raises ``release_missing`` where there is none; the wish's releases
+    are newest first.
     """
     avoided = {*wish.barred, left.id if left is not None else ""}
     if intent is not None and intent.kind == "rollback":
         avoided.add(intent.from_id)
     good = [each.deployment for each in wish.releases if each.passed and each.deployment not in avoided]
     usable = {each.id for each in candidates if served(each) and (left is None or each.created_at < left.created_at)}
-    found = [each for each in good if each in usable]
+    base = [each.deployment for each in wish.releases if each.baseline and each.deployment not in avoided]
+    found = [each for each in good if each in usable] or [each for each in base if each in usable and not good]
     if found:
         return found[0]
     if not good:

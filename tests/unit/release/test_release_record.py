@@ -15,7 +15,8 @@ NOW = "2026-11-20T02:00:00Z"
 
 
 def given(**options: Any) -> dict[str, Any]:
-    nothing = dict.fromkeys(("release", "gate", "bad", "git_sha", "url"))
+    names = ("release", "gate", "bad", "git_sha", "url", "baseline", "attempt", "rollback_to", "moves_before", "digest")
+    nothing = dict.fromkeys(names)
     return {**nothing, "deployment_id": "dpl_A", **options}
 
 
@@ -40,3 +41,22 @@ def test_what_is_not_given_stays() -> None:
     plan, good = plan_record(bad, given(bad=""), NOW)
     assert plan.changed
     assert good == first
+
+
+def test_an_attempt_begins_anew() -> None:
+    _plan, first = plan_record(None, given(attempt=1, rollback_to="dpl_0", moves_before=3), NOW)
+    assert (first.open, first.started_at, first.rollback_to, first.moves_before) == (True, NOW, "dpl_0", 3)
+    plan, again = plan_record(first, given(attempt=1), "2026-11-21T02:00:00Z")
+    assert (plan.changed, again) == (False, first)
+    _plan, bad = plan_record(first, given(gate="fail", bad="it loses orders"), NOW)
+    assert (bad.open, bad.passed) == (False, False)
+    plan, second = plan_record(bad, given(attempt=2), "2026-11-21T02:00:00Z")
+    assert plan.changed
+    assert (second.open, second.gate, second.bad, second.started_at) == (True, "", "", "2026-11-21T02:00:00Z")
+
+
+def test_a_record_of_an_older_release_of_the_collection() -> None:
+    body = {"release": "v1", "deployment_id": "dpl_A", "gate": "pass", "measurements": {}}
+    read = Recorded.read(body)
+    assert (read.passed, read.attempt, read.baseline) == (True, 0, False)
+    assert Recorded.read(read.describe()) == read

@@ -1,0 +1,186 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The runbook deploy: a good release, a bad one, two apps as one release, and a controller that is killed."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.playbooks import PlaybookRunner, Played
+from harness.servers import FileStoreAt
+from harness.sites import Site, continuous_probe, make_site
+
+if TYPE_CHECKING:
+    from harness.children import Child
+    from sandbox.vercel import VercelServer
+
+#: Slower than the gate allows, and quicker than the smoke test does.
+SLOW = 900
+
+
+class Releases:
+    """An environment of apps, each with a site of its own, and how they are released."""
+
+    def __init__(self, sites: dict[str, Site], store: FileStoreAt, run_playbook: PlaybookRunner, home: Path) -> None:
+        self.sites = sites
+        self.store = store
+        self._run = run_playbook
+        self._home = home
+
+    def inventory(self) -> dict[str, Any]:
+        hosts = {
+            name: {
+                "vercel_project": site.options["project"],
+                "vercel_team": site.options["team"],
+                "vercel_api_url": site.options["api_url"],
+                "app_url": site.vercel.api_url,
+                "app_headers": {"Host": site.host},
+            }
+            for name, site in self.sites.items()
+        }
+        variables = {
+            "runbooks_environment": "test",
+            "runbooks_store": self.store.url,
+            "runbooks_lock_lease": "10s",
+            "verify_min_samples": 8,
+            "verify_slo": {"error_rate": 0.05, "p95_ms": 600},
+            "deploy_smoke_url": next(iter(self.sites.values())).vercel.api_url,
+            "deploy_smoke_headers": {"Host": "{{ deploy_address }}"},
+            "deploy_smoke_wait": "0s",
+            "deploy_gate_wait": "0s",
+        }
+        return {"all": {"vars": variables, "children": {"apps": {"hosts": hosts}}}}
+
+    def _options(self, letter: str, **inputs: str) -> dict[str, Any]:
+        site = next(iter(self.sites.values()))
+        return {
+            "inventory": self.inventory(),
+            "extra_vars": {"release": letter * 40 if len(letter) == 1 else letter, **inputs},
+            "env": {"VERCEL_TOKEN": site.vercel.token, "XDG_STATE_HOME": str(self._home / "state")},
+        }
+
+    def deploy(self, letter: str, *, check: bool = False, **inputs: str) -> Played:
+        return self._run("ops.runbooks.deploy", check=check, **self._options(letter, **inputs))
+
+    def start(self, letter: str) -> Child:
+        return self._run.start("ops.runbooks.deploy", **self._options(letter))
+
+    def recorded(self, name: str, letter: str) -> dict[str, Any]:
+        keys = self.store.keys(f"test/apps/{name}/releases")
+        (*_older, newest) = sorted(key for key in keys if f".{self.sites[name].id(letter)}/" in key)
+        found: dict[str, Any] = json.loads(self.store.read(newest))["recorded"]
+        return found
+
+
+def build(vercel: VercelServer, store: FileStoreAt, run_playbook: PlaybookRunner, home: Path, **slow: str) -> Releases:
+    """Apps by name, each with the letters of its deployments that are slow."""
+    from sandbox.vercel import Behaviour
+
+    sites = {
+        name: make_site(vercel, behaviours={letter: Behaviour(latency=SLOW) for letter in letters}, auto_assign=False)
+        for name, letters in slow.items()
+    }
+    return Releases(sites, store, run_playbook, home)
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.02)
+
+
+def test_a_good_release_and_a_bad_one(
+    vercel: VercelServer, file_store: FileStoreAt, run_playbook: PlaybookRunner, tmp_path: Path
+) -> None:
+    """The bad one works where nobody sees it, and is too slow for production."""
+    from sandbox.vercel import Behaviour, Deployment
+
+    ops = build(vercel, file_store, run_playbook, tmp_path, web="")
+    site = ops.sites["web"]
+    planned = ops.deploy("d", check=True).ok()
+    assert f"promote production from {site.id('C')} to {site.id('D')}" in planned.output
+    assert "would change something" in planned.output
+    assert (file_store.keys(""), site.posts()) == ([], [])
+
+    with continuous_probe(site) as statuses:
+        good = ops.deploy("d", reason="the new checkout").ok()
+    assert set(statuses) == {200}
+    assert f"Changed: promoted production from {site.id('C')} to {site.id('D')}; recorded" in good.output
+    assert f"ops.runbooks.rollback -i {tmp_path}/home/inventory.yml --limit web -e to={site.id('C')}" in good.output
+    assert "Lock: free" in good.output
+    assert (ops.recorded("web", "D")["gate"], ops.recorded("web", "C")["baseline"]) == ("pass", True)
+    assert not site.project.auto_assign
+    again = ops.deploy("d", reason="the new checkout").ok()
+    assert "Result: nothing to do" in again.output
+    assert len(site.posts()) == 1
+
+    bad_id = site.id("E")
+    url = f"{site.tag}-e.localhost"
+    slow = Behaviour(latency=SLOW)
+    meta = {"githubCommitSha": "e" * 40}
+    vercel.put(Deployment(id=bad_id, project=site.project_id, url=url, substate="STAGED", meta=meta, behaviour=slow))
+    with continuous_probe(site) as statuses:
+        bad = ops.deploy("e").red()
+    assert set(statuses) == {200}
+    assert site.serves == "D"
+    assert "Result: failed (release_rolled_back)" in bad.output
+    assert f"Production serves {site.id('D')} again" in bad.output
+    assert f"Production affected: no; it serves {site.id('D')} as before" in bad.output
+    (seconds,) = re.findall(r"again, ([0-9.]+) s after the gate", bad.output)[:1]
+    # 3 s on a machine that does nothing else; this one runs other tests beside it.
+    assert float(seconds) < 9
+    assert ops.recorded("web", "E")["bad"].startswith("its gate failed: p95_ms was")
+    posts = len(site.posts())
+    refused = ops.deploy("e").red()
+    assert "Result: failed (release_bad)" in refused.output
+    assert "break_glass" in refused.output
+    assert len(site.posts()) == posts
+
+
+def test_two_apps_are_one_release(
+    vercel: VercelServer, file_store: FileStoreAt, run_playbook: PlaybookRunner, tmp_path: Path
+) -> None:
+    """One is good and goes back with the other; where one does not even work by itself, none is promoted."""
+    ops = build(vercel, file_store, run_playbook, tmp_path, admin="d", web="")
+    both = ops.deploy("d").red()
+    assert [site.serves for site in ops.sites.values()] == ["C", "C"]
+    assert "another app of the release failed: admin" in both.output
+    assert both.output.count("Result: failed (release_rolled_back)") == 2
+    assert ops.recorded("web", "D")["bad"].startswith("another app")
+    vercel.change("deployments", ops.sites["admin"].id("B"), state="ERROR")
+    posts = [len(site.posts()) for site in ops.sites.values()]
+    broken = ops.deploy("b").red()
+    assert "release_stopped" in broken.output
+    assert [len(site.posts()) for site in ops.sites.values()] == posts
+
+
+def test_a_killed_controller(
+    vercel: VercelServer, file_store: FileStoreAt, run_playbook: PlaybookRunner, tmp_path: Path
+) -> None:
+    """Killed as soon as it serves, and as soon as it goes back: the same command decides, and moves nothing twice."""
+    ops = build(vercel, file_store, run_playbook, tmp_path, web="d")
+    site = ops.sites["web"]
+    child = ops.start("d")
+    until(lambda: site.serves == "D")
+    child.kill()
+    child.wait()
+    child = ops.start("d")
+    until(lambda: any("/rollback/" in each for each in site.posts()))
+    child.kill()
+    child.wait()
+    decided = ops.deploy("d").red()
+    assert site.serves == "C"
+    assert "Result: failed (release_rolled_back)" in decided.output
+    assert "its gate failed: p95_ms was" in decided.output
+    assert len(site.posts("promote")) == 1
+    assert len(site.posts("rollback")) == 1
+    assert ops.recorded("web", "D")["gate"] == "fail"
+    assert "Result: failed (release_bad)" in ops.deploy("d").red().output
