@@ -143,6 +143,8 @@ class Planted:
             "app_databases": ["main"],
             "verify_min_samples": 5,
             "verify_wait_for": "0s",
+            "deploy_smoke_url": self.site.vercel.api_url,
+            "deploy_smoke_headers": {"Host": "{{ deploy_address }}"},
         }
 
 
@@ -299,12 +301,13 @@ def inputs(runbook: str, planted: Planted) -> dict[str, str]:
     """What a runbook is launched with, where it needs anything to do its work."""
     restored = {"backup": "latest", "target_database": f"{planted.database.name}_restored"}
     back = {"to": "previous", "reason": "a canary sang"}
-    known = {"restore": restored, "rollback": back, "promote": {**back, "to": planted.site.id("D")}}
+    release = {"release": planted.site.id("D")}
+    known = {"restore": restored, "rollback": back, "promote": {**back, "to": planted.site.id("D")}, "deploy": release}
     return known.get(runbook, {})
 
 
 #: Runbooks of the group apps.
-OF_APPS = ("promote", "rollback", "verify")
+OF_APPS = ("deploy", "promote", "rollback", "verify")
 
 
 @each_runbook
