@@ -149,16 +149,19 @@ def test_two_apps_are_one_release(
     vercel: VercelServer, file_store: FileStoreAt, run_playbook: PlaybookRunner, tmp_path: Path
 ) -> None:
     """One is good and goes back with the other; where one does not even work by itself, none is promoted."""
+    from sandbox.vercel import Behaviour
+
     ops = build(vercel, file_store, run_playbook, tmp_path, admin="d", web="")
     both = ops.deploy("d").red()
     assert [site.serves for site in ops.sites.values()] == ["C", "C"]
     assert "another app of the release failed: admin" in both.output
     assert both.output.count("Result: failed (release_rolled_back)") == 2
     assert ops.recorded("web", "D")["bad"].startswith("another app")
-    vercel.change("deployments", ops.sites["admin"].id("B"), state="ERROR")
+    vercel.change("deployments", ops.sites["admin"].id("B"), behaviour=Behaviour(status=500))
     posts = [len(site.posts()) for site in ops.sites.values()]
     broken = ops.deploy("b").red()
-    assert "release_stopped" in broken.output
+    assert "Result: failed (smoke_failed)" in broken.output
+    assert "Result: failed (release_stopped)" in broken.output
     assert [len(site.posts()) for site in ops.sites.values()] == posts
 
 

@@ -196,16 +196,10 @@ def plan_release(wanted: Wanted, found: Found) -> Plan:
     if phase == "rollback" and (back := rolled_back(found)) is not None:
         rollback_to = back.to_id
     attempt, resumes = attempt_of(wanted, found, phase)
-    missing = _missing(wanted, found)
     if phase in (*AHEAD, "gate") and not resumes:
         _check(wanted, found, phase, kind)
-    if phase in AHEAD and missing:
-        raise _refused(
-            "variables_missing",
-            wanted,
-            f"production lacks the environment variables {', '.join(missing)}",
-            "Set them for production in Vercel, then run the same command again.",
-        )
+    if phase in AHEAD:
+        _check_variables(wanted, found)
     deployment, record = found.deployment, found.record
     back = rolled_back(found)
     label = re.sub(r"[^A-Za-z0-9_-]", "-", wanted.release)[:100]
@@ -273,8 +267,14 @@ def _check(wanted: Wanted, found: Found, phase: Phase, kind: str) -> None:
         )
 
 
-def _missing(wanted: Wanted, found: Found) -> list[str]:
-    return [name for name in wanted.required if name not in found.variables]
+def _check_variables(wanted: Wanted, found: Found) -> None:
+    if missing := [name for name in wanted.required if name not in found.variables]:
+        raise _refused(
+            "variables_missing",
+            wanted,
+            f"production lacks the environment variables {', '.join(missing)}",
+            "Set them for production in Vercel, then run the same command again.",
+        )
 
 
 def _refused(code: str, wanted: Wanted, reason: str, remedy: str) -> RunbookError:

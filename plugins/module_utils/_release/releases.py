@@ -53,7 +53,8 @@ class Recorded:
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Recorded:
         """From its document, or from a module's options."""
-        return cls(**{each.name: _value(each.type, body.get(each.name)) for each in fields(cls)})
+        known: dict[str, Any] = {each.name: _value(each.type, body.get(each.name)) for each in fields(cls)}
+        return cls(**known)
 
     @property
     def passed(self) -> bool:

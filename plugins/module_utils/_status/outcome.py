@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: Of what playbooks refuse by themselves, with no failure of a module behind it: in general, and of two runbooks.
+#: Of what playbooks refuse by themselves, with no failure of a module behind it: in general, and of single runbooks.
 PLAY_CODE = "run_refused"
 PLAY_CODES = (
     PLAY_CODE,
@@ -24,6 +24,9 @@ PLAY_CODES = (
     "not_proven",
     "verify_failed",
     "verify_inconclusive",
+    "release_rolled_back",
+    "release_stopped",
+    "smoke_failed",
 )
 
 _TRUE = {"true", "yes", "on", "1", "t", "y"}

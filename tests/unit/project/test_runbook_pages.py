@@ -22,7 +22,7 @@ INPUTS = {
     *("path", "sha256"),
 }
 #: Roles whose variables a user sets in an inventory, and those of them that plays and not users set.
-SETTABLE = ("runbooks", "database", "backup", "restore", "app", "verify", "rollback", "promote")
+SETTABLE = ("runbooks", "database", "backup", "restore", "app", "verify", "rollback", "promote", "deploy")
 SET_BY_PLAYS = {
     *("backup_id", "backup_adopt", "backup_accept_shrink", "backup_kind", "backup_max_age", "backup_preflight"),
     *("restore_backup", "restore_at", "restore_target_database", "restore_identity", "restore_source_environment"),
@@ -31,6 +31,7 @@ SET_BY_PLAYS = {
     *("app_needs_vercel", "app_needs_url"),
     *("rollback_to", "rollback_from", "rollback_reason", "rollback_break_glass"),
     *("promote_to", "promote_from", "promote_reason", "promote_break_glass"),
+    *("deploy_release", "deploy_reason", "deploy_break_glass"),
 }
 
 #: Takes no inventory: it writes one.
