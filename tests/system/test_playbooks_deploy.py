@@ -151,7 +151,7 @@ def test_two_apps_are_one_release(
     """One is good and goes back with the other; where one does not even work by itself, none is promoted."""
     from sandbox.vercel import Behaviour
 
-    ops = build(vercel, file_store, run_playbook, tmp_path, admin="d", web="")
+    ops = build(vercel, file_store, run_playbook, tmp_path, admin="D", web="")
     both = ops.deploy("d").red()
     assert [site.serves for site in ops.sites.values()] == ["C", "C"]
     assert "another app of the release failed: admin" in both.output
@@ -169,7 +169,7 @@ def test_a_killed_controller(
     vercel: VercelServer, file_store: FileStoreAt, run_playbook: PlaybookRunner, tmp_path: Path
 ) -> None:
     """Killed as soon as it serves, and as soon as it goes back: the same command decides, and moves nothing twice."""
-    ops = build(vercel, file_store, run_playbook, tmp_path, web="d")
+    ops = build(vercel, file_store, run_playbook, tmp_path, web="D")
     site = ops.sites["web"]
     child = ops.start("d")
     until(lambda: site.serves == "D")
