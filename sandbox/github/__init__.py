@@ -2,14 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A stand-in for GitHub on loopback: check runs and the combined status of commits, and archives of their sources.
+"""A stand-in for GitHub on loopback: check runs and the combined status of commits, what
+branches demand of them, and archives of their sources.
 
 Alone: ``python -m sandbox.github --port N --state FILE``; in tests: :class:`GitHubServer`.
 """
 
 from __future__ import annotations
 
-from sandbox.github.model import CheckRun, Commit, Repository, Status
+from sandbox.github.model import Branch, CheckRun, Commit, Demand, Repository, Status, Token
 from sandbox.github.service import GitHubServer
 
-__all__ = ["CheckRun", "Commit", "GitHubServer", "Repository", "Status"]
+__all__ = ["Branch", "CheckRun", "Commit", "Demand", "GitHubServer", "Repository", "Status", "Token"]

@@ -27,6 +27,9 @@ class CheckRun:
     conclusion: str | None = "success"
     id: int = 0
     app: str = "github-actions"
+    app_id: int = 15368
+    #: Where its details are; of GitHub Actions with the number of the workflow run in it.
+    details_url: str = ""
     #: An earlier attempt of a check with the same name; ``filter=latest`` (the default) leaves it out.
     superseded: bool = False
 
@@ -54,6 +57,24 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """A check that a branch demands; without ``app_id`` any app may report it."""
+
+    context: str
+    app_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """What is set for a branch: by its protection, and by the rulesets that apply to it."""
+
+    protection: tuple[Demand, ...] = ()
+    rules: tuple[Demand, ...] = ()
+    #: Whether a ruleset demands workflows as well, which have no names in it.
+    workflows: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
     """A repository; ``name`` is ``owner/repo``."""
 
@@ -65,6 +86,10 @@ class Repository:
     #: By SHA.
     commits: Mapping[str, Commit] = field(default_factory=dict)
     default_branch: str = "main"
+    #: By name of the branch, which need not exist.
+    branches: Mapping[str, Branch] = field(default_factory=dict)
+    #: Names that it had before.
+    formerly: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +99,10 @@ class Token:
     token: str
     login: str = "sandbox"
     repositories: tuple[str, ...] = ()
+    #: What a fine-grained one lacks: checks, statuses, contents, metadata.
+    lacks: tuple[str, ...] = ()
+    #: The scopes of a classic one, as ``X-OAuth-Scopes`` names them; None: it is a fine-grained one.
+    scopes: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +147,8 @@ def find_commit(repository: Repository, ref: str) -> Commit:
     Raises:
         Refused: There is none.
     """
+    if not repository.commits:
+        raise Refused(409, "", "Git Repository is empty.")
     wanted = repository.refs.get(ref.removeprefix("refs/").removeprefix("heads/").removeprefix("tags/"), ref)
     hits = [each for sha, each in repository.commits.items() if len(wanted) >= 7 and sha.startswith(wanted)]
     if len(hits) != 1:

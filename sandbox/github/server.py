@@ -100,17 +100,24 @@ class Handler(http.Handler):
     def _api(self) -> Reply:
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query))
+        world, base = self.server.store.world, f"http://{self.headers.get('Host')}"
+        reader: model.Token | None = None
         try:
-            reader = _reader(self.server.store.world, self.headers.get("Authorization", ""))
-            for pattern, handler in ROUTES:
+            reader = _reader(world, self.headers.get("Authorization", ""))
+            for pattern, needs, handler in ROUTES:
                 match = re.fullmatch(pattern, parts.path)
                 if match is not None and self.command in ("GET", "HEAD"):
-                    names = {name: unquote(value) for name, value in match.groupdict().items()}
-                    repository = _readable(self.server.store.world, reader, names)
-                    return _limited(handler(repository, names, query, f"http://{self.headers.get('Host')}"))
+                    names = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
+                    if moved := _moved(world, names, base):
+                        return _limited(moved, reader)
+                    repository = _readable(world, reader, names)
+                    _require(reader, needs)
+                    return _limited(handler(repository, names, query, base), reader)
+            if match := re.fullmatch(r"/users/([^/]+)", parts.path):
+                return _limited(_account(world, unquote(match[1])), reader)
             raise _not_found()
         except Refused as refused:
-            return _limited(_error(refused))
+            return _limited(_error(refused), reader)
 
     def version_string(self) -> str:
         """What clients are told of the server."""
@@ -126,6 +133,29 @@ def _reader(world: World, authorization: str) -> model.Token | None:
     if found is None:
         raise Refused(401, "", "Bad credentials")
     return found
+
+
+def _moved(world: World, names: Mapping[str, str], base: str) -> Reply | None:
+    """A repository that had this name is found by its number."""
+    name = f"{names['owner']}/{names['repo']}"
+    found = next((each for each in world.repositories.values() if name in each.formerly), None)
+    if found is None:
+        return None
+    url = f"{base}/repositories/{found.id}"
+    return Reply(status=301, body={"message": "Moved Permanently", "url": url}, headers={"Location": url})
+
+
+def _require(reader: model.Token | None, permission: str) -> None:
+    """What a fine-grained token was not given, it may not do."""
+    if reader is not None and permission in reader.lacks:
+        raise Refused(403, "", "Resource not accessible by personal access token")
+
+
+def _account(world: World, login: str) -> Reply:
+    """A person or an organisation that owns a repository here."""
+    if login not in {name.split("/")[0] for name in world.repositories}:
+        raise _not_found()
+    return Reply(body={"login": login, "type": "Organization"})
 
 
 def _readable(world: World, reader: model.Token | None, names: Mapping[str, str]) -> Repository:
@@ -162,10 +192,40 @@ def _commit(repository: Repository, names: Mapping[str, str], _query: Mapping[st
 
 
 def _branch(repository: Repository, names: Mapping[str, str], _query: Mapping[str, str], base: str) -> Reply:
+    """With the summary of its protection that everybody sees who may read it."""
     if names["ref"] not in repository.refs:
         raise Refused(404, "", "Branch not found")
     commit = model.find_commit(repository, names["ref"])
-    return Reply(body={"name": names["ref"], "commit": _shape(repository, commit, base), "protected": False})
+    demands = repository.branches.get(names["ref"], model.Branch()).protection
+    required = {
+        "enforcement_level": "non_admins" if demands else "off",
+        "contexts": [each.context for each in demands],
+        "checks": [{"context": each.context, "app_id": each.app_id} for each in demands],
+    }
+    body = {
+        "name": names["ref"],
+        "commit": _shape(repository, commit, base),
+        "protected": bool(demands),
+        "protection": {"enabled": bool(demands), "required_status_checks": required},
+    }
+    return Reply(body=body)
+
+
+def _rules(repository: Repository, names: Mapping[str, str], query: Mapping[str, str], base: str) -> Reply:
+    """The rules of all rulesets for a branch of this name, whether it exists or not."""
+    branch = repository.branches.get(names["ref"], model.Branch())
+    found: list[dict[str, Any]] = [{"type": "deletion", "ruleset_source_type": "Repository", "ruleset_id": 42}]
+    if branch.rules:
+        checks = [
+            {"context": each.context, **({} if each.app_id is None else {"integration_id": each.app_id})}
+            for each in branch.rules
+        ]
+        parameters = {"strict_required_status_checks_policy": False, "required_status_checks": checks}
+        found.append({"type": "required_status_checks", "ruleset_id": 42, "parameters": parameters})
+    if branch.workflows:
+        found.append({"type": "workflows", "ruleset_id": 43, "parameters": {"workflows": [{"path": "ci.yml"}]}})
+    page, headers = _page(found, query, f"{base}/repos/{repository.name}/rules/branches/{names['ref']}")
+    return Reply(body=page, headers=headers)
 
 
 def _check_runs(repository: Repository, names: Mapping[str, str], query: Mapping[str, str], base: str) -> Reply:
@@ -184,13 +244,14 @@ def _check_runs(repository: Repository, names: Mapping[str, str], query: Mapping
 
 def _status(repository: Repository, names: Mapping[str, str], query: Mapping[str, str], base: str) -> Reply:
     commit = model.find_commit(repository, names["ref"])
+    newest = {each.context: each for each in commit.statuses}
     shown = [
         {"context": each.context, "state": each.state, "description": each.description, "target_url": None}
-        for each in commit.statuses
+        for each in newest.values()
     ]
     page, headers = _page(shown, query, f"{base}/repos/{repository.name}/commits/{names['ref']}/status")
     body = {
-        "state": model.combined(commit.statuses),
+        "state": model.combined(tuple(newest.values())),
         "sha": commit.sha,
         "total_count": len(shown),
         "statuses": page,
@@ -212,15 +273,16 @@ def _codeload(repository: Repository, names: Mapping[str, str], _query: Mapping[
     return Reply(body=pack(repository, commit), content_type="application/x-gzip")
 
 
-#: What can be asked.
-ROUTES: tuple[tuple[str, Route], ...] = (
-    (rf"/repos/{NAME}", _repository),
-    (rf"/repos/{NAME}/branches/(?P<ref>.+)", _branch),
-    (rf"/repos/{NAME}/commits/(?P<ref>.+)/check-runs", _check_runs),
-    (rf"/repos/{NAME}/commits/(?P<ref>.+)/status", _status),
-    (rf"/repos/{NAME}/commits/(?P<ref>.+)", _commit),
-    (rf"/repos/{NAME}/tarball(/(?P<ref>.+))?", _archive),
-    (rf"/_codeload/{NAME}/legacy.tar.gz/(?P<ref>.+)", _codeload),
+#: What can be asked, and the permission that it needs.
+ROUTES: tuple[tuple[str, str, Route], ...] = (
+    (rf"/repos/{NAME}", "metadata", _repository),
+    (rf"/repos/{NAME}/branches/(?P<ref>.+)", "contents", _branch),
+    (rf"/repos/{NAME}/rules/branches/(?P<ref>.+)", "metadata", _rules),
+    (rf"/repos/{NAME}/commits/(?P<ref>.+)/check-runs", "checks", _check_runs),
+    (rf"/repos/{NAME}/commits/(?P<ref>.+)/status", "statuses", _status),
+    (rf"/repos/{NAME}/commits/(?P<ref>.+)", "contents", _commit),
+    (rf"/repos/{NAME}/tarball(/(?P<ref>.+))?", "contents", _archive),
+    (rf"/_codeload/{NAME}/legacy.tar.gz/(?P<ref>.+)", "contents", _codeload),
 )
 
 
@@ -263,7 +325,8 @@ def _run(repository: Repository, commit: Commit, run: CheckRun, number: int, bas
         "started_at": "2026-01-01T00:00:00Z",
         "completed_at": "2026-01-01T00:01:00Z" if completed else None,
         "html_url": f"{base}/{repository.name}/runs/{run.id or number + 1}",
-        "app": {"slug": run.app},
+        "details_url": run.details_url or f"{base}/{repository.name}/runs/{run.id or number + 1}",
+        "app": {"id": run.app_id, "slug": run.app},
     }
 
 
@@ -284,21 +347,30 @@ def _error(refused: Refused) -> Reply:
     return Reply(status=refused.status, body=body)
 
 
-def _limited(reply: Reply) -> Reply:
+def _limited(reply: Reply, reader: model.Token | None = None) -> Reply:
     """With the headers that every answer has."""
     reset = str(int(time.time()) // 3600 * 3600 + 3600)
     headers = {"x-ratelimit-limit": str(HOURLY), "x-ratelimit-remaining": str(HOURLY - 1), "x-ratelimit-reset": reset}
+    if reader is not None and reader.scopes is not None:
+        headers["x-oauth-scopes"] = reader.scopes
     return Reply(
         status=reply.status, body=reply.body, headers={**headers, **reply.headers}, content_type=reply.content_type
     )
 
 
 def _failure(switch: Switch) -> Reply:
-    """What a client gets where a switch says so: 403 and 429 are GitHub's two ways to say that it was too much."""
+    """What a client gets where a switch says so: 403 and 429 are GitHub's two ways to say that it was too much.
+
+    The code ``primary`` is the limit of an hour, which says when it ends and not how long to wait.
+    """
     status = switch.status or 500
     if status in (403, 429):
-        reply = _error(Refused(status, "", "You have exceeded a secondary rate limit. Please wait a few minutes."))
         wait = switch.retry_after or 1
-        headers = {"retry-after": str(wait), "x-ratelimit-remaining": "0"}
+        if switch.code == "primary":
+            reply = _error(Refused(status, "", "API rate limit exceeded for user ID 1."))
+            headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) + wait)}
+        else:
+            reply = _error(Refused(status, "", "You have exceeded a secondary rate limit. Please wait a few minutes."))
+            headers = {"retry-after": str(wait)}
         return Reply(status=status, body=reply.body, headers=headers)
     return _error(Refused(status, "", "Server Error"))

@@ -24,9 +24,28 @@ from harness.sites import Site, make_site
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
+    from sandbox.github import GitHubServer
 
 
-def variables(sandbox: Sandbox, bucket: str, file_store: Path, stores: list[str], site: Site) -> dict[str, Any]:
+#: Commits of the repository ``acme/web`` on the stand-in for GitHub.
+GREEN, RED, SILENT = "a" * 40, "b" * 40, "c" * 40
+
+
+def fill(github: GitHubServer) -> None:
+    """A repository with a commit that is green, one that is not, and one of which nothing was reported."""
+    from sandbox.github import CheckRun, Commit, Repository, Status
+
+    commits = (
+        Commit(sha=GREEN, check_runs=(CheckRun(name="test"),), statuses=(Status(context="ci"),)),
+        Commit(sha=RED, check_runs=(CheckRun(name="test", conclusion="failure"),)),
+        Commit(sha=SILENT),
+    )
+    github.put(Repository(name="acme/web", refs={"main": GREEN}, commits={each.sha: each for each in commits}))
+
+
+def variables(
+    sandbox: Sandbox, bucket: str, file_store: Path, stores: list[str], site: Site, github: GitHubServer
+) -> dict[str, Any]:
     """What the targets know about the servers."""
     return {
         "sandbox_pg_host": sandbox.postgres.host,
@@ -43,6 +62,8 @@ def variables(sandbox: Sandbox, bucket: str, file_store: Path, stores: list[str]
         "sandbox_vercel": site.options,
         "sandbox_vercel_url": site.vercel.api_url,
         "sandbox_vercel_host": site.host,
+        "sandbox_github": {"api_url": github.api_url, "token": github.token, "repository": "acme/web"},
+        "sandbox_github_commits": {"green": GREEN, "red": RED, "silent": SILENT},
         "sandbox_vercel_deployments": {letter: site.id(letter) for letter in "ABCD"},
     }
 
@@ -50,21 +71,24 @@ def variables(sandbox: Sandbox, bucket: str, file_store: Path, stores: list[str]
 def run_targets(chain: ToolChain) -> int:
     """Run them with one ansible-core, on servers of its own: the other would find everything done."""
     from sandbox import Sandbox
+    from sandbox.github import GitHubServer
     from sandbox.vercel import VercelServer
 
     with (
         tempfile.TemporaryDirectory(prefix="runbooks-integration-") as directory,
         Sandbox(Path(directory) / "sandbox", postgres="18") as sandbox,
         VercelServer(Path(directory) / "vercel") as vercel,
+        GitHubServer(Path(directory) / "github") as github,
         staged() as root,
     ):
         bucket = "integration"
         s3_client(sandbox.s3).create_bucket(Bucket=bucket)
         file_store = Path(directory) / bucket
         file_store.mkdir()
+        fill(github)
         config = root / "tests" / "integration" / "integration_config.yml"
         stores = ["directory", "s3"] if chain.newest else ["s3"]
-        known = variables(sandbox, bucket, file_store, stores, make_site(vercel))
+        known = variables(sandbox, bucket, file_store, stores, make_site(vercel), github)
         config.write_text(yaml.safe_dump(known), encoding="utf-8")
         arguments = ["integration", "--local", "--allow-root", "--python", chain.version, "--color", "no"]
         return ansible_test(chain, root, [*arguments, *sys.argv[1:]])

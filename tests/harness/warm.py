@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 #: What modules import only when they need it.
-LAZY = ("boto3", "botocore.session", "psycopg", "requests", "zstandard")
+LAZY = ("boto3", "botocore.session", "dateutil.rrule", "psycopg", "requests", "zstandard")
 
 
 class Warm:

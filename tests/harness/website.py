@@ -28,6 +28,9 @@ class Website:
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     #: Of every ten requests for ``/flaky`` so many are answered with 500.
     flaky: int = 0
+    #: What ``/calendar`` answers, and ``/moved`` leads to; after so many answers of 503.
+    calendar: str = ""
+    busy: int = 0
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -77,6 +80,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _elsewhere(self) -> None:
         self._send(302, b"", Location=self.site.url.replace("127.0.0.1", "localhost") + "/home")
+
+    def _calendar(self) -> None:
+        self.site.busy -= 1
+        if self.site.busy >= 0:
+            self._send(503, b"busy")
+        else:
+            self._send(200, self.site.calendar.encode(), Content_Type="text/calendar")
+
+    def _moved(self) -> None:
+        self._send(302, b"", Location="/calendar/" + self.path.rpartition("/")[2])
 
     def _drop(self) -> None:
         self.close_connection = True

@@ -438,6 +438,9 @@ def arguments(module: str, planted: Planted) -> dict[str, Any]:
         "to": planted.site.id("B"),
         "reason": "a canary sang",
         "deployment_id": planted.site.id("B"),
+        "repository": "acme/web",
+        "sha": "4f2c9e1",
+        "freezes": [{"ics": f"{planted.receiver}/freezes/{planted.other.quoted}"}],
         "probes": [{"url": planted.site.vercel.api_url, "secret_headers": {"x-bypass": planted.bypass.text}}],
         "slo": {"error_rate": 1},
         "outcome": {"runbook": "canary", "failed": True},
@@ -543,6 +546,7 @@ def test_a_module_that_takes_its_secrets_from_the_environment(module: str, case:
         "AWS_SESSION_TOKEN": planted.session_token.text,
         "AWS_DEFAULT_REGION": "us-east-1",
         "VERCEL_TOKEN": planted.vercel_token.text,
+        "GITHUB_TOKEN": planted.vercel_token.text,
     }
     said = tries.alone(case, {**base, "RUNBOOKS_DATABASE_URL": planted.url()})
     assert "connection_missing" not in said

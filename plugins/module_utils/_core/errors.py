@@ -96,6 +96,11 @@ FAILURE_CODES: dict[str, str] = {
     "service_denied": "A service does not know the credentials, or they may not do this.",
     "service_failed": "A service answered with an error that is not one of the others.",
     "service_unreachable": "A service could not be reached, or its answer was lost.",
+    # GitHub
+    "commit_missing": "The repository has no such commit, or what was given is no commit.",
+    "repository_missing": "The repository does not exist, was renamed, or the token may not see it.",
+    # releases
+    "approval_refused": "An approval cannot be given by who asked for it.",
     # Vercel
     "auto_assign_differs": "Auto-assign of production domains is not what it was set to.",
     "deployment_forbidden": "The deployment may not serve again, for a reason that was given.",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -96,16 +96,32 @@ def _bad_address(what: str, reason: str) -> RunbookError:
     )
 
 
+def too_many(reply: Reply) -> bool:
+    """Whether a request was refused for there being too many of them, as most services say it."""
+    return reply.status == 429
+
+
 class Api:
-    """One API. ``service`` is its name for people, ``patience`` the seconds that all waiting may take together."""
+    """One API. ``service`` is its name for people, ``patience`` the seconds that all waiting may take together.
+
+    ``limited`` says which answers mean that there were too many requests.
+    """
 
     def __init__(
-        self, *, service: str, url: str, headers: Mapping[str, str], patience: float, context: Context
+        self,
+        *,
+        service: str,
+        url: str,
+        headers: Mapping[str, str],
+        patience: float,
+        context: Context,
+        limited: Callable[[Reply], bool] = too_many,
     ) -> None:
         self.url = url
         self._service = service
         self._headers = dict(headers)
         self._context = context
+        self._limited = limited
         self._deadline = context.clock.monotonic() + patience
         self._session: requests.Session | None = None
 
@@ -120,7 +136,7 @@ class Api:
                 if self.left() <= pause:
                     raise
                 reply = None
-            if reply is not None and reply.status == 429:
+            if reply is not None and self._limited(reply):
                 self._wait_for_limit(reply, "GET", path)
                 continue
             if reply is not None and (reply.status < 500 or self.left() <= pause):
@@ -135,7 +151,7 @@ class Api:
         """
         while True:
             reply = self._once(method, path, query, {} if body is None else body)
-            if reply.status == 429:
+            if self._limited(reply):
                 self._wait_for_limit(reply, method, path)
                 continue
             if reply.status >= 500:
@@ -162,7 +178,7 @@ class Api:
     def _wait_for_limit(self, reply: Reply, method: str, path: str) -> None:
         wait = wait_of(reply, self._context.clock.now().timestamp())
         if wait > self.left():
-            code = str(_error(reply).get("code", "")) or "429"
+            code = str(_error(reply).get("code", "")) or str(reply.status)
             raise RunbookError(
                 code="rate_limited",
                 attempted=f"ask {self._service}",

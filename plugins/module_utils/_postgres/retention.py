@@ -17,6 +17,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._core.zones import zone_of
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import removal, retention_observe
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups, entry_of
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import CONNECTION_SPEC
@@ -31,7 +32,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention_p
     decide,
     next_expiry,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.schedule import zone_of
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_expire import Aside
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import sweep
 

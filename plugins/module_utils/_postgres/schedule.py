@@ -15,10 +15,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import compact
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.zones import zone_of
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _CLOCK = r"(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)"
@@ -106,21 +106,6 @@ def _every(start: datetime, hours: int) -> Iterator[Occurrence]:
 def _instant(day: date, at: time, zone: tzinfo) -> datetime:
     """A local time as an instant; ``fold=0`` takes the first of two and, in a gap, counts on as if there were none."""
     return datetime.combine(day, at, tzinfo=zone).astimezone(UTC)
-
-
-def zone_of(name: str, option: str) -> tzinfo:
-    """The time zone of that name; ``option`` is the one that named it. Raises ``invalid_parameter``."""
-    if name.upper() in ("UTC", "Z"):
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise _invalid(
-            option,
-            name,
-            "no such time zone is known here",
-            "Write a name of the IANA database such as Europe/Berlin; where all names are unknown, install tzdata.",
-        ) from None
 
 
 def _invalid(what: str, value: str, reason: str, remedy: str) -> RunbookError:

@@ -23,7 +23,10 @@ GALAXY = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text(encoding="utf-8"))
 DISTRIBUTIONS = {
     "boto3": "boto3",
     "botocore": "boto3",
+    "dateutil": "python-dateutil",
+    "icalendar": "icalendar",
     "psycopg": "psycopg",
+    "recurring_ical_events": "recurring-ical-events",
     "requests": "requests",
     "zstandard": "zstandard",
 }
