@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Options of modules that talk to Vercel, in step with ``VERCEL_SPEC`` and ``MOVE_SPEC`` of ``_vercel``."""
+"""Options of modules that talk to Vercel, in step with ``VERCEL_SPEC`` and ``options.py`` of ``_vercel``."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """C(ops.runbooks._vercel) for modules of Vercel, C(ops.runbooks._vercel.move) for those that move production."""
+    """C(ops.runbooks._vercel) for modules of Vercel, C(ops.runbooks._vercel.record) for those that change something,
+    C(ops.runbooks._vercel.move) for those that move production."""
 
     DOCUMENTATION = r"""
 options:
@@ -36,11 +37,11 @@ requirements:
   - requests
 """
 
-    MOVE = r"""
+    RECORD = r"""
 options:
   store:
     description:
-      - Where the move is written down before Vercel is asked, where the app's lock lives, and the run record.
+      - Where locks and run records live, and where a move of production is written down before Vercel is asked.
       - V(s3://bucket), V(s3://bucket/prefix) or V(file:///absolute/directory).
       - Without it there is neither lock nor record, and what an earlier run has left is known from Vercel alone.
     type: str
@@ -66,6 +67,10 @@ options:
     description:
       - The key for V(sse-kms).
     type: str
+"""
+
+    MOVE = r"""
+options:
   from_deployment:
     description:
       - The deployment that is to be left, by its id or its own address. Where production does not serve it (any more),

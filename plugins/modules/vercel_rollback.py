@@ -23,6 +23,7 @@ author:
 extends_documentation_fragment:
   - ops.runbooks._attributes
   - ops.runbooks._vercel
+  - ops.runbooks._vercel.record
   - ops.runbooks._vercel.move
   - ops.runbooks._store.s3
   - ops.runbooks._store.run

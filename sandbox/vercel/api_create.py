@@ -47,18 +47,17 @@ def create(call: Call) -> Reply:
     body = call.body
     if not isinstance(body.get("name"), str):
         raise bad_request("Invalid request: missing required property `name`.")
-    target = body.get("target")
-    if target not in (None, *TARGETS):
-        raise bad_request("Invalid request: `target` should be equal to one of the allowed values.")
     sources = [each for each in ("files", "gitSource", "deploymentId") if body.get(each)]
     if len(sources) != 1:
         raise bad_request("Invalid request: exactly one of `files`, `gitSource` and `deploymentId` is needed.")
     world = call.store.look()
     project = call.project(world, str(body.get("project") or body["name"]))
+    target, custom = _target(project, body)
     made = _sourced(call, world, project, sources[0])
     made = replace(
         made,
-        target=None if target == "preview" else target,
+        target=target,
+        custom_environment=custom,
         meta={**made.meta, **_texts(body.get("meta"), "meta")},
         env=_texts(body.get("env"), "env") | _texts((body.get("build") or {}).get("env"), "build.env"),
         auto_assign=body.get("autoAssignCustomDomains", True) is not False,
@@ -78,10 +77,24 @@ def create(call: Call) -> Reply:
     return Reply(body=call.view(world).deployment(world.deployments[chosen]))
 
 
+def _target(project: Project, body: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """What is built for: a target, where None is a preview, or the id of a custom environment."""
+    target, custom = body.get("target"), body.get("customEnvironmentSlugOrId")
+    own = {name: each.id for each in project.custom_environments for name in (each.id, each.slug)}
+    wanted = custom or (target if target not in (None, *TARGETS) else None)
+    if wanted is None:
+        return (None if target == "preview" else target), None
+    if wanted not in own:
+        raise bad_request("Invalid request: `target` should be equal to one of the allowed values.")
+    return None, own[wanted]
+
+
 def _same(world: World, made: Deployment) -> Deployment | None:
     """A deployment of the same source and values that has not failed: without ``forceNew`` it is not made twice."""
     project = world.projects[made.project]
-    values = deployments.values_for(world, project, made.target, made.git_source) | dict(made.env)
+    values = deployments.values_for(world, project, made.custom_environment or made.target, made.git_source) | dict(
+        made.env
+    )
     wanted = _identity(made, values)
     for each in world.of_project(project):
         if each.state in ("READY", *deployments.UNFINISHED) and _identity(each, dict(each.env)) == wanted:
@@ -93,7 +106,8 @@ def _identity(deployment: Deployment, values: dict[str, str]) -> tuple[object, .
     # A build in earnest replaces the files; its source is the commit.
     files = None if deployment.git_source else dict(deployment.files)
     meta = dict(deployment.meta)
-    return files, deployment.git_source, meta, deployment.target, deployment.auto_assign, values
+    target = deployment.custom_environment or deployment.target
+    return files, deployment.git_source, meta, target, deployment.auto_assign, values
 
 
 def _sourced(call: Call, world: World, project: Project, source: str) -> Deployment:

@@ -15,7 +15,7 @@ from sandbox.standin.http import Reply
 from sandbox.standin.refusal import bad_request, not_found
 from sandbox.vercel import deployments, jobs
 from sandbox.vercel.call import Call, route
-from sandbox.vercel.model import Alias, Deployment, World
+from sandbox.vercel.model import Alias, Deployment, Project, World
 from sandbox.vercel.views import page
 
 #: Seconds that a followed log may take.
@@ -51,7 +51,7 @@ def _wanted(call: Call, world: World, deployment: Deployment) -> bool:
         not query.get("projectId") or query["projectId"] in names,
         not query.get("projectIds") or bool(names & set(query["projectIds"].split(","))),
         not query.get("app") or query["app"] == project.name,
-        not query.get("target") or query["target"] == (deployment.target or "preview"),
+        not query.get("target") or query["target"] in _targets(project, deployment),
         not states or deployment.state in states,
         query.get("rollbackCandidate") != "true" or jobs.is_candidate(project, deployment),
         not query.get("branch") or query["branch"] in (git.get("ref"), meta.get("githubCommitRef")),
@@ -60,6 +60,13 @@ def _wanted(call: Call, world: World, deployment: Deployment) -> bool:
         *(meta.get(key[5:]) == value for key, value in query.items() if key.startswith("meta-")),
     )
     return all(tests)
+
+
+def _targets(project: Project, deployment: Deployment) -> tuple[str, ...]:
+    """What the target of a deployment is called: a custom environment by its slug too."""
+    if deployment.custom_environment is None:
+        return (deployment.target or "preview",)
+    return tuple(each.slug for each in project.custom_environments if each.id == deployment.custom_environment)
 
 
 @route("GET", "/deployments/{name}")

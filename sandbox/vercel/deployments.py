@@ -54,7 +54,8 @@ def create(world: World, deployment: Deployment, *, now: int) -> World:
         error_code="BUILD_FAILED" if outcome == "ERROR" else None,
         error_message=(deployment.error_message or build.error) if outcome == "ERROR" else None,
         behaviour=deployment.behaviour or build.behaviour,
-        env=values_for(world, project, deployment.target, deployment.git_source) | dict(deployment.env),
+        env=values_for(world, project, deployment.custom_environment or deployment.target, deployment.git_source)
+        | dict(deployment.env),
     )
     return world.put(made)
 

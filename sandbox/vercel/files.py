@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import stat
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -52,11 +53,17 @@ class Files:
                 return made
             made.parent.mkdir(parents=True, exist_ok=True)
             unfinished = Path(tempfile.mkdtemp(dir=made.parent))
-            for path, entry in files.items():
+            # Links come last: no file is written through one.
+            for path, entry in sorted(files.items(), key=lambda item: stat.S_ISLNK(int(item[1].get("mode", 0)))):
                 target = unfinished / safe(path)
                 target.parent.mkdir(parents=True, exist_ok=True)
+                mode = int(entry.get("mode", 0))
+                if stat.S_ISLNK(mode):
+                    # The content of a link is where it leads to.
+                    target.symlink_to(self.read(str(entry["sha"])).decode())
+                    continue
                 shutil.copyfile(self._path(str(entry["sha"])), target)
-                target.chmod(0o755 if int(entry.get("mode", 0)) & 0o111 else 0o644)
+                target.chmod(0o755 if mode & 0o111 else 0o644)
             unfinished.rename(made)
         return made
 

@@ -143,6 +143,14 @@ class GitLink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CustomEnvironment:
+    """A target of a project's own, beside production and preview."""
+
+    id: str
+    slug: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """How the source of a commit or branch builds where nothing is built in earnest."""
 
@@ -190,6 +198,7 @@ class Project:
     rolling_stages: tuple[int, ...] = ()
     release: Release | None = None
     domains: tuple[Domain, ...] = ()
+    custom_environments: tuple[CustomEnvironment, ...] = ()
     link: GitLink | None = None
     crons: tuple[Mapping[str, str], ...] = ()
     cron_deployment: str | None = None
@@ -213,6 +222,8 @@ class Deployment:
     #: The unique hostname.
     url: str
     target: str | None = "production"
+    #: The custom environment that it was built for, by its id; ``target`` is None then.
+    custom_environment: str | None = None
     state: str = "READY"
     #: READY only: STAGED never served production, PROMOTED has.
     substate: str | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.vercel import jobs
-from sandbox.vercel.model import Alias, Deployment, Domain, Job, Project, User, World
+from sandbox.vercel.model import Alias, CustomEnvironment, Deployment, Domain, Job, Project, User, World
 
 Shown = dict[str, Any]
 
@@ -65,6 +65,14 @@ class View:
             "ready": deployment.ready_at if deployment.state == "READY" else None,
             "errorCode": deployment.error_code if deployment.state == "ERROR" else None,
             "errorMessage": deployment.error_message if deployment.state == "ERROR" else None,
+            "customEnvironment": next(
+                (
+                    {"id": each.id, "slug": each.slug}
+                    for each in project.custom_environments
+                    if each.id == deployment.custom_environment
+                ),
+                None,
+            ),
         }
         return shown | {name: value for name, value in optional.items() if value is not None}
 
@@ -129,7 +137,7 @@ class View:
                 "attackModeActiveUntil": project.attack_mode_until,
                 "attackModeUpdatedAt": project.attack_mode_updated_at,
             },
-            "customEnvironments": [],
+            "customEnvironments": [custom_environment(each) for each in project.custom_environments],
         }
         optional = {
             "autoAssignCustomDomainsUpdatedBy": project.auto_assign_by,
@@ -231,6 +239,11 @@ class View:
             "createdAt": alias.created_at,
             "updatedAt": alias.created_at,
         }
+
+
+def custom_environment(found: CustomEnvironment) -> Shown:
+    """A target of a project's own."""
+    return {"id": found.id, "slug": found.slug, "type": "preview", "branchMatcher": None, "domains": []}
 
 
 def job(found: Job | None) -> Shown | None:

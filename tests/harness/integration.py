@@ -72,8 +72,9 @@ def run_targets(chain: ToolChain) -> int:
     """Run them with one ansible-core, on servers of its own: the other would find everything done."""
     from sandbox import Sandbox
     from sandbox.github import GitHubServer
-    from sandbox.vercel import VercelServer
+    from sandbox.vercel import GitLink, VercelServer
 
+    link = GitLink(org="acme", repo="web", repo_id=7)
     with (
         tempfile.TemporaryDirectory(prefix="runbooks-integration-") as directory,
         Sandbox(Path(directory) / "sandbox", postgres="18") as sandbox,
@@ -89,6 +90,8 @@ def run_targets(chain: ToolChain) -> int:
         config = root / "tests" / "integration" / "integration_config.yml"
         stores = ["directory", "s3"] if chain.newest else ["s3"]
         known = variables(sandbox, bucket, file_store, stores, make_site(vercel), github)
+        connected = make_site(vercel, link=link)
+        known |= {"sandbox_vercel_connected": connected.options, "sandbox_vercel_connected_serves": connected.id("C")}
         config.write_text(yaml.safe_dump(known), encoding="utf-8")
         arguments = ["integration", "--local", "--allow-root", "--python", chain.version, "--color", "no"]
         return ansible_test(chain, root, [*arguments, *sys.argv[1:]])

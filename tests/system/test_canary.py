@@ -441,10 +441,14 @@ def arguments(module: str, planted: Planted) -> dict[str, Any]:
         "repository": "acme/web",
         "sha": "4f2c9e1",
         "freezes": [{"ics": f"{planted.receiver}/freezes/{planted.other.quoted}"}],
+        "redeploy": planted.site.id("B"),
         "probes": [{"url": planted.site.vercel.api_url, "secret_headers": {"x-bypass": planted.bypass.text}}],
         "slo": {"error_rate": 1},
         "outcome": {"runbook": "canary", "failed": True},
     }
+    if module == "vercel_env":
+        known["variables"] = [{"name": "A_CANARY", "type": kind, "value": planted.bypass.text, "targets": [target]}
+                              for kind, target in (("encrypted", "preview"), ("sensitive", "production"))]  # fmt: skip
     given = {name: value for name, value in known.items() if name in options}
     for name, option in options.items():
         if option.get("no_log") and name not in given and name != "database_url":

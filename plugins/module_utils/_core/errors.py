@@ -102,6 +102,14 @@ FAILURE_CODES: dict[str, str] = {
     # releases
     "approval_refused": "An approval cannot be given by who asked for it.",
     # Vercel
+    "build_failed": "A build of a deployment failed, was cancelled or is blocked, or its domains were not assigned.",
+    "build_running": "The service still builds a deployment.",
+    "deployment_differs": "A deployment is ready, and is not what was asked for.",
+    "repository_missing": "The project is connected with no repository that the service can build from.",
+    "variable_owned": "An environment variable belongs to an integration, or to the service itself.",
+    "variable_unknown": "The value of an environment variable cannot be read back, so that nobody can compare it.",
+    "variables_differ": "Environment variables are not what they were set to.",
+    "variables_hidden": "The token does not see all environment variables, so that the work could do harm.",
     "auto_assign_differs": "Auto-assign of production domains is not what it was set to.",
     "deployment_forbidden": "The deployment may not serve again, for a reason that was given.",
     "deployment_missing": "No deployment answers the request.",

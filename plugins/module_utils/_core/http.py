@@ -13,12 +13,16 @@ exception of ``requests``, in it.
 
 from __future__ import annotations
 
+import copy
+import io
 import ipaddress
 import json
+import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from urllib.parse import urlsplit
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human
@@ -105,6 +109,8 @@ class Api:
     """One API. ``service`` is its name for people, ``patience`` the seconds that all waiting may take together.
 
     ``limited`` says which answers mean that there were too many requests.
+    ``persistence`` is how many of them one question may be asked again for without an answer. ``hopeless`` tells by
+    the code of a refusal for too many requests whether it is a limit of the day, which is not waited for.
     """
 
     def __init__(
@@ -116,8 +122,12 @@ class Api:
         patience: float,
         context: Context,
         limited: Callable[[Reply], bool] = too_many,
+        persistence: float = math.inf,
+        hopeless: Callable[[str], bool] = lambda code: False,
     ) -> None:
         self.url = url
+        self._persistence = persistence
+        self._hopeless = hopeless
         self._service = service
         self._headers = dict(headers)
         self._context = context
@@ -127,19 +137,49 @@ class Api:
 
     def read(self, path: str, query: Mapping[str, str]) -> Reply:
         """GET, as often as it takes: what is read may be asked again. Raises ``service_unreachable``."""
+        return self._patiently("GET", path, lambda: self._once("GET", path, query, None))
+
+    def upload(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        content: Callable[[], AbstractContextManager[BinaryIO]],
+    ) -> Reply:
+        """POST a content that is known by its digest, as often as it takes: keeping it twice is keeping it once.
+
+        It is read in pieces, from the beginning for each attempt. Raises ``service_unreachable``.
+        """
+
+        def attempt() -> Reply:
+            with content() as body:
+                return self._once("POST", path, query, data=body, headers=headers)
+
+        return self._patiently("POST", path, attempt)
+
+    def twin(self) -> Self:
+        """The same API with connections of its own, for another thread; to be closed by itself."""
+        made = copy.copy(self)
+        made._session = None
+        return made
+
+    def _patiently(self, method: str, path: str, attempt: Callable[[], Reply]) -> Reply:
+        """Ask again until there is an answer, or no patience left."""
         pause = _PAUSE
+        end = self._context.clock.monotonic() + self._persistence
         reply: Reply | None
         while True:
             try:
-                reply = self._once("GET", path, query, None)
+                reply = attempt()
             except Unanswered:
-                if self.left() <= pause:
+                if min(self.left(), end - self._context.clock.monotonic()) <= pause:
                     raise
                 reply = None
             if reply is not None and self._limited(reply):
-                self._wait_for_limit(reply, "GET", path)
+                self._wait_for_limit(reply, method, path)
                 continue
-            if reply is not None and (reply.status < 500 or self.left() <= pause):
+            left = min(self.left(), end - self._context.clock.monotonic())
+            if reply is not None and (reply.status < 500 or left <= pause):
                 return reply
             self.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -177,18 +217,31 @@ class Api:
 
     def _wait_for_limit(self, reply: Reply, method: str, path: str) -> None:
         wait = wait_of(reply, self._context.clock.now().timestamp())
-        if wait > self.left():
-            code = str(_error(reply).get("code", "")) or str(reply.status)
+        code = str(_error(reply).get("code", "")) or str(reply.status)
+        hopeless = self._hopeless(code)
+        if hopeless or wait > self.left():
+            why = (
+                "a limit of the day, which is not waited for" if hopeless else "which is longer than this run may wait"
+            )
             raise RunbookError(
                 code="rate_limited",
                 attempted=f"ask {self._service}",
                 object=f"{method} {path}",
-                reason=f"it takes no more requests for {human(wait)} ({code}), which is longer than this run may wait",
+                reason=f"it takes no more requests for {human(wait)} ({code}), {why}",
                 remedy="Run the same command again then.",
             )
         self.sleep(wait)
 
-    def _once(self, method: str, path: str, query: Mapping[str, str], body: Any) -> Reply:
+    def _once(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any = None,
+        *,
+        data: BinaryIO | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         import requests
 
         if self._session is None:
@@ -199,6 +252,9 @@ class Api:
                 self.url + path,
                 params=dict(query),
                 json=body,
+                # What has no length would be sent as an endless stream.
+                data=b"" if data is not None and not _length(data) else data,
+                headers=dict(headers or {}),
                 timeout=_TIMEOUTS,
                 allow_redirects=False,
                 stream=True,
@@ -278,11 +334,24 @@ def wait_of(reply: Reply, now: float) -> float:
     return max(wait, _PAUSE)
 
 
-def _until(date: str, now: float) -> float:
+def seconds_of(date: str) -> int:
+    """A date of a header in seconds since 1970; 0 for what is none."""
     try:
-        return parsedate_to_datetime(date).timestamp() - now
+        return int(parsedate_to_datetime(date).timestamp())
     except (ValueError, TypeError):
-        return _LONGEST_PAUSE
+        return 0
+
+
+def _until(date: str, now: float) -> float:
+    seconds = seconds_of(date)
+    return seconds - now if seconds else _LONGEST_PAUSE
+
+
+def _length(content: BinaryIO) -> int:
+    """Bytes from the beginning to the end; it stands at the beginning afterwards."""
+    length = content.seek(0, io.SEEK_END)
+    content.seek(0)
+    return length
 
 
 def _error(reply: Reply) -> Mapping[str, Any]:

@@ -10,12 +10,15 @@ and :class:`Unanswered` says where it may have been taken all the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Api, Reply, check_address
+from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Api, Reply, check_address, seconds_of
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.failures import failed
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import (
@@ -46,7 +49,13 @@ class Vercel:
     """One project of one team, or of a personal account."""
 
     def __init__(
-        self, params: Mapping[str, Any], context: Context, environ: Mapping[str, str], *, patience: float = 60
+        self,
+        params: Mapping[str, Any],
+        context: Context,
+        environ: Mapping[str, str],
+        *,
+        patience: float = 60,
+        persistence: float = math.inf,
     ) -> None:
         self.reference = str(params["project"])
         self.team = str(params["team"] or "")
@@ -70,9 +79,12 @@ class Vercel:
             headers={"Authorization": f"Bearer {str(token).strip()}"},
             patience=patience,
             context=context,
+            persistence=persistence,
+            hopeless=_of_the_day,
         )
         scope = "teamId" if self.team.startswith("team_") else "slug"
         self._scope = {scope: self.team} if self.team else {}
+        self._now = 0
 
     @property
     def api(self) -> Api:
@@ -150,6 +162,32 @@ class Vercel:
             found += [Variable.read(item) for item in page.get("envs") or () if isinstance(item, Mapping)]
         return found, hidden
 
+    def variable(self, project: Project, variable: str) -> Variable | None:
+        """One environment variable with its value, where that can be read; None where Vercel knows it no more."""
+        reply = self._read(f"/v1/projects/{quote(project.id, safe='')}/env/{quote(variable, safe='')}", {})
+        if reply.status == 404:
+            return None
+        return Variable.read(self._fields(reply, "read an environment variable"))
+
+    def create_variables(self, project: Project, bodies: Sequence[Mapping[str, Any]]) -> Reply:
+        """Ask for new variables, several at once. Of these some may fail though the answer is good."""
+        path = f"/v10/projects/{quote(project.id, safe='')}/env"
+        return self._api.send("POST", path, self._scope, [dict(each) for each in bodies])
+
+    def edit_variable(self, project: Project, variable: str, body: Mapping[str, Any]) -> Reply:
+        """Ask for a change of one record, for all its targets."""
+        path = f"/v9/projects/{quote(project.id, safe='')}/env/{quote(variable, safe='')}"
+        return self._api.send("PATCH", path, self._scope, dict(body))
+
+    def delete_variables(self, project: Project, variables: Sequence[str]) -> Reply:
+        """Ask for records to be taken away, with all their targets."""
+        path = f"/v1/projects/{quote(project.id, safe='')}/env"
+        return self._api.send("DELETE", path, self._scope, {"ids": list(variables)})
+
+    def now(self) -> int:
+        """Seconds since 1970 by Vercel's clock, as of its last answer; by this machine's where it says nothing."""
+        return self._now or int(time.time())
+
     def failed_aliases(self, project: Project) -> list[str]:
         """The host names that the last job could not move."""
         path = f"/v1/projects/{quote(project.id, safe='')}/promote/aliases"
@@ -174,6 +212,37 @@ class Vercel:
         reply = self._api.send("PATCH", path, self._scope, {"autoAssignCustomDomains": value})
         self._fields(reply, "set autoAssignCustomDomains")
 
+    def create_deployment(self, body: Mapping[str, Any], *, prebuilt: bool = False) -> Reply:
+        """Ask for a deployment, which is a new one whatever there is. Raises :class:`Unanswered`."""
+        query = {"forceNew": "1", "skipAutoDetectionConfirmation": "1", **({"prebuilt": "1"} if prebuilt else {})}
+        return self._api.send("POST", "/v13/deployments", {**query, **self._scope}, dict(body))
+
+    def upload(
+        self, api: Api, sha: str, size: int, content: Callable[[], AbstractContextManager[BinaryIO]], name: str
+    ) -> None:
+        """Hand over a file by its SHA-1, over a connection that may be a thread's own."""
+        headers = {"Content-Type": "application/octet-stream", "x-now-digest": sha, "x-now-size": str(size)}
+        reply = api.upload("/v2/files", self._scope, headers, content)
+        if not reply.good:
+            raise failed(reply, f"upload {name}", self.place)
+
+    def cancel(self, deployment: str) -> Reply:
+        """Ask for the end of a build. Raises :class:`Unanswered`."""
+        return self._api.send("PATCH", f"/v12/deployments/{quote(deployment, safe='')}/cancel", self._scope)
+
+    def delete(self, deployment: str) -> Reply:
+        """Ask for a deployment to be taken away for good. Raises :class:`Unanswered`."""
+        return self._api.send("DELETE", f"/v13/deployments/{quote(deployment, safe='')}", self._scope)
+
+    def build_log(self, deployment: str, lines: int) -> list[str]:
+        """The end of a build's log, oldest line first; what the service holds back is not waited for."""
+        query = {"direction": "backward", "limit": str(lines), "builds": "1", "follow": "0"}
+        reply = self._read(f"/v3/deployments/{quote(deployment, safe='')}/events", query)
+        found = [each for each in reply.body if isinstance(each, Mapping)] if isinstance(reply.body, list) else []
+        found.sort(key=lambda each: (_when(each), str(each.get("serial") or "")))
+        texts = [_said(each) for each in found]
+        return [line for text in texts for line in text.splitlines() if line.strip()][-lines:]
+
     def refusal(self, reply: Reply, attempted: str) -> RunbookError:
         """The failure for an answer that is none of the expected ones."""
         return failed(reply, attempted, self.place)
@@ -183,7 +252,9 @@ class Vercel:
         self._api.close()
 
     def _read(self, path: str, query: Mapping[str, str]) -> Reply:
-        return self._api.read(path, {**query, **self._scope})
+        reply = self._api.read(path, {**query, **self._scope})
+        self._now = seconds_of(reply.headers.get("date", "")) or self._now
+        return reply
 
     def _fields(self, reply: Reply, attempted: str) -> Mapping[str, Any]:
         if not reply.good or not isinstance(reply.body, dict):
@@ -205,3 +276,20 @@ class Vercel:
             if after is None or str(after) == until:
                 return
             until = str(after)
+
+
+def _of_the_day(code: str) -> bool:
+    """Whether a refusal for too many requests is of a limit that a day, or money, lifts."""
+    return code.startswith(("api-deployments-", "api-upload-")) or code.endswith("-per-day")
+
+
+def _when(event: Mapping[str, Any]) -> float:
+    when = event.get("created") or event.get("date")
+    return float(when) if isinstance(when, (int, float)) else 0.0
+
+
+def _said(event: Mapping[str, Any]) -> str:
+    """The text of an event, which older answers nest."""
+    payload = event.get("payload")
+    text = event.get("text") or (payload.get("text") if isinstance(payload, Mapping) else None)
+    return text if isinstance(text, str) else ""

@@ -11,7 +11,7 @@ missing is None. Times are datetimes, which Vercel gives as milliseconds since 1
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,17 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import is
 
 #: What ends an alias job, and what does not.
 RUNNING = ("pending", "in-progress")
+#: States of a deployment that is none, and never will be one.
+FAILED = ("ERROR", "CANCELED", "BLOCKED", "DELETED")
+#: Keys in a deployment's ``meta`` that are ours: the identity that it was made for, and what it was made from.
+IDENTITY, SOURCE = "runbooks_identity", "runbooks_source"
+#: What a repository is known by: the name in the source of a deployment, and the name in the project's link.
+_REPOSITORIES: Mapping[str, Mapping[str, str]] = {
+    "github": {"repoId": "repoId"},
+    "github-custom-host": {"repoId": "repoId", "host": "host"},
+    "gitlab": {"projectId": "projectId"},
+    "bitbucket": {"repoUuid": "uuid", "workspaceUuid": "workspaceUuid"},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +67,7 @@ class AliasJob:
             "from_deployment": self.from_id,
             "to_deployment": self.to_id,
             "status": self.status,
-            "requested_at": _iso(self.requested_at),
+            "requested_at": as_iso(self.requested_at),
         }
 
 
@@ -76,14 +87,23 @@ class Deployment:
     sha: str = ""
     ref: str = ""
     message: str = ""
+    #: Our own marks on it; '' where it is none of ours.
+    identity: str = ""
+    source: str = ""
+    prebuilt: bool = False
+    inspector_url: str = ""
+    #: The custom environment that it was built for.
+    custom: str = ""
+    #: Why there is no deployment, or no domain for it.
+    error: str = ""
+    alias_error: str = ""
+    aliased: bool = False
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Deployment:
         """From an item of a list (``uid``) or a deployment by itself (``id``)."""
-        meta = given.get("meta")
-        meta = meta if isinstance(meta, Mapping) else {}
-        project = given.get("project")
-        nested = _text(project, "id") if isinstance(project, Mapping) else ""
+        meta, project, git = _object(given, "meta"), _object(given, "project"), _object(given, "gitSource")
+        nested = _text(project, "id")
         return cls(
             id=_text(given, "uid") or _text(given, "id"),
             url=_text(given, "url"),
@@ -94,10 +114,23 @@ class Deployment:
             created_at=_number(given.get("createdAt")) or _number(given.get("created")) or 0,
             candidate=given["isRollbackCandidate"] if isinstance(given.get("isRollbackCandidate"), bool) else None,
             gone=bool(given.get("softDeletedByRetention")) or _text(given, "readyState") == "DELETED",
-            sha=_git(meta, "CommitSha"),
-            ref=_git(meta, "CommitRef"),
+            sha=_git(meta, "CommitSha") or _text(git, "sha"),
+            ref=_git(meta, "CommitRef") or _text(git, "ref"),
             message=_git(meta, "CommitMessage").partition("\n")[0][:120],
+            identity=_text(meta, IDENTITY),
+            source=_text(meta, SOURCE),
+            prebuilt=given.get("prebuilt") is True,
+            inspector_url=_text(given, "inspectorUrl"),
+            custom=_text(_object(given, "customEnvironment"), "slug"),
+            error=_text(given, "errorMessage") or _text(given, "readyStateReason"),
+            alias_error=_text(_object(given, "aliasError"), "message"),
+            aliased=bool(given.get("aliasAssigned")),
         )
+
+    @property
+    def environment(self) -> str:
+        """What it was built for: ``production``, ``preview``, or the slug of a custom environment."""
+        return self.custom or self.target or "preview"
 
     @property
     def name(self) -> str:
@@ -111,13 +144,38 @@ class Deployment:
             "url": self.url or None,
             "state": self.state or None,
             "substate": self.substate or None,
-            "target": self.target or "preview",
-            "created_at": _iso(self.created_at),
+            "target": self.environment,
+            "created_at": as_iso(self.created_at),
             "rollback_candidate": self.candidate,
             "git_sha": self.sha or None,
             "git_ref": self.ref or None,
             "git_message": self.message or None,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """The repository that a project is connected with. ``known_by`` is what the source of a deployment names it by."""
+
+    kind: str
+    known_by: Mapping[str, Any]
+    production_branch: str = ""
+    name: str = ""
+
+    @classmethod
+    def read(cls, given: object) -> Link | None:
+        """From the project's ``link``; None where there is none, or of a kind that cannot be deployed from."""
+        if not isinstance(given, Mapping) or _text(given, "type") not in _REPOSITORIES:
+            return None
+        kind = _text(given, "type")
+        names = _REPOSITORIES[kind].items()
+        owner, repository = _text(given, "org") or _text(given, "owner"), _text(given, "repo") or _text(given, "slug")
+        return cls(
+            kind=kind,
+            known_by={ours: given[theirs] for ours, theirs in names if given.get(theirs)},
+            production_branch=_text(given, "productionBranch"),
+            name=f"{owner}/{repository}" if owner and repository else _text(given, "projectNameWithNamespace"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +193,9 @@ class Project:
     crons_deployment: str | None = None
     repository: str = ""
     production_branch: str = ""
+    link: Link | None = None
+    #: Custom environments, slug to id.
+    environments: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Project:
@@ -156,6 +217,12 @@ class Project:
             crons_deployment=crons.get("deploymentId") if isinstance(crons, Mapping) else None,
             repository="/".join(filter(None, (_text(link, "org"), _text(link, "repo")))),
             production_branch=_text(link, "productionBranch"),
+            link=Link.read(given.get("link")),
+            environments={
+                _text(each, "slug"): _text(each, "id")
+                for each in given.get("customEnvironments") or ()
+                if isinstance(each, Mapping) and _text(each, "slug")
+            },
         )
 
     @property
@@ -217,13 +284,20 @@ class RollingRelease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
-    """One environment variable, without its value."""
+    """One record of an environment variable. ``targets`` has the ids of custom environments too.
+
+    ``value`` is None where it was not shown; ``owner`` is the integration that it belongs to.
+    """
 
     key: str
     kind: str
     targets: tuple[str, ...]
     branch: str | None
     updated_at: int
+    id: str = ""
+    comment: str = ""
+    owner: str = ""
+    value: str | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Variable:
@@ -232,28 +306,40 @@ class Variable:
         targets = [target] if isinstance(target, str) else list(target) if isinstance(target, (list, tuple)) else []
         custom = given.get("customEnvironmentIds")
         targets += custom if isinstance(custom, list) else []
+        kind, value = _text(given, "type"), given.get("value")
+        shown = kind == "plain" or (given.get("decrypted") is True and kind != "sensitive")
         return cls(
             key=_text(given, "key"),
-            kind=_text(given, "type"),
+            kind=kind,
             targets=tuple(str(each) for each in targets),
             branch=given.get("gitBranch") or None,
             updated_at=_number(given.get("updatedAt")) or 0,
+            id=_text(given, "id"),
+            comment=_text(given, "comment"),
+            owner=_text(given, "configurationId"),
+            value=value if shown and isinstance(value, str) else None,
         )
 
-    def describe(self) -> dict[str, Any]:
-        """For results."""
+    def describe(self, environments: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """For results, without the value; custom environments by their slugs."""
+        names = {place: slug for slug, place in (environments or {}).items()}
         return {
             "key": self.key,
             "type": self.kind,
-            "targets": list(self.targets),
+            "targets": [names.get(each, each) for each in self.targets],
             "git_branch": self.branch,
-            "updated_at": _iso(self.updated_at),
+            "updated_at": as_iso(self.updated_at),
         }
 
 
 def _text(given: Mapping[str, Any], key: str) -> str:
     value = given.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _object(given: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = given.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _number(value: object) -> int | None:
@@ -272,5 +358,5 @@ def _git(meta: Mapping[str, Any], what: str) -> str:
     return _text(meta, "sha") if what == "CommitSha" else ""
 
 
-def _iso(milliseconds: int) -> str | None:
+def as_iso(milliseconds: int) -> str | None:
     return iso(datetime.fromtimestamp(milliseconds // 1000, UTC)) if milliseconds else None

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Options of vercel_rollback and vercel_promote (private to ops.runbooks), documented in the fragment ``_vercel``."""
+"""Options of the modules of Vercel that change something (private to ops.runbooks), documented in ``_vercel``."""
 
 from __future__ import annotations
 
@@ -29,9 +29,13 @@ _RELEASE = {
     "digest": {"type": "str"},
 }
 
+#: A store is never a must: without one there is neither lock nor record.
+_STORE = {name: {**option, "required": False} for name, option in STORE_SPEC.options.items()}
+_STORE_RULES = replace(STORE_SPEC, options={})
+
 MOVE_SPEC = ArgumentSpec(
     options={
-        **{name: {**option, "required": False} for name, option in STORE_SPEC.options.items()},
+        **_STORE,
         "to": {"type": "str", "required": True},
         "from_deployment": {"type": "str"},
         "forbidden": {"type": "list", "elements": "dict", "default": [], "options": _DEPLOYMENT},
@@ -43,7 +47,61 @@ MOVE_SPEC = ArgumentSpec(
     },
     required_by={"store": ("environment", "name"), "break_glass": ("store",)},
 ).merge(
-    replace(STORE_SPEC, options={}),
+    _STORE_RULES,
+    RUN_SPEC,
+    VERCEL_SPEC,
+)
+
+_GIT = {"sha": {"type": "str", "required": True}, "ref": {"type": "str"}}
+DEPLOYMENT_SPEC = ArgumentSpec(
+    options={
+        **_STORE,
+        "state": {"type": "str", "choices": ["present", "canceled", "absent"], "default": "present"},
+        "git": {"type": "dict", "options": _GIT},
+        "prebuilt": {"type": "path"},
+        "redeploy": {"type": "str"},
+        "deployment": {"type": "str"},
+        "target": {"type": "str", "default": "production"},
+        "identity": {"type": "str"},
+        "meta": {"type": "dict", "default": {}},
+        "assign_domains": {"type": "bool", "default": False},
+        "timeout": {"type": "str", "default": "45m"},
+    },
+    mutually_exclusive=(("git", "prebuilt", "redeploy", "deployment"),),
+    required_if=(
+        ("state", "present", ("git", "prebuilt", "redeploy"), True),
+        ("state", "canceled", ("deployment",)),
+        ("state", "absent", ("deployment",)),
+    ),
+    required_by={"store": ("environment", "name")},
+).merge(
+    _STORE_RULES,
+    RUN_SPEC,
+    VERCEL_SPEC,
+)
+
+_VARIABLE = {
+    "name": {"type": "str", "required": True},
+    "value": {"type": "raw", "no_log": True},
+    "type": {"type": "str", "choices": ["encrypted", "sensitive", "plain"], "default": "encrypted"},
+    "targets": {"type": "list", "elements": "str", "default": ["production"]},
+    "git_branch": {"type": "str"},
+    "comment": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+ENV_SPEC = ArgumentSpec(
+    options={
+        **_STORE,
+        "variables": {"type": "list", "elements": "dict", "required": True, "options": _VARIABLE},
+        "exclusive": {"type": "bool", "default": False},
+        "on_unknown": {"type": "str", "choices": ["skip", "update", "fail"], "default": "skip"},
+        "fingerprint_key": {"type": "str", "no_log": True},
+        "required": {"type": "list", "elements": "str", "default": []},
+        "timeout": {"type": "str", "default": "5m"},
+    },
+    required_by={"store": ("environment", "name")},
+).merge(
+    _STORE_RULES,
     RUN_SPEC,
     VERCEL_SPEC,
 )

@@ -48,6 +48,31 @@ def resolve(vercel: Vercel, wish: Wish, project: Project, left: str, intent: Int
     return found if found.candidate is not None else _with_candidate(vercel, project, found)
 
 
+def named_deployment(vercel: Vercel, name: str, project: Project) -> Deployment | None:
+    """The one deployment of this project that is named, by its id or its own address; None where there is none such.
+
+    What a domain leads to is another one tomorrow, so that no domain names a deployment. Raises
+    ``deployment_missing``, ``deployment_unusable``.
+    """
+    reference = reference_of(name)
+    found = vercel.deployment(reference) if reference else None
+    if not reference:
+        raise _missing(vercel, name, "that is neither the id of a deployment nor an address")
+    if found is None or not found.id:
+        return None
+    if _host(reference) not in (found.id.lower(), _host(found.url)):
+        raise _missing(vercel, name, f"it is no address of one deployment, though it leads to {found.id} now")
+    if found.project_id and found.project_id != project.id:
+        raise RunbookError(
+            code="deployment_unusable",
+            attempted=f"use {found.name}",
+            object=vercel.place,
+            reason="it belongs to another project",
+            remedy="Name a deployment of this project, or the project that it belongs to.",
+        )
+    return found
+
+
 def departure(vercel: Vercel, wish: Wish, project: Project) -> str:
     """The id of the deployment that ``from_deployment`` names; '' where none is given.
 

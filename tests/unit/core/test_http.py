@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -98,6 +100,53 @@ def test_a_change_is_sent_once(server: Receiver) -> None:
     assert caught.value.code == "service_unreachable"
     assert "kanarienvogel" not in caught.value.message
     assert len(server.received) == 1
+
+
+class Watched(io.BytesIO):
+    """A content that knows the largest piece that was read of it."""
+
+    largest = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.largest = max(self.largest, len(piece := super().read(size)))
+        return piece
+
+
+def test_a_content_is_sent_in_pieces_and_again_from_its_beginning(server: Receiver) -> None:
+    server.answers += [503, 200]
+    opened: list[Watched] = []
+
+    def content() -> closing[Watched]:
+        opened.append(Watched(b"x" * 300_000))
+        return closing(opened[-1])
+
+    with closing(api(server.url).twin()) as twin:
+        assert twin.upload("/x", {}, {"x-digest": "1"}, content).good
+    assert [len(each.body) for each in server.received] == [300_000] * 2
+    assert server.received[0].headers["Content-Length"] == "300000"
+    assert server.received[0].headers["x-digest"] == "1"
+    assert max(each.largest for each in opened) < 100_000
+
+
+def test_a_content_of_no_length_has_an_end(server: Receiver) -> None:
+    assert api(server.url).upload("/x", {}, {}, lambda: closing(io.BytesIO())).good
+    assert server.received[0].headers["Content-Length"] == "0"
+    assert "Transfer-Encoding" not in server.received[0].headers
+
+
+def test_one_question_is_not_asked_for_ever(server: Receiver) -> None:
+    """However much patience there is for all of them together."""
+    server.answers += [503] * 20
+    made = Api(service="Acme", url=server.url, headers={}, patience=60, context=run_context(), persistence=1)
+    assert made.read("/x", {}).status == 503
+
+
+def test_a_limit_of_the_day_is_not_waited_for(server: Receiver) -> None:
+    server.answers += [429]
+    made = Api(service="Acme", url=server.url, headers={}, patience=60, context=run_context(), hopeless=bool)
+    with failing("rate_limited") as failure:
+        made.send("POST", "/x", {})
+    assert "of the day" in failure().message
 
 
 def test_a_limit_longer_than_the_patience_is_told(server: Receiver) -> None:
