@@ -29,6 +29,18 @@ options:
       - Whether the environment variables are listed. Some tokens may not ask for them.
     type: bool
     default: true
+  required:
+    description:
+      - Names of environment variables that O(required_target) has to have. What it lacks is told, and is no failure.
+    type: list
+    elements: str
+    default: []
+  required_target:
+    description:
+      - The target that they are looked for in, V(production), V(preview), V(development), or the slug of a custom
+        environment. Variables of one branch do not count.
+    type: str
+    default: production
 seealso:
   - module: ops.runbooks.vercel_rollback
   - module: ops.runbooks.vercel_promote
@@ -106,6 +118,10 @@ vercel:
       description: The environment variables, each with V(key), V(type), V(targets), V(git_branch), V(updated_at).
       type: list
       elements: dict
+    missing_variables:
+      description: What of O(required) the target lacks, as far as this token sees.
+      type: list
+      elements: str
     hidden_variables:
       description: How many variables of production this token may not see.
       type: int

@@ -107,6 +107,14 @@ class Operation(ABC, Generic[StateT, PlanT]):
         #: Set by ``act`` where somebody else had done the whole work in the meantime.
         self.came_late = False
 
+    @classmethod
+    def words(cls, params: Mapping[str, Any]) -> frozenset[str]:
+        """Values of secret options that are no secrets, such as ``true`` among environment variables.
+
+        They are never shown either; but if they were looked for everywhere, as secrets are, results would fall apart.
+        """
+        return frozenset()
+
     @cached_property
     def store(self) -> Store:
         """The store that the parameters name: backups and everything that belongs to them."""

@@ -39,6 +39,7 @@ def run(operation_type: type[Operation[Any, Any]]) -> NoReturn:
     """Run one module from its arguments to its exit. Never returns and never raises anything but SystemExit."""
     _keep_quiet()
     module = _Module(operation_type)
+    module.no_log_values -= operation_type.words(module.params)
     redactor = Redactor(on_protect=module.no_log_values.add)
     secrets = sorted(module.no_log_values)
     for secret in secrets:
@@ -51,7 +52,8 @@ def run(operation_type: type[Operation[Any, Any]]) -> NoReturn:
     outcome, warnings = _Run(operation_type, module, redactor, has_secrets=bool(secrets)).outcome()
     for warning in warnings:
         module.warn(redactor.text(warning))
-    outcome = redactor.value(outcome)
+    # Ansible shows parameters by itself where it is told to, and would hide only what it finds by its value.
+    outcome = redactor.value({**outcome, "invocation": {"module_args": operation_type.spec.hidden(module.params)}})
     # An interpreter that ends looks through all that its libraries have loaded, for a fifth of a second.
     gc.freeze()
     if outcome.pop("failed", False):

@@ -10,8 +10,12 @@ the fragments it uses, in the same order as its documentation fragments.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+
+#: What ansible shows in the place of a secret option.
+HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,26 @@ class ArgumentSpec:
             "required_by": {key: list(value) for key, value in self.required_by.items()},
         }
 
+    def hidden(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """``params`` for people: what is secret is hidden by where it stands, also inside of lists and objects."""
+        return _hidden(params, self.options)
+
     def secret_names(self) -> frozenset[str]:
         """The options whose values must never leave the module."""
         return frozenset(name for name, option in self.options.items() if option.get("no_log"))
+
+
+def _hidden(given: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for name, value in given.items():
+        option = options.get(name, {})
+        inner = option.get("options")
+        if option.get("no_log") and value is not None:
+            shown[name] = HIDDEN
+        elif inner and isinstance(value, list):
+            shown[name] = [_hidden(each, inner) if isinstance(each, Mapping) else HIDDEN for each in value]
+        elif inner and isinstance(value, Mapping):
+            shown[name] = _hidden(value, inner)
+        else:
+            shown[name] = value
+    return shown

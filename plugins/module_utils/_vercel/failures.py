@@ -49,6 +49,9 @@ def failed(reply: Reply, attempted: str, place: str) -> RunbookError:
     error = reply.fields.get("error")
     unknown = reply.status == 403 and isinstance(error, Mapping) and error.get("invalidToken") is True
     code, reason, remedy = _KNOWN.get(401 if unknown else reply.status, other)
+    if reply.status == 401 and "acr_values" in reply.headers.get("www-authenticate", ""):
+        reason = "Vercel wants to see the person again who owns the token, which no machine can answer"
+        remedy = "Take a token of an account that reads this without a second sign-in."
     said = message_of(reply)
     return RunbookError(
         code=code,

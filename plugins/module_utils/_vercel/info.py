@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.client import VERCEL_SPEC, Vercel
@@ -21,6 +22,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import 
     RollingRelease,
     Variable,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.settings import TARGETS
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import served
 
 INFO_SPEC = VERCEL_SPEC.merge(
@@ -28,6 +30,8 @@ INFO_SPEC = VERCEL_SPEC.merge(
         options={
             "limit": {"type": "int", "default": 20},
             "variables": {"type": "bool", "default": True},
+            "required": {"type": "list", "elements": "str", "default": []},
+            "required_target": {"type": "str", "default": "production"},
         }
     )
 )
@@ -46,11 +50,24 @@ class Known:
     rolling: RollingRelease | None = None
     variables: tuple[Variable, ...] | None = None
     hidden: int = 0
+    #: Names that one target has to have.
+    required: tuple[str, ...] = ()
+    required_target: str = "production"
+
+    @property
+    def missing(self) -> list[str] | None:
+        """The required names that it has not, as far as this token sees; None where it was not looked for them."""
+        if self.variables is None:
+            return None
+        place = self.project.environments.get(self.required_target, self.required_target)
+        there = {each.key for each in self.variables if place in each.targets and each.branch is None}
+        return sorted(set(self.required) - there)
 
 
 def describe(known: Known) -> dict[str, Any]:
     """The object ``vercel``."""
     project = known.project
+    variables = known.variables
     return {
         "project": project.name,
         "project_id": project.id,
@@ -65,7 +82,8 @@ def describe(known: Known) -> dict[str, Any]:
         "domains": dict(known.domains),
         "candidates": [each.describe() for each in known.candidates],
         "deployments": [each.describe() for each in known.deployments],
-        "variables": None if known.variables is None else [each.describe() for each in known.variables],
+        "variables": None if variables is None else [each.describe(project.environments) for each in variables],
+        "missing_variables": known.missing,
         "hidden_variables": known.hidden,
     }
 
@@ -83,6 +101,8 @@ def notes(known: Known) -> tuple[str, ...]:
         said.append(
             f"{', '.join(wrong)} {'serves' if len(wrong) == 1 else 'serve'} another deployment than production."
         )
+    if known.missing:
+        said.append(f"{known.required_target} lacks the variables {', '.join(known.missing)}.")
     if known.hidden:
         said.append(f"{known.hidden} environment variables of production cannot be seen with this token.")
     return tuple(said)
@@ -102,7 +122,17 @@ class VercelInfo(Operation[Known, Plan]):
         """Every question once."""
         vercel, limit = self._vercel, max(0, self.params["limit"])
         project = vercel.project()
-        variables, hidden = vercel.variables(project) if self.params["variables"] else (None, 0)
+        target, known = self.params["required_target"], (*TARGETS, *project.environments)
+        if target not in known:
+            raise RunbookError(
+                code="invalid_parameter",
+                attempted="use required_target",
+                object=repr(target),
+                reason=f"project {project.name} has {', '.join(known)}",
+                remedy="Name one of these.",
+            )
+        wanted = self.params["variables"] or self.params["required"]
+        variables, hidden = vercel.variables(project) if wanted else (None, 0)
         candidates = vercel.deployments(project, target="production", rollbackCandidate="true")
         usable = (each for each in candidates if served(each) and each.id != project.production_id)
         return Known(
@@ -113,6 +143,8 @@ class VercelInfo(Operation[Known, Plan]):
             rolling=vercel.rolling_release(project),
             variables=None if variables is None else tuple(variables),
             hidden=hidden,
+            required=tuple(self.params["required"]),
+            required_target=self.params["required_target"],
         )
 
     def plan(self, state: Known) -> Plan:
