@@ -295,6 +295,8 @@ def test_what_is_taken_away(call: Call, site: Site) -> None:
     gone = {"state": "absent", "deployment": site.id("D")}
     assert call(**gone, check=True).ok()["plan"]["irreversible"]
     assert site.id("D") in str(call(state="canceled", deployment=site.id("D")).refused("deployment_unusable").message)
+    site.vercel.faults({"method": "DELETE", "status": 403})
+    call(**gone).refused("service_denied")
     site.vercel.faults({"method": "DELETE", "times": 1, "drop": True, "after": True})
     done = call(**gone).ok()
     assert (done.changed, done["deployment"]["state"]) == (True, "DELETED")

@@ -74,10 +74,10 @@ class VercelDeployment(Operation[Seen, DeploymentPlan]):
         if self._wish.state == "present":
             return self._observe_present(project)
         found = named_deployment(self._vercel, self._wish.named, project)
-        hosts: tuple[str, ...] = ()
-        if found is not None and self._wish.state == "absent":
-            domains = self._vercel.production_domains(project)
-            hosts = tuple(host for host in domains if self._vercel.serves(host) == found.id)
+        if found is None or self._wish.state == "canceled":
+            return Seen(project=project, found=found)
+        domains = self._vercel.production_domains(project)
+        hosts = tuple(host for host in domains if self._vercel.serves(host) == found.id)
         return Seen(project=project, found=found, rolling=self._vercel.rolling_release(project), domains=hosts)
 
     def plan(self, state: Seen) -> DeploymentPlan:
@@ -186,7 +186,8 @@ class VercelDeployment(Operation[Seen, DeploymentPlan]):
             if _is(now, wanted):
                 return now
             if refused is not None and not isinstance(refused, Unanswered):
-                raise self._too_late(found, now) if now is not None and now.state == "READY" else refused
+                too_late = verb == "cancel" and now is not None and now.state == "READY"
+                raise self._too_late(found, now) if too_late else refused
         raise refused or self._too_late(found, now)
 
     def _ended(self, found: Deployment, wanted: str, *, wait: bool) -> Deployment | None:
