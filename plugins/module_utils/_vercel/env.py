@@ -173,7 +173,7 @@ class VercelEnv(Operation[SeenVariables, EnvPlan]):
         created, failed = reply.fields.get("created"), reply.fields.get("failed")
         for item in created if isinstance(created, list) else [created]:
             made = Variable.read(item) if isinstance(item, Mapping) else None
-            values = [each.body["value"] for each in batch if made is not None and _same(made, each.body)]
+            values = [each.body["value"] for each in batch if made is not None and _same(made, each)]
             if made is not None and values:
                 self._values[made.id, made.updated_at] = values[0]
         for item in failed if isinstance(failed, list) else []:
@@ -231,7 +231,7 @@ def _batches(actions: Sequence[Action]) -> Iterator[list[Action]]:
         yield from (listed[start : start + size] for start in range(0, len(listed), size))
 
 
-def _same(made: Variable, body: Mapping[str, Any]) -> bool:
+def _same(made: Variable, action: Action) -> bool:
     """Whether a record is what a request has asked for."""
-    places = {*body["target"], *body["customEnvironmentIds"]}
-    return (made.key, set(made.targets), made.branch) == (body["key"], places, body.get("gitBranch"))
+    wanted = (action.key, set(action.after), action.body.get("gitBranch"))
+    return (made.key, set(made.targets), made.branch) == wanted

@@ -73,7 +73,8 @@ class Action:
         """The places that it is going to have."""
         if self.kind == "delete":
             return ()
-        return (*self.body["target"], *self.body["customEnvironmentIds"]) if "target" in self.body else self.before
+        given = [self.body[each] for each in ("target", "customEnvironmentIds") if each in self.body]
+        return tuple(place for places in given for place in places) if given else self.before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +179,8 @@ class _Planner:
         self.actions.append(Action(kind="edit", key=record.key, what=what, record=record, body=body))
 
     def _creation(self, setting: Setting, places: list[str]) -> Action:
-        body: dict[str, Any] = {"key": setting.key, "value": setting.value, "type": setting.kind, **_places(places)}
+        where = {name: listed for name, listed in _places(places).items() if listed}
+        body: dict[str, Any] = {"key": setting.key, "value": setting.value, "type": setting.kind, **where}
         if setting.branch:
             body["gitBranch"] = setting.branch
         body |= self._comment(setting, setting.kind, "")

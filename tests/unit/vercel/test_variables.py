@@ -69,7 +69,7 @@ def targets(*names: str) -> dict[str, list[str]]:
 
 def test_what_is_new_is_different_and_is_the_same() -> None:
     plan = planned([setting("N"), setting("D"), setting("S", "same")], [record("D"), record("S", "same")])
-    new = {"key": "N", "value": "new", "type": "encrypted", **targets("production")}
+    new = {"key": "N", "value": "new", "type": "encrypted", "target": ["production"]}
     assert kinds(plan) == [("edit", "D", {"value": "new"}), ("create", "N", new)]
     names = {name: plan.result[name] for name in ("created", "updated", "deleted", "unchanged")}
     assert names == {"created": ["N"], "updated": ["D"], "deleted": [], "unchanged": ["S"]}
@@ -84,7 +84,7 @@ def test_a_shared_record_is_taken_apart() -> None:
     plan = planned([setting()], [shared])
     assert kinds(plan) == [
         ("narrow", "A", {"target": ["preview"], "customEnvironmentIds": ["env_1"]}),
-        ("create", "A", {"key": "A", "value": "new", "type": "encrypted", **targets("production")}),
+        ("create", "A", {"key": "A", "value": "new", "type": "encrypted", "target": ["production"]}),
     ]
     assert plan.steps[0] == "take A for production out of the record for preview, staging"
     assert plan.after == {"1. A": "encrypted for preview, staging", "2. A": "encrypted for production, a new value"}
@@ -98,7 +98,7 @@ def test_two_values_for_one_record() -> None:
     plan = planned([setting(), setting(value="other", places=("preview",))], [shared])
     assert kinds(plan) == [
         ("edit", "A", {"value": "new", **targets("production")}),
-        ("create", "A", {"key": "A", "value": "other", "type": "encrypted", **targets("preview")}),
+        ("create", "A", {"key": "A", "value": "other", "type": "encrypted", "target": ["preview"]}),
     ]
 
 
