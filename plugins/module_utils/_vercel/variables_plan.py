@@ -107,7 +107,8 @@ class _Planner:
         self._settings = settings
         self.warnings: list[str] = []
         self.unknown: set[str] = set()
-        self._missing: dict[int, list[str]] = {}
+        #: Places that a setting has lost to the taking apart of a record, by what their type has to be.
+        self._moved: dict[tuple[int, str], list[str]] = {}
         self.actions: list[Action] = []
 
     def run(self) -> list[Action]:
@@ -121,9 +122,11 @@ class _Planner:
         creations = []
         for setting in self._settings:
             absent = [place for place in setting.places if (setting.key, place, setting.branch) not in held]
-            places = [*self._missing.get(id(setting), ()), *absent]
-            if setting.present and places:
-                creations.append(self._creation(setting, places))
+            if not setting.present:
+                continue
+            wanted = {kind: self._moved.get((id(setting), kind), []) for kind in ("sensitive", setting.kind)}
+            wanted[setting.kind] = [*wanted[setting.kind], *absent]
+            creations += [self._creation(setting, kind, each) for kind, each in wanted.items() if each]
         self.actions += [*creations, *gone]
         return self.actions
 
@@ -165,12 +168,12 @@ class _Planner:
             what = f"delete {record.key} for {self._where(fate.drop)}{_on(record.branch)}"
             return [Action(kind="delete", key=record.key, what=what, record=record)]
         for setting, places, _reason in changes:
-            self._missing.setdefault(id(setting), []).extend(places)
+            self._moved.setdefault((id(setting), _kind_after(record, setting)), []).extend(places)
         return []
 
     def _edit(self, record: Variable, setting: Setting, places: list[str], reason: str) -> None:
-        kind = "sensitive" if record.kind == "sensitive" else setting.kind
-        body: dict[str, Any] = {"value": setting.value, **self._comment(setting, kind, text_of(record.comment))}
+        comment = self._comment(setting, _kind_after(record, setting), text_of(record.comment))
+        body: dict[str, Any] = {"value": setting.value, **comment}
         if record.kind != "sensitive" and record.kind != setting.kind:
             body["type"] = setting.kind
         if sorted(places) != sorted(record.targets):
@@ -178,13 +181,13 @@ class _Planner:
         what = f"change {record.key} for {self._where(places)}{_on(record.branch)} ({reason})"
         self.actions.append(Action(kind="edit", key=record.key, what=what, record=record, body=body))
 
-    def _creation(self, setting: Setting, places: list[str]) -> Action:
+    def _creation(self, setting: Setting, kind: str, places: list[str]) -> Action:
         where = {name: listed for name, listed in _places(places).items() if listed}
-        body: dict[str, Any] = {"key": setting.key, "value": setting.value, "type": setting.kind, **where}
+        body: dict[str, Any] = {"key": setting.key, "value": setting.value, "type": kind, **where}
         if setting.branch:
             body["gitBranch"] = setting.branch
-        body |= self._comment(setting, setting.kind, "")
-        what = f"create {setting.key} for {self._where(places)}{_on(setting.branch)} as {setting.kind}"
+        body |= self._comment(setting, kind, "")
+        what = f"create {setting.key} for {self._where(places)}{_on(setting.branch)} as {kind}"
         return Action(kind="create", key=setting.key, what=what, body=body)
 
     def _comment(self, setting: Setting, kind: str, before: str) -> dict[str, str]:
@@ -352,6 +355,11 @@ def _places(places: Sequence[str]) -> dict[str, list[str]]:
         "target": [each for each in places if each in own],
         "customEnvironmentIds": [each for each in places if each not in own],
     }
+
+
+def _kind_after(record: Variable, setting: Setting) -> str:
+    """The type that a variable has after a change: what is sensitive stays so, also where its record is taken apart."""
+    return "sensitive" if record.kind == "sensitive" else setting.kind
 
 
 def _on(branch: str | None) -> str:

@@ -210,6 +210,10 @@ def test_without_a_mark_or_a_key_nobody_can_tell(comment: str) -> None:
 def test_what_is_sensitive_stays_so() -> None:
     plan = planned([setting()], [sensitive(mark("new"))], Rules(key=KEY))
     assert (plan.changed, "stays so" in plan.warnings[0]) == (False, True)
+    shared = sensitive(mark("old"), targets=("production", "preview"))
+    taken = planned([setting(places=("production", "development"))], [shared], Rules(key=KEY))
+    made = [(each.body["type"], each.body["target"]) for each in taken.actions if each.kind == "create"]
+    assert made == [("sensitive", ["production"]), ("encrypted", ["development"])]
 
 
 def test_keys_that_protect_nothing() -> None:
