@@ -334,7 +334,7 @@ def test_refusals(call: Call, site: Site) -> None:
         assert word in said.message, said.message
         assert "kanarienvogel" not in said.everything
     site.change(link=None)
-    assert "prebuilt" in call(git=GIT).refused("repository_missing").message
+    assert "prebuilt" in call(git=GIT).refused("repository_unlinked").message
     site.change(link={"org": "acme", "repo": "web", "repo_id": GitLink().repo_id}, rolling_stages=[10, 100])
     call(git=GIT, assign_domains=True).refused("rolling_release_active")
     assert (made(site), site.serves, asked(site)) == ([], "C", 0)

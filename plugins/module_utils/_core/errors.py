@@ -105,7 +105,7 @@ FAILURE_CODES: dict[str, str] = {
     "build_failed": "A build of a deployment failed, was cancelled or is blocked, or its domains were not assigned.",
     "build_running": "The service still builds a deployment.",
     "deployment_differs": "A deployment is ready, and is not what was asked for.",
-    "repository_missing": "The project is connected with no repository that the service can build from.",
+    "repository_unlinked": "The project is connected with no repository that the service can build from.",
     "variable_owned": "An environment variable belongs to an integration, or to the service itself.",
     "variable_unknown": "The value of an environment variable cannot be read back, so that nobody can compare it.",
     "variables_differ": "Environment variables are not what they were set to.",

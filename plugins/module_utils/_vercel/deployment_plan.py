@@ -82,7 +82,7 @@ class DeploymentPlan(Plan):
 
 
 def git_source(project: Project, sha: str, ref: str) -> Source:
-    """A commit of the repository that the project is connected with. Raises ``repository_missing``."""
+    """A commit of the repository that the project is connected with. Raises ``repository_unlinked``."""
     if not _SHA.fullmatch(sha):
         raise RunbookError(
             code="invalid_parameter",
@@ -94,7 +94,7 @@ def git_source(project: Project, sha: str, ref: str) -> Source:
     link = project.link
     if link is None or not link.known_by:
         raise RunbookError(
-            code="repository_missing",
+            code="repository_unlinked",
             attempted=f"deploy the commit {sha[:12]}",
             object=f"project {project.name}",
             reason="the project is connected with no Git repository that Vercel can build from",

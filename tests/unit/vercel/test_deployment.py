@@ -75,7 +75,7 @@ def test_a_commit_of_whatever_the_project_is_connected_with(link: dict[str, Any]
 
 def test_no_repository_and_no_whole_commit() -> None:
     for link in (None, {"type": "svn"}, {"type": "github"}):
-        with failing("repository_missing"):
+        with failing("repository_unlinked"):
             git_source(Project.read({"id": "prj_1", "name": "web", "link": link}), SHA, "")
     with failing("invalid_parameter"):
         git_source(PROJECT, SHA[:12], "")
