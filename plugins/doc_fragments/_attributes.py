@@ -2,7 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every module promises; a module that promises less says so in its own attributes."""
+"""What every module promises; a module that promises less says so in its own attributes.
+
+An action group is for modules that take the same options: ``module_defaults`` hands what it says to each of them, and a
+module refuses an option that it does not have. So what needs no store is not in the group that is told where the store
+is. Of several fragments the first counts.
+"""
 
 from __future__ import annotations
 
@@ -56,4 +61,38 @@ attributes:
     support: full
     membership:
       - ops.runbooks.runbooks
+"""
+
+    VERCEL = r"""
+options: {}
+attributes:
+  action_group:
+    description:
+      - Use C(group/ops.runbooks.runbooks) in C(module_defaults) to say once where the store is, and
+        C(group/ops.runbooks.vercel) for the project and the token.
+    support: full
+    membership:
+      - ops.runbooks.runbooks
+      - ops.runbooks.vercel
+"""
+
+    VERCEL_ONLY = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/ops.runbooks.vercel) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - ops.runbooks.vercel
+"""
+
+    ALONE = r"""
+options: {}
+attributes:
+  action_group:
+    description:
+      - Belongs to no action group, since it does not take the options that those modules share.
+      - Use its own name in C(module_defaults).
+    support: none
+    membership: []
 """

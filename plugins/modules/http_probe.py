@@ -18,6 +18,7 @@ description:
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
+  - ops.runbooks._attributes.alone
   - ops.runbooks._attributes.info
   - ops.runbooks._probe
 options:

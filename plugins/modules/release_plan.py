@@ -16,6 +16,7 @@ description:
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
+  - ops.runbooks._attributes.vercel
   - ops.runbooks._attributes.info
   - ops.runbooks._store
   - ops.runbooks._store.s3

@@ -19,6 +19,7 @@ description:
 author:
   - ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
+  - ops.runbooks._attributes.alone
   - ops.runbooks._attributes
   - ops.runbooks._store.s3
 options:

@@ -16,6 +16,7 @@ description:
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
+  - ops.runbooks._attributes.vercel_only
   - ops.runbooks._attributes.info
   - ops.runbooks._vercel
 options:

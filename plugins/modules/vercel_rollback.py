@@ -21,6 +21,7 @@ description:
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
+  - ops.runbooks._attributes.vercel
   - ops.runbooks._attributes
   - ops.runbooks._vercel
   - ops.runbooks._vercel.record

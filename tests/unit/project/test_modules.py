@@ -37,9 +37,20 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, 
     return {name.rsplit(".", 1)[-1]: page for name, page in json.loads(done.stdout).items()}
 
 
-def test_action_group_is_the_module_list() -> None:
+@pytest.mark.parametrize(
+    ("group", "shared"),
+    [("runbooks", {"store", "environment", "name", "access_key"}), ("vercel", {"project", "team", "token", "api_url"})],
+)
+def test_action_groups_are_the_modules_that_share_options(
+    group: str, shared: set[str], documented: dict[str, dict[str, Any]]
+) -> None:
+    """Defaults of a group go to each of its modules, and a module refuses an option that it does not have."""
     runtime = yaml.safe_load((CHECKOUT / "meta" / "runtime.yml").read_text(encoding="utf-8"))
-    assert runtime["action_groups"]["runbooks"] == sorted(module_names())
+    having = sorted(name for name in module_names() if shared <= set(documented[name]["doc"]["options"]))
+    assert runtime["action_groups"][group] == having
+    for name in module_names():
+        membership = documented[name]["doc"]["attributes"]["action_group"].get("membership", [])
+        assert (f"ops.runbooks.{group}" in membership) == (name in having), name
 
 
 @each_module
