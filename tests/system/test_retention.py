@@ -244,6 +244,10 @@ def test_what_runs_and_deletions_left(on_file: History) -> None:
     for name in ("b0", "b2", "doubtful"):
         for key in on_file.backups.index_keys(on_file.backups.by_id(name)):
             on_file.store.remove(key)
+    # What a deleted backup of the same id has left says nothing of the one that is there.
+    former = replace(on_file.backups.by_id("b1"), run_token="fedcba987654", snapshot_at=datetime.now(UTC) - 9 * DAY)
+    verdict.set_suspicion(on_file.backups, former, True, "damaged", "a bit is flipped", run_context())
+    on_file.store.remove(on_file.backups.index_key(entry_of(former, "suspect")))
     old, young = (f"{on_file.root}/backups/{name}/0123456789ab/database.dump" for name in ("dead", "alive"))
     foreign = f"{on_file.root}/backups/notes/README.txt"
     for key in (old, young, foreign):

@@ -173,13 +173,14 @@ class Backups:
 
     def judge(self, listed: Listed, manifest: Manifest | None = None) -> verdict.Verdict:
         """What is known of a listed backup."""
-        return verdict.read(self, listed.entry.backup_id, listed.marks, manifest)
+        return verdict.read(self, listed.entry, listed.marks, manifest)
 
     def verdict_on(self, manifest: Manifest) -> verdict.Verdict:
         """What is known of a backup whose manifest was read: one request, and what its marks point at."""
-        stem = f"{self.index_key(entry_of(manifest))}."
+        entry = entry_of(manifest)
+        stem = f"{self.index_key(entry)}."
         marks = {key.removeprefix(stem) for key in self.index_keys(manifest) if key.startswith(stem)}
-        return verdict.read(self, manifest.backup_id, marks, manifest)
+        return verdict.read(self, entry, marks, manifest)
 
     def _entries(self, since: datetime | None, until: datetime | None) -> Iterator[BackupEntry]:
         prefix = f"{self._root}/index/"

@@ -167,17 +167,24 @@ class _Survey:
         if not holding.complete:
             self._notes.append(f"The index lists backup {backup_id}, which has no manifest; it was left as it is.")
             return
-        marks = frozenset().union(*entries.values()) | {_DOCUMENTS[part] for part in holding.parts & {*_DOCUMENTS}}
+        manifest = None if len(entries) == 1 else self._manifest(backup_id)
+        if manifest is None and len(entries) != 1:
+            return
+        entry = next(iter(entries)) if manifest is None else entry_of(manifest)
+        marks = frozenset().union(*entries.values())
+        # What the index has lost, or was told to forget; not what a backup of the same id has left behind.
+        marks |= {
+            mark
+            for part, mark in _DOCUMENTS.items()
+            if part in holding.parts and mark not in marks and verdict.document(self._backups, entry, part, manifest)
+        }
         # A proof is one of this backup only where the mark says so too: ids can be taken again.
         marks -= {"proven"} if "proven.json" not in holding.parts else set()
         self._marks[backup_id] = marks
-        if len(entries) == 1:
-            self._judge(next(iter(entries)), None)
-        elif (manifest := self._manifest(backup_id)) is not None:
-            self._judge(entry_of(manifest), manifest)
+        self._judge(entry, manifest)
 
     def _judge(self, entry: BackupEntry, manifest: Manifest | None) -> None:
-        found = verdict.read(self._backups, entry.backup_id, self._marks[entry.backup_id], manifest)
+        found = verdict.read(self._backups, entry, self._marks[entry.backup_id], manifest)
         self._candidates[entry.backup_id] = Candidate(
             backup_id=entry.backup_id,
             snapshot_at=entry.snapshot_at,

@@ -7,7 +7,8 @@
 The truth lies beside the manifest, which is never rewritten: ``proven.json``, and the documents ``suspicion`` and
 ``hold``. Marks in the index only say that there is something to read, and may be stale, since whoever takes backups
 need not be able to delete. A mark is therefore written before the document that makes a backup count for less, and
-counts by itself where that document is missing; the mark of a proof follows its document.
+counts by itself where that document is missing; the mark of a proof follows its document. Each document names the
+run that took the backup: ids can be taken again, and a deletion that died on its way may have left what it says.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
-    from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
+    from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import BackupEntry, Manifest
 
 #: What a backup can be, from least to most trusted.
 STATES = ("suspect", "complete", "proven")
@@ -56,15 +57,15 @@ class Verdict:
         return STATES.index(self.state) >= STATES.index(min_state)
 
 
-def read(backups: Backups, backup_id: str, marks: Collection[str], manifest: Manifest | None = None) -> Verdict:
+def read(backups: Backups, entry: BackupEntry, marks: Collection[str], manifest: Manifest | None = None) -> Verdict:
     """The verdict on a backup; documents are read only where a mark, or the manifest's own state, points at them."""
     own = manifest is not None and manifest.state == "suspect"
     suspicion: Mapping[str, Any] = {}
     if "suspect" in marks or own:
-        suspicion = _current(backups, backup_id, "suspicion") or _unwritten(manifest if own else None)
+        suspicion = document(backups, entry, "suspicion", manifest) or _unwritten(manifest if own else None)
     hold: Mapping[str, Any] = {}
     if "held" in marks:
-        hold = _current(backups, backup_id, "hold") or {"held": True, "reason": _UNSAID}
+        hold = document(backups, entry, "hold", manifest) or {"held": True, "reason": _UNSAID}
     suspect, held = suspicion.get("suspect") is True, hold.get("held") is True
     return Verdict(
         state="suspect" if suspect else "proven" if "proven" in marks else "complete",
@@ -165,14 +166,20 @@ def proof_key(backups: Backups, backup_id: str) -> str:
     return f"{backups.prefix(backup_id)}proven.json"
 
 
-def _series(backups: Backups, backup_id: str, document: str) -> Series:
-    where = f"{backups.prefix(backup_id)}{document}"
+def document(
+    backups: Backups, entry: BackupEntry, name: str, manifest: Manifest | None = None
+) -> Mapping[str, Any] | None:
+    """What ``suspicion`` or ``hold`` says of this very backup; None where nothing does."""
+    found = _series(backups, entry.backup_id, name).current()
+    if found is None:
+        return None
+    known = {"snapshot_at": iso(entry.snapshot_at)} | ({"run_token": manifest.run_token} if manifest else {})
+    return found.body if all(found.body.get(key, value) == value for key, value in known.items()) else None
+
+
+def _series(backups: Backups, backup_id: str, name: str) -> Series:
+    where = f"{backups.prefix(backup_id)}{name}"
     return Series(backups.store, where, schema=_SCHEMA, create=backups.create)
-
-
-def _current(backups: Backups, backup_id: str, document: str) -> Mapping[str, Any] | None:
-    found = _series(backups, backup_id, document).current()
-    return None if found is None else found.body
 
 
 def _unwritten(manifest: Manifest | None) -> Mapping[str, Any]:
@@ -196,16 +203,17 @@ def _set(
     counts: bool,
     context: Context,
 ) -> None:
-    document, mark = names
+    name, mark = names
     if counts:
         backups.write_index(manifest, mark)
-    series = _series(backups, manifest.backup_id, document)
+    series = _series(backups, manifest.backup_id, name)
     current = series.current()
-    context.effect(f"record the {document} of backup {manifest.backup_id}")
-    if series.create_next(body, after=current.number if current else 0) is None:
+    whose = {"run_token": manifest.run_token, "snapshot_at": iso(manifest.snapshot_at)}
+    context.effect(f"record the {name} of backup {manifest.backup_id}")
+    if series.create_next({**body, **whose}, after=current.number if current else 0) is None:
         raise RunbookError(
             code="lock_lost",
-            attempted=f"record the {document} of backup {manifest.backup_id}",
+            attempted=f"record the {name} of backup {manifest.backup_id}",
             object=backups.label,
             reason="another run recorded something about it at the same time",
             remedy="Run the same command again.",

@@ -17,7 +17,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store_file import FileStore
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import verdict
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups, entry_of
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, Selection
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sweep import sweep
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
@@ -134,6 +134,31 @@ def test_a_proof_is_not_inherited_by_a_backup_that_is_taken_again(backups: Backu
     assert not verdict.set_proven(backups, again, {"rows": 3}, context)
     assert (verdict.proof(backups, again) or {})["rows"] == 2
     assert verdict.proof(backups, first) is None
+
+
+def test_a_verdict_is_not_inherited_either(backups: Backups, context: Context) -> None:
+    """Neither for good nor for ill: a mark of the new backup whose document is not there counts by itself."""
+    first = written(backups, 1)
+    verdict.set_held(backups, first, True, "audit of 2026", context)
+    verdict.set_suspicion(backups, first, False, "damaged", "read again, and it is whole", context)
+    for key in (*backups.index_keys(first), backups.manifest_key(first.backup_id)):
+        backups.store.delete(key)
+    again = written(backups, 1, run_token="0123456789ab", archives=(), snapshot_at=NOON)
+    entry = entry_of(again)
+    for name in ("hold", "suspicion"):
+        assert verdict.document(backups, entry_of(first), name, first)
+        assert verdict.document(backups, entry_of(first), name, again) is None
+        assert verdict.document(backups, entry, name) is None
+    assert backups.verdict_on(again) == Verdict()
+    for mark in ("held", "suspect"):
+        backups.write_index(again, mark)
+    (listed,) = backups.listed()
+    for found in (backups.verdict_on(again), backups.judge(listed)):
+        assert found.held
+        assert found.hold_reason != "audit of 2026"
+        assert not found.good
+    verdict.set_suspicion(backups, again, False, "damaged", "read again, and it is whole", context)
+    assert backups.verdict_on(again).good
 
 
 def test_suspicion_outweighs_a_proof(backups: Backups, context: Context) -> None:
