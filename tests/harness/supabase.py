@@ -106,7 +106,8 @@ UNION ALL SELECT 'schema', nspname, nspowner::regrole::text,
        array(SELECT x::text FROM unnest(nspacl) x ORDER BY 1)::text FROM pg_namespace WHERE nspname !~ '^pg_'
 UNION ALL SELECT 'default', defaclrole::regrole::text, defaclnamespace::regnamespace::text || defaclobjtype::text,
        array(SELECT x::text FROM unnest(defaclacl) x ORDER BY 1)::text FROM pg_default_acl
-UNION ALL SELECT 'published', prpubid::text, prrelid::regclass::text, '' FROM pg_publication_rel
+UNION ALL SELECT 'published', pubname, prrelid::regclass::text, '' FROM pg_publication_rel
+    JOIN pg_publication p ON p.oid = prpubid
 UNION ALL SELECT 'rows', 'note', count(*)::text, max(id)::text FROM public.note
 UNION ALL SELECT 'rows', 'profile', count(*)::text, md5(string_agg(p::text, '' ORDER BY id)) FROM public.profile p
 UNION ALL SELECT 'rows', 'others', (SELECT count(*) FROM public.secret)::text, (SELECT count(*) FROM public.event)::text

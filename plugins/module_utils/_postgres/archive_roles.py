@@ -78,6 +78,16 @@ def roles_named(entries: Iterable[Entry], *, owners: bool = True, privileges: bo
     return frozenset(named)
 
 
+def granted_to(entry: Entry) -> frozenset[str]:
+    """Whom an ACL entry grants something; ``PUBLIC`` for everybody."""
+    found = set()
+    for statement in _statements(entry.defn or ""):
+        words = [token.text for token in _tokens(statement.text.rstrip(";"))]
+        if words[:1] == ["GRANT"]:
+            found.add(unquote_identifier(words[-4] if words[-3:] == ["WITH", "GRANT", "OPTION"] else words[-1]))
+    return frozenset(found)
+
+
 def without_roles(entry: Entry, missing: Collection[str]) -> Reduced:
     """``entry`` without what names one of the ``missing`` roles."""
     reduced = _reduced_body(entry, missing)

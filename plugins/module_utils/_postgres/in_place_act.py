@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -35,7 +36,11 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_lo
     UNTOUCHED,
     TextLoading,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_plan import InPlaceState, require_possible
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_plan import (
+    BRIEFLY,
+    InPlaceState,
+    require_possible,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
     TableFact,
     TableName,
@@ -67,6 +72,8 @@ _LOOK = "2s"
 #: Warnings that a grant or a revocation did not, or not wholly, do what it says.
 _UNGRANTED = frozenset({"01006", "01007"})
 _SHOWN = 10
+#: Seconds for which everything is free between two tries to lock it.
+_PAUSE = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +123,13 @@ class Replacing:
     def _replace(self) -> Replaced:
         session = self._session
         self._do("BEGIN")
-        self._lock()
+        self._clear()
         created = self._create_roles()
         # Made by whom, with which rights, is decided by the archive alone from here on.
         away, back = grants.without_defaults(
             session, self._state.schemas, archive_has_them=self._ownership.keeps_privileges
         )
-        for statement in (*away, *self._plain_schemas(), *self._drops()):
+        for statement in (*away, *self._plain_schemas()):
             self._do(statement)
         size = self._load()
         # The archive has set its own, in which its names are written.
@@ -180,11 +187,40 @@ class Replacing:
             error.remedy = f"{UNTOUCHED} {again}"
             raise
 
-    def _lock(self) -> None:
+    def _clear(self) -> None:
+        """Lock what goes, look again whether it may go, and drop it.
+
+        A table of others that dropping locks too (``auth.users``), and that this role may not lock by itself, is waited
+        for with everything else locked, and whoever holds it may by then wait for us: somebody signs up, and a trigger
+        writes to a table of ours. So that wait is brief; where it is in vain all is let go for a moment, and tried
+        again.
+        """
+        clock = self._context.clock
+        until = clock.monotonic() + LOCK_TIMEOUT.total_seconds()
+        others: list[TableName] = []
+        while True:
+            self._do("SAVEPOINT clear")
+            try:
+                others = self._lock()
+                for statement in self._drops(BRIEFLY if others else LOCK_TIMEOUT):
+                    self._do(statement)
+            except RunbookError as error:
+                if sqlstate(error) not in LOCKS:
+                    raise
+                if clock.monotonic() > until:
+                    error.reason += f", perhaps of {', '.join(each.text for each in others)}" if others else ""
+                    raise
+            else:
+                self._do("RELEASE SAVEPOINT clear")
+                return
+            self._do("ROLLBACK TO SAVEPOINT clear")
+            clock.sleep(_PAUSE)
+
+    def _lock(self) -> list[TableName]:
         """Every table, before anything is looked at: from here on nobody writes, and nobody reads.
 
         First the ones that stay and that dropping locks too, since others hold these (who signs in, in ``auth.users``).
-        Where this role may not, the drop waits for them, no longer than for any lock.
+        Returns those that this role may not lock before it drops.
         """
         session, schemas = self._session, list(self._state.schemas)
         tied = read_tied(session, schemas, read_beyond(session, schemas))
@@ -196,6 +232,7 @@ class Replacing:
         ground = read_ground(self._session, self._state.schemas, count=False)
         require_possible(ground, self._work, self._state.target_database, self._state.endpoint)
         self._ground = ground
+        return [each for each, mine in tied.items() if not mine]
 
     def _create_roles(self) -> tuple[str, ...]:
         for role in self._work.roles_to_create:
@@ -209,8 +246,12 @@ class Replacing:
         if self._ownership.keeps_privileges:
             yield from grants.plain_schemas(self._session, self._state.schemas, self._work.manifest.server.major)
 
-    def _drops(self) -> Iterator[str]:
-        """Everything in the schemas, kind by kind; CASCADE takes some of it before its turn."""
+    def _drops(self, patience: timedelta) -> Iterator[str]:
+        """Everything in the schemas, kind by kind; CASCADE takes some of it before its turn.
+
+        ``patience`` is how long each of these waits for a lock; whatever follows waits as long as ever.
+        """
+        yield _waiting(patience)
         by_kind: dict[str, list[str]] = {}
         for thing in self._ground.things:
             by_kind.setdefault(thing.kind, []).append(thing.identity)
@@ -220,6 +261,7 @@ class Replacing:
             step = _AT_ONCE if kind in _FIRST or kind in ("type", "function") else 1
             for start in range(0, len(names), step):
                 yield f"DROP {word} IF EXISTS {', '.join(names[start : start + step])} CASCADE"
+        yield _waiting(LOCK_TIMEOUT)
 
     def _load(self) -> int:
         work = self._work
@@ -286,3 +328,7 @@ class Replacing:
         if binding:
             self._do("ROLLBACK TO SAVEPOINT counting")
         return int(count)
+
+
+def _waiting(patience: timedelta) -> str:
+    return f"SET LOCAL lock_timeout = {patience // timedelta(milliseconds=1)}"

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import unquote_identifier
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import granted_to, unquote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_facts import read_members
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import TableName, quote_identifier
@@ -43,7 +43,10 @@ SELECT n.nspname::text, quote_ident(pg_get_userbyid(n.nspowner)),
              FROM aclexplode(n.nspacl) a LEFT JOIN pg_roles g ON g.oid = a.grantee)
 FROM pg_namespace n WHERE n.nspname = ANY (%s) AND pg_has_role(n.nspowner, 'USAGE')"""
 _GRANTED = """
-SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT n.nspname::text, c.relname::text, c.relowner::regrole::text,
+       ARRAY(SELECT DISTINCT coalesce(g.rolname, 'PUBLIC')
+             FROM aclexplode(c.relacl) a LEFT JOIN pg_roles g ON g.oid = a.grantee WHERE a.grantee <> c.relowner)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
   AND c.relacl IS DISTINCT FROM acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END, c.relowner)
   AND c.relacl IS NOT NULL
@@ -89,18 +92,28 @@ def plain_schemas(session: Session, schemas: Collection[str], source_major: int)
 
 
 def differences(session: Session, schemas: Collection[str], heads: Collection[Head]) -> list[str]:
-    """Tables, views and sequences that are open to others than in the backup, as sentences."""
-    found = {
-        TableName(schema=schema, name=name)
-        for schema, name in session.rows(_GRANTED, (sorted(schemas),), attempted="compare privileges")
-    }
+    """Tables, views and sequences that are open to others than in the backup, as sentences.
+
+    That of a role which is gone is not missed; why it is, is said elsewhere.
+    """
+    found, owners = {}, {}
+    for schema, name, owner, roles in session.rows(_GRANTED, (sorted(schemas),), attempted="compare privileges"):
+        table = TableName(schema=schema, name=name)
+        found[table], owners[table] = frozenset(roles), unquote_identifier(owner)
     expected = {
-        TableName(schema=entry.namespace or "", name=unquote_identifier(entry.tag.partition(" ")[2]))
+        TableName(schema=entry.namespace or "", name=unquote_identifier(entry.tag.partition(" ")[2])): granted_to(entry)
         for head in heads
         for entry in head.entries
         if entry.desc == "ACL" and entry.tag.startswith(("TABLE ", "SEQUENCE "))
     }
     # What extensions have made is theirs, here as in the query.
-    expected -= read_members(session, schemas)
+    for member in read_members(session, schemas):
+        expected.pop(member, None)
     by_text = {True: "has privileges that the backup does not name", False: "lacks the privileges of the backup"}
-    return [f"{each.text} {by_text[each in found]}" for each in sorted(found ^ expected, key=lambda name: name.text)]
+    wrong = [(table, by_text[table in found]) for table in found.keys() ^ expected.keys()]
+    wrong += [
+        (table, f"is open to {', '.join(sorted(more))}, as the backup does not name it")
+        for table in found.keys() & expected.keys()
+        if (more := found[table] - expected[table] - {owners[table]})
+    ]
+    return [f"{table.text} {text}" for table, text in sorted(wrong, key=lambda each: each[0].text)]

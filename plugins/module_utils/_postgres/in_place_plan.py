@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, human_bytes, iso
@@ -33,6 +34,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_pla
     predicted,
 )
 
+#: How long all tables stay locked at most while somebody holds one of others that could not be locked first. Less than
+#: the second after which a server looks for deadlocks, so that nobody who waits for us is made to fail.
+BRIEFLY = timedelta(milliseconds=500)
 _NAMED = 5
 _REMEDY = "Restore beside it with strategy new_database, and copy what is missing."
 
@@ -191,6 +195,7 @@ def _replace(state: InPlaceState, work: Work, ground: Ground) -> RestorePlan:
         f"In one transaction lock every table of {schemas} in database {target}"
         f"{f', and {tied}, to which keys or triggers tie them' if tied else ''}, for readers too and until the end, "
         f"drop the {len(ground.things)} objects in there, and load the backup with pg_restore {work.tool_version}.",
+        *_let_go(work, ground),
         *(f"Make {each.text} again, which goes with them." for each in ground.beyond),
         *([f"Leave out {len(work.losses)} things, listed in skipped."] if work.losses else []),
         f"Compare the rows of {len(counted_tables(manifest))} tables, policies and privileges with the backup, and "
@@ -212,6 +217,16 @@ def _replace(state: InPlaceState, work: Work, ground: Ground) -> RestorePlan:
         warnings=work.warnings,
         skipped=work.losses,
     )
+
+
+def _let_go(work: Work, ground: Ground) -> list[str]:
+    """What becomes of tables of others that this role may not lock before it drops what is tied to them."""
+    if not (others := [each.text for each, mine in ground.tied.items() if not mine]):
+        return []
+    return [
+        f"Role {work.target.user} may not lock {_few(others)} first: while somebody else holds that, let everything go "
+        f"after {BRIEFLY.total_seconds():.1f} s and lock it anew, for up to a minute. UPDATE on it would spare that."
+    ]
 
 
 def _numbers(rows: Mapping[Any, int]) -> dict[str, int]:

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry, read_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import (
     RoleSetting,
+    granted_to,
     is_about_database,
     policy_name,
     role_settings,
@@ -69,6 +70,19 @@ def test_nothing_that_remains_names_a_missing_role(path: Path, missing: set[str]
             rest = entry(each.desc, defn or "", tag=each.tag, owner=owner)
             assert not roles_named([rest]) & missing
             assert roles_named([rest]) <= roles_named([each])
+
+
+def test_whom_something_is_granted() -> None:
+    sql = (
+        "REVOKE ALL ON TABLE public.t FROM lost;\nGRANT SELECT,INSERT ON TABLE public.t TO plain;\n"
+        'GRANT ALL ON TABLE public."a TO b;" TO "Odd; ""role" WITH GRANT OPTION;\n'
+        'SET SESSION AUTHORIZATION "Odd; ""role";\nGRANT SELECT ON TABLE public.t TO PUBLIC;\n'
+        "RESET SESSION AUTHORIZATION;\n"
+    )
+    assert granted_to(entry("ACL", sql)) == {"plain", 'Odd; "role', "PUBLIC"}
+    for path in ARCHIVES:
+        for each in entries_of(path):
+            assert granted_to(each) - {"PUBLIC"} <= roles_named([each]) or each.desc != "ACL" or is_about_database(each)
 
 
 def test_without_missing_roles_nothing_changes() -> None:
