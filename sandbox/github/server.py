@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import re
+import secrets
 import tarfile
 import tempfile
 import threading
@@ -32,6 +34,7 @@ DOCUMENTATION = "https://docs.github.com/rest"
 HOURLY = 5000
 
 NAME = r"(?P<owner>[^/]+)/(?P<repo>[^/]+)"
+_SECRET = secrets.token_bytes(16)
 
 
 class Store:
@@ -94,8 +97,26 @@ class Handler(http.Handler):
         """The control endpoint or the API."""
         if self.path.startswith("/_control/"):
             self.send(control.answer(self.server.store, self.server.switches, self.command, self.path, body))
+        elif self.path.startswith("/_codeload/"):
+            self.spoilt(self._codeload, _failure)
         else:
             self.spoilt(self._api, _failure)
+
+    def _codeload(self) -> Reply:
+        """Where archives are, which is another host at GitHub: it knows no tokens, but the key that an address has."""
+        parts = urlsplit(self.path)
+        try:
+            match = re.fullmatch(rf"/_codeload/{NAME}/legacy.tar.gz/(?P<ref>.+)", parts.path)
+            if match is None:
+                raise _not_found()
+            repository = self.server.store.world.repositories.get(f"{match['owner']}/{match['repo']}")
+            if repository is None:
+                raise _not_found()
+            if repository.private and dict(parse_qsl(parts.query)).get("token") != _key(repository, match["ref"]):
+                raise _not_found()
+            return _packed(repository, match["ref"])
+        except Refused as refused:
+            return _error(refused)
 
     def _api(self) -> Reply:
         parts = urlsplit(self.path)
@@ -263,11 +284,19 @@ def _status(repository: Repository, names: Mapping[str, str], query: Mapping[str
 def _archive(repository: Repository, names: Mapping[str, str], _query: Mapping[str, str], base: str) -> Reply:
     """As the service does: the archive is somewhere else, and the answer says where."""
     commit = model.find_commit(repository, names.get("ref") or repository.default_branch)
-    return Reply(status=302, headers={"Location": f"{base}/_codeload/{repository.name}/legacy.tar.gz/{commit.sha}"})
+    key = f"?token={_key(repository, commit.sha)}" if repository.private else ""
+    return Reply(
+        status=302, headers={"Location": f"{base}/_codeload/{repository.name}/legacy.tar.gz/{commit.sha}{key}"}
+    )
 
 
-def _codeload(repository: Repository, names: Mapping[str, str], _query: Mapping[str, str], _base: str) -> Reply:
-    commit = model.find_commit(repository, names["ref"])
+def _key(repository: Repository, sha: str) -> str:
+    """What lets anybody fetch one archive of a private repository who was told of it."""
+    return hashlib.sha256(_SECRET + f"{repository.name} {sha}".encode()).hexdigest()[:29].upper()
+
+
+def _packed(repository: Repository, ref: str) -> Reply:
+    commit = model.find_commit(repository, ref)
     if commit.sources is None or not Path(commit.sources).is_dir():
         raise _not_found()
     return Reply(body=pack(repository, commit), content_type="application/x-gzip")
@@ -282,7 +311,6 @@ ROUTES: tuple[tuple[str, str, Route], ...] = (
     (rf"/repos/{NAME}/commits/(?P<ref>.+)/status", "statuses", _status),
     (rf"/repos/{NAME}/commits/(?P<ref>.+)", "contents", _commit),
     (rf"/repos/{NAME}/tarball(/(?P<ref>.+))?", "contents", _archive),
-    (rf"/_codeload/{NAME}/legacy.tar.gz/(?P<ref>.+)", "contents", _codeload),
 )
 
 

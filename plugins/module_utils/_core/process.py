@@ -231,8 +231,9 @@ def start(
     stdin: int | None = None,
     stdout: int = PIPE,
     name: str,
+    cwd: str | None = None,
 ) -> Child:
-    """Start a child; ``name`` is what messages call it.
+    """Start a child; ``name`` is what messages call it, ``cwd`` the directory that it is started in.
 
     ``argv[0]`` is a path or is looked up on PATH. ``env`` is laid over the few inherited names. ``stdin`` is nothing
     (the default), :data:`PIPE` or a file descriptor; ``stdout`` :data:`PIPE`, :data:`DEVNULL` or a file descriptor.
@@ -240,7 +241,8 @@ def start(
     """
     environment = {key: os.environ[key] for key in _INHERITED if key in os.environ}
     environment |= {"LC_ALL": "C", **env}
-    path = shutil.which(argv[0], path=environment.get("PATH", os.defpath))
+    program = os.path.join(cwd, argv[0]) if cwd and os.sep in argv[0] else argv[0]
+    path = shutil.which(program, path=environment.get("PATH", os.defpath))
     if path is None:
         raise RunbookError(
             code="tool_missing",
@@ -253,7 +255,7 @@ def start(
     if sys.platform.startswith("linux"):
         command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
     try:
-        process = _spawn(command, env=environment, stdin=DEVNULL if stdin is None else stdin, stdout=stdout)
+        process = _spawn(command, env=environment, stdin=DEVNULL if stdin is None else stdin, stdout=stdout, cwd=cwd)
     except OSError as error:
         raise RunbookError(
             code="tool_failed",
@@ -272,6 +274,7 @@ def capture(
     env: Mapping[str, str],
     input: str | None = None,
     timeout: float,
+    cwd: str | None = None,
 ) -> Completed:
     """Run a child that says little to its end, and return what it said; its exit status is the caller's to judge.
 
@@ -279,7 +282,7 @@ def capture(
     ``timeout`` seconds.
     """
     name = os.path.basename(argv[0])
-    with start(argv, context=context, env=env, stdin=None if input is None else PIPE, name=name) as child:
+    with start(argv, context=context, env=env, stdin=None if input is None else PIPE, name=name, cwd=cwd) as child:
         if child.stdin is not None and input is not None:
             child.stdin.write(input.encode())
             _close(child.stdin)

@@ -116,6 +116,14 @@ SELECT NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = %s AND a.attnum
 #: Where tools that change schemas write down what they did: the newest finished entry of each.
 _MIGRATION_TABLES = (
     (
+        "runbooks",
+        "ops_runbooks",
+        "migrations",
+        "name",
+        "state = 'applied'",
+        "(substring(name FROM '^[0-9]+'))::pg_catalog.numeric DESC, name",
+    ),
+    (
         "prisma",
         "public",
         "_prisma_migrations",

@@ -217,6 +217,14 @@ class Session:
         with self._answers(attempted):
             self.connection.execute(statement.encode(), values)
 
+    def run_one(self, statement: str, *, attempted: str) -> None:
+        """A statement as somebody else wrote it: one, which the server sees to, and nothing in it is a placeholder.
+
+        Only the extended protocol, which psycopg uses where results are wanted in binary, takes no more than one.
+        """
+        with self._answers(attempted):
+            self.connection.execute(statement.encode(), binary=True)
+
     def prepare_for_work(self, lock_timeout: timedelta) -> None:
         """Take off the time limits that role or database set, fix the search path, and never let policies hide rows.
 

@@ -253,7 +253,7 @@ class PlatformFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationHead:
-    """The newest migration that a known tool has recorded: ``prisma``, ``supabase``, ``drizzle``, ..."""
+    """The newest migration that a known tool has recorded: ``runbooks``, ``prisma``, ``supabase``, ``drizzle``, ..."""
 
     tool: str
     id: str

@@ -69,6 +69,8 @@ def test_options_carry_the_roles_name(role: Path) -> None:
     prefixes = (f"{role.name}_", *(("database_", "app_") if role.name == "runbooks" else ()))
     # An app is described by where it is deployed too.
     prefixes += ("vercel_",) if role.name == "app" else ()
+    # Where the migrations of a database are is not the runbook's alone to know.
+    prefixes += ("migrations_",) if role.name == "migrate" else ()
     assert not [name for name in names if not name.startswith(prefixes)]
 
 

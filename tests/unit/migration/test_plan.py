@@ -1,0 +1,258 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files become migrations, and migrations a plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.back import Cover, plan_back, plan_resolve
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.files import look_into, read_files
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.model import File, Ledger, Row
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import BIG, Seen, plan_apply, resume_of
+
+AT = datetime(2026, 11, 20, 2, tzinfo=UTC)
+ADD = "CREATE TABLE {} (x int);"
+DROP = "-- runbooks: phase=contract\nDROP TABLE old;"
+
+
+def files(**contents: str) -> tuple[File, ...]:
+    """``_1_a="..."`` is the file ``1_a.sql``."""
+    return read_files({f"{name[1:].replace('__', '.')}.sql": text.encode() for name, text in contents.items()}, "here")
+
+
+def applied(file: File, *, minute: int = 0, **changes: object) -> Row:
+    row = Row(name=file.name, checksum=file.checksum, phase=file.phase or "expand", state="applied")
+    return replace(row, applied_at=AT.replace(minute=minute), **changes)  # type: ignore[arg-type]
+
+
+def seen(found: tuple[File, ...], *rows: Row) -> Seen:
+    done = {row.name for row in rows if row.state == "applied"}
+    pending = tuple(look_into(each) for each in found if each.name not in done)
+    return Seen(files=found, pending=pending, ledger=Ledger(exists=True, rows=rows), where="db:5432/app", source="here")
+
+
+def test_order_is_by_number() -> None:
+    found = files(_10_c=ADD, _9_b=ADD, _0001_a=ADD)
+    assert [each.name for each in found] == ["0001_a", "9_b", "10_c"]
+
+
+def test_up_and_down_are_one_migration() -> None:
+    (found,) = files(_1_a__up=ADD, _1_a__down="DROP TABLE a")
+    assert (found.name, found.down) == ("1_a", "DROP TABLE a")
+
+
+def test_line_ends_are_no_change() -> None:
+    unix, windows = (
+        read_files({"1_a.sql": text}, "here")[0] for text in (b"SELECT 1;\n", b"\xef\xbb\xbfSELECT 1;\r\n")
+    )
+    assert unix.up == windows.up
+    assert read_files({"1_a.sql": b"SELECT 1;\r\n"}, "here")[0].checksum == unix.checksum
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("create_a.sql", "SELECT 1"),
+        ("1_a.down.sql", "SELECT 1"),
+        ("1_ä.sql", "SELECT 1"),
+        ("1_a.sql", "-- runbooks: phase=contrat\nSELECT 1"),
+        ("1_a.sql", "-- runbooks: phases=contract\nSELECT 1"),
+        ("1_a.sql", "-- runbooks: no-transaction=yes\nSELECT 1"),
+        ("1_a.sql", "SELECT 1;\n-- runbooks: phase=contract\nDROP TABLE a"),
+    ],
+)
+def test_files_that_are_no_migrations(name: str, text: str) -> None:
+    with pytest.raises(RunbookError) as caught:
+        read_files({name: text.encode()}, "here")
+    assert caught.value.code == "migration_unusable"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("DROP TABLE a", "phase=contract"),
+        ("UPDATE a SET x = 1 WHERE y", "phase=expand"),
+        ("-- runbooks: phase=expand\nDROP TABLE a", "declared as expand"),
+        ("CREATE INDEX CONCURRENTLY i ON a (x)", "no-transaction"),
+        ("BEGIN; SELECT 1; COMMIT", "BEGIN"),
+        ("SELECT 'x", "no end"),
+        ("-- nothing\n", "no statement"),
+    ],
+)
+def test_what_is_not_run(text: str, says: str) -> None:
+    found = files(_1_a=ADD, _2_b=text, _3_c=ADD)
+    with pytest.raises(RunbookError) as caught:
+        plan_apply(seen(found), "expand")
+    assert caught.value.code == "migration_unusable"
+    assert says in caught.value.message
+    assert list((caught.value.details or {})["refused"]) == ["2_b"]
+
+
+def test_what_is_for_later_does_not_stand_in_the_way() -> None:
+    found = files(_1_a=ADD, _2_b="-- runbooks: phase=contract\nDROP TABLE a; BEGIN", _3_c=ADD)
+    plan = plan_apply(seen(found), "expand")
+    assert [each.name for each in plan.chosen] == ["1_a", "3_c"]
+    assert plan.result["later"] == ["2_b"]
+    assert "3_c runs before 2_b" in plan.warnings[0]
+    with pytest.raises(RunbookError):
+        plan_apply(seen(found), "contract")
+
+
+def test_phases() -> None:
+    found = files(_1_a=ADD, _2_b=DROP, _3_c=ADD)
+    chosen = {
+        phase: [each.name for each in plan_apply(seen(found), phase).chosen] for phase in ("expand", "contract", "all")
+    }
+    assert chosen == {"expand": ["1_a", "3_c"], "contract": ["1_a", "2_b"], "all": ["1_a", "2_b", "3_c"]}
+    assert plan_apply(seen(found), "all").irreversible == ("2_b: DROP TABLE takes something away",)
+
+
+def test_nothing_is_pending() -> None:
+    (only,) = found = files(_1_a=ADD)
+    plan = plan_apply(seen(found, applied(only)), "all")
+    assert not plan.changed
+    assert plan.result["head"] == "1_a"
+
+
+def test_a_ledger_that_is_ahead_is_no_fault() -> None:
+    older, newer = files(_1_a=ADD, _2_b=ADD)
+    plan = plan_apply(seen((older,), applied(older), applied(newer)), "expand")
+    assert (plan.changed, plan.result["ahead"]) == (False, ["2_b"])
+
+
+def test_drift() -> None:
+    (only,) = found = files(_1_a=ADD)
+    with pytest.raises(RunbookError) as caught:
+        plan_apply(seen(found, applied(only, checksum="0" * 64)), "expand")
+    assert caught.value.code == "migration_drift"
+    assert "1_a" in caught.value.message
+
+
+def test_the_digest_is_of_names_contents_and_phases() -> None:
+    one, same, other = (plan_apply(seen(files(_1_a=text)), "all").result["digest"] for text in (ADD, ADD, ADD + "\n"))
+    assert one == same != other
+
+
+def test_an_index_on_a_big_table_is_warned_of() -> None:
+    found = seen(files(_1_a="CREATE INDEX ON orders (x); CREATE TABLE new (x int); CREATE INDEX ON new (x)"))
+    assert found.pending[0].blocks == ("orders",)
+    assert not plan_apply(replace(found, sizes={"orders": BIG - 1}), "all").warnings
+    assert "orders (256.0 MiB)" in plan_apply(replace(found, sizes={"orders": BIG}), "all").warnings[0]
+
+
+def test_what_is_done_to_a_table_of_the_same_file_disturbs_nobody() -> None:
+    text = 'CREATE TABLE "User" (id int); CREATE UNIQUE INDEX u ON "User"(id); ALTER TABLE "User" ADD UNIQUE (id);'
+    (found,) = files(_1_a=text)
+    assert not look_into(found).refused
+    (other,) = files(_1_a=text.replace('ALTER TABLE "User"', 'ALTER TABLE "Order"'))
+    assert look_into(other).refused
+
+
+# --- A run that stopped ----------------------------------------------------------------------------------
+
+BUILD = "-- runbooks: no-transaction\nCREATE INDEX CONCURRENTLY i ON a (x); ANALYZE a; INSERT INTO a VALUES (1)"
+
+
+@pytest.mark.parametrize(
+    ("done", "failed", "index", "at", "drop", "stuck"),
+    [
+        (0, False, "absent", 0, "", False),
+        (0, False, "public.i", 0, "public.i", False),
+        (0, True, "public.i", 0, "public.i", False),
+        (0, False, "valid", 1, "", False),
+        (1, False, None, 1, "", False),
+        (2, False, None, 2, "", True),
+        (2, True, None, 2, "", False),
+        (3, False, None, 3, "", False),
+    ],
+)
+def test_resume(done: int, failed: bool, index: str | None, at: int, drop: str, stuck: bool) -> None:
+    (file,) = files(_1_a=BUILD)
+    row = applied(file, state="started", done=done, failed=failed, run_id="r1")
+    found = resume_of(row, look_into(file), index)
+    assert (found.at, found.drop, bool(found.stuck)) == (at, drop, stuck)
+
+
+def test_a_file_that_was_changed_meanwhile() -> None:
+    (file,) = files(_1_a=BUILD)
+    row = applied(file, state="started", checksum="0" * 64)
+    assert resume_of(replace(row, failed=True), look_into(file), None).stuck == ""
+    assert "changed" in resume_of(replace(row, done=1), look_into(file), None).stuck
+
+
+# --- Back ------------------------------------------------------------------------------------------------
+
+COVER = Cover(backup="b1", taken_at="2026-11-20T03:00:00Z", rows={"b": 12})
+
+
+def pair() -> tuple[File, ...]:
+    return files(_1_a__up=ADD, _1_a__down="DROP TABLE a", _2_b__up=ADD, _2_b__down="DROP TABLE b")
+
+
+def test_back() -> None:
+    found = pair()
+    plan = plan_back(seen(found, *(applied(each) for each in found)), "2_b", COVER)
+    assert plan.changed
+    assert plan.result["head"] == "1_a"
+    assert "b1" in plan.steps[0]
+    assert any("about 12 rows of b" in each for each in plan.irreversible)
+    assert not plan_back(seen(found, applied(found[0])), "2_b", COVER).changed
+
+
+@pytest.mark.parametrize(
+    ("name", "covered", "code"),
+    [
+        ("1_a", COVER, "migration_unusable"),
+        ("2_b", Cover(), "backup_not_found"),
+        ("3_c", COVER, "migration_missing"),
+    ],
+)
+def test_back_is_refused(name: str, covered: Cover, code: str) -> None:
+    found = pair()
+    with pytest.raises(RunbookError) as caught:
+        plan_back(seen(found, *(applied(each) for each in found)), name, covered)
+    assert caught.value.code == code
+
+
+def test_back_without_a_way() -> None:
+    (only,) = found = files(_1_a=ADD)
+    with pytest.raises(RunbookError) as caught:
+        plan_back(seen(found, applied(only)), "1_a", COVER)
+    assert "1_a.down.sql" in caught.value.message
+
+
+def test_the_last_one_is_the_last_that_was_run() -> None:
+    early, late = pair()
+    with pytest.raises(RunbookError):
+        plan_back(seen((early, late), applied(early, minute=5), applied(late)), "2_b", COVER)
+    assert plan_back(seen((early, late), applied(early, minute=5), applied(late)), "1_a", COVER).changed
+
+
+def test_resolve() -> None:
+    found = pair()
+    begun = replace(applied(found[1]), state="started")
+    assert plan_resolve(seen(found, applied(found[0]), begun), "2_b", "applied").changed
+    assert plan_resolve(seen(found, applied(found[0]), begun), "2_b", "rolled_back").changed
+    assert not plan_resolve(seen(found, applied(found[0])), "1_a", "applied").changed
+    assert not plan_resolve(seen(found, applied(found[0])), "2_b", "rolled_back").changed
+    for name, resolve_as, code in (
+        ("2_b", "applied", "migration_missing"),
+        ("1_a", "rolled_back", "migration_unusable"),
+        ("3_c", "baseline", "migration_missing"),
+    ):
+        with pytest.raises(RunbookError) as caught:
+            plan_resolve(seen(found, applied(found[0])), name, resolve_as)
+        assert caught.value.code == code
+
+
+def test_baseline() -> None:
+    found = pair()
+    plan = plan_resolve(seen(found), "2_b", "baseline")
+    assert "1_a, 2_b" in plan.steps[-1]
+    assert not plan_resolve(seen(found, *(applied(each) for each in found)), "2_b", "baseline").changed
