@@ -253,6 +253,28 @@ def test_a_run_that_is_killed(run_module: ModuleRunner, call: Call, site: Site, 
     assert not call(listed).ok().changed
 
 
+def test_what_ansible_shows_of_values(run_module: ModuleRunner, site: Site) -> None:
+    """They are hidden by where they stand: a value such as ``production`` does not take the result apart."""
+    listed = [
+        {"name": "NODE_ENV", "value": "production"},
+        {"name": "WORKERS", "value": 1},
+        {**LEVEL, "value": "chatty"},
+    ]
+    child = run_module.start(
+        "vercel_env",
+        {**site.options, "variables": listed},
+        env={"ANSIBLE_INJECT_INVOCATION": "true"},
+        through="ansible",
+        verbosity=5,
+        diff=True,
+    )
+    said = child.wait(60).output
+    assert said.count("value: VALUE_SPECIFIED_IN_NO_LOG_PARAMETER") == 4
+    assert "create NODE_ENV for production as encrypted" in said
+    assert "kanarienvogel" not in said
+    assert "chatty" not in said
+
+
 def test_refusals(call: Call, site: Site) -> None:
     refusals: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         ({"name": "NEXT_PUBLIC_KEY"}, {}, "invalid_parameter", "browser"),
