@@ -27,8 +27,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import 
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.settings import Setting
 
 Unknown = Literal["skip", "update", "fail"]
-#: A record's place: name, target or id of a custom environment, branch.
-Place = tuple[str, str, str | None]
 #: What may stand beside values of today: the older kind is encrypted under another name.
 _KINDS = {"secret": "encrypted"}
 
@@ -101,7 +99,7 @@ class _Planner:
         self._seen = seen
         self._rules = rules
         self._names = {place: name for name, place in seen.project.environments.items()}
-        self._listed: dict[Place, Setting] = {
+        self._listed: dict[tuple[str, str, str | None], Setting] = {
             (each.key, place, each.branch): each for each in settings for place in each.places
         }
         self._settings = settings
@@ -113,7 +111,7 @@ class _Planner:
 
     def run(self) -> list[Action]:
         """Changes first, then what is new, then what goes: what is moved is away for as short as can be."""
-        held: set[Place] = set()
+        held: set[tuple[str, str, str | None]] = set()
         gone: list[Action] = []
         for record in self._seen.records:
             fate = self._fate(record)
