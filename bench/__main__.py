@@ -22,7 +22,11 @@ from bench.rounds import Course, Measured
 from sandbox import Sandbox
 
 #: What is measured, in the groups whose figures stand together in README.md.
-GROUPS = {"backups": ("speed", "unchanged", "stream"), "restores": ("restore", "checksum", "jobs")}
+GROUPS = {
+    "backups": ("speed", "unchanged", "stream"),
+    "restores": ("restore", "checksum", "jobs"),
+    "releases": ("release",),
+}
 PARTS = tuple(part for group in GROUPS.values() for part in group)
 #: Those with contenders that are installed for it.
 PEERED = {"speed", "restore"}
@@ -71,6 +75,8 @@ def _measure(
         facts |= {"database": f"{bench.database_bytes(database) / 2**20:.0f} MiB"}
         facts |= peers.versions() if options.peers and product & PEERED else {}
         results |= _on_product(bench, database, product, options)
+    if "release" in parts:
+        results["release"] = rounds.releases(bench, _course(options))
     if "jobs" in parts:
         _say(f"making tables of equal size, {options.size} MiB together, unless they are there")
         results["jobs"] = rounds.jobs(bench, bench.database("equal", options.size), _course(options))
@@ -100,7 +106,8 @@ def _course(options: argparse.Namespace) -> Course:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="How fast and how small backups and restores are."
+        prog="python -m bench",
+        description="How fast and how small backups and restores are, and what a release costs that has nothing to do.",
     )
     parser.add_argument("parts", nargs="*", choices=PARTS, help="what to measure; everything unless given")
     parser.add_argument("--size", type=int, default=1024, help="MiB of the product's database (%(default)s)")

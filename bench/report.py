@@ -39,11 +39,13 @@ class Results:
     jobs: Mapping[str, Measured] = field(default_factory=dict)
     restore: Mapping[str, Measured] = field(default_factory=dict)
     checksum: Mapping[str, Measured] = field(default_factory=dict)
+    release: Mapping[str, Measured] = field(default_factory=dict)
     streams: Mapping[int, Measured] = field(default_factory=dict)
 
     def contenders(self) -> dict[str, Measured]:
         """Everything that was timed, by a name that says in which part."""
         parts = {"unchanged": self.unchanged, "jobs": self.jobs, "restore": self.restore, "checksum": self.checksum}
+        parts |= {"release": self.release}
         named = {f"{name} ({part})": one for part, measured in parts.items() for name, one in measured.items()}
         return {**self.speed, **named}
 
@@ -56,6 +58,7 @@ def figures(results: Results) -> list[Figure]:
         *_jobs(results.jobs),
         *_restore(results.restore),
         *_checksum(results.checksum),
+        *_release(results.release),
         *_memory(results),
     ]
 
@@ -104,6 +107,12 @@ def _checksum(measured: Mapping[str, Measured]) -> Iterator[Figure]:
     if "verify" in measured:
         ours = measured["verify"].median - measured["ping"].median
         yield _at_least("download / verification of its checksums", measured["download"].median / ours, 0.8)
+
+
+def _release(measured: Mapping[str, Measured]) -> Iterator[Figure]:
+    if "no change" in measured:
+        ratio = measured["no change"].median / measured["pings"].median
+        yield _at_most("release with nothing to do / play with 12 pings", ratio, 1.0)
 
 
 def _memory(results: Results) -> Iterator[Figure]:

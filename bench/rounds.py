@@ -14,6 +14,7 @@ from bench.backups import Backups
 from bench.checks import Checks
 from bench.environment import Bench
 from bench.programs import Programs, Run
+from bench.releases import released
 from bench.restores import Restores
 
 
@@ -114,6 +115,12 @@ def checks(bench: Bench, database: str, course: Course) -> dict[str, Measured]:
         return interleaved(on, contenders, course, lambda: None)
     finally:
         bench.empty_store()
+
+
+def releases(bench: Bench, course: Course) -> dict[str, Measured]:
+    """A release with nothing to do beside a play of as many pings as it may cost."""
+    with released(bench) as on:
+        return interleaved(on, {"pings": on.pings, "no change": on.no_change}, course, lambda: None)
 
 
 def stream(bench: Bench, mib: int, say: Callable[[str], None]) -> Measured:

@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``make demo``: the main job on real servers, from a live database to a proven restore, in a sandbox of its own.
+"""``make demo``: the main jobs on real servers, from a live database to a proven restore, and releases of an app on it.
 
 Pagila is loaded, backed up to S3, partly destroyed, restored and compared row by row; a second backup shows that
 nothing changes. The restored database takes the place of the live one and gives it back, and a drill proves the backup
-on a server of its own. Each step is the real runbook, run as a user runs it. What was proven is printed at the end;
-what proves it stays in the evidence directory.
+on a server of its own. Then an app on that database gets a good release and a bad one. Each step is the real runbook,
+run as a user runs it. What was proven is printed at the end; what proves it stays in the evidence directory.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import Sandbox, SandboxError, pagila
+from sandbox.demo_releases import Releases
 from sandbox.service import CHECKOUT
 
 DIRECTORY = CHECKOUT / ".sandbox-demo"
@@ -120,11 +121,17 @@ class Demo:
         self.heading("Status")
         self.runbook("status", show=True)
 
+        released = Releases(self._sandbox, self).run()
         self.keep(manifest)
-        self.prove(manifest, before, destroyed_at, rto)
+        self.prove(manifest, before, destroyed_at, rto, released)
 
     def prove(
-        self, manifest: Mapping[str, Any], before: Mapping[str, Table], destroyed_at: datetime, rto: float
+        self,
+        manifest: Mapping[str, Any],
+        before: Mapping[str, Table],
+        destroyed_at: datetime,
+        rto: float,
+        released: Mapping[str, str],
     ) -> None:
         """Print what was proven and where the evidence is."""
         rows = sum(table.rows for table in before.values())
@@ -137,6 +144,7 @@ class Demo:
                 "compared": f"{rows:,} rows of {len(before)} tables, by count and MD5",
                 "measured RPO": f"{rpo:.1f} s between the backup's snapshot and the disaster",
                 "measured RTO": f"{rto:.1f} s from the restore command to the last row compared",
+                "the way back": released["measured"],
                 "evidence": f"{self._evidence.relative_to(CHECKOUT)}/ (manifest, run records, output of each runbook)",
             }
         )
@@ -174,12 +182,23 @@ class Demo:
         again = self.runbook("restore", inputs={**inputs, "undo": "yes"})
         self.say("undone twice, nothing more changes", not again.changed)
 
+    def app(self, name: str, *, inputs: Mapping[str, str], red: bool = False) -> Ran:
+        """Run a runbook of the app; a red one has to say why."""
+        return self.runbook(name, inputs=inputs, limit="web", red=red, show=red)
+
     def runbook(
-        self, name: str, *, inputs: Mapping[str, str] | None = None, check: bool = False, show: bool = False
+        self,
+        name: str,
+        *,
+        inputs: Mapping[str, str] | None = None,
+        check: bool = False,
+        show: bool = False,
+        limit: str = DATABASE,
+        red: bool = False,
     ) -> Ran:
         """Run a playbook as a user would; its output is kept, its closing lines are shown where asked for."""
         self._step += 1
-        argv = ["ansible-playbook", f"ops.runbooks.{name}", "-i", "inventories/sandbox", "--limit", DATABASE]
+        argv = ["ansible-playbook", f"ops.runbooks.{name}", "-i", "inventories/sandbox", "--limit", limit]
         argv += [part for key, value in (inputs or {}).items() for part in ("-e", f"{key}={value}")]
         argv += ["--check"] * check
         began = time.monotonic()
@@ -194,7 +213,7 @@ class Demo:
         )
         seconds = time.monotonic() - began
         (self._evidence / f"{self._step:02d}-{name}.txt").write_text(f"$ {' '.join(argv)}\n{done.stdout}", "utf-8")
-        self.say(f"{' '.join(argv)}  ({seconds:.1f} s)", done.returncode == 0, done.stdout)
+        self.say(f"{' '.join(argv)}  ({seconds:.1f} s)", (done.returncode != 0) == red, done.stdout)
         if show:
             for line in closing_lines(done.stdout):
                 print(f"      {line}")
@@ -276,8 +295,8 @@ def main() -> int:
         # What a demo that was killed has left.
         sandbox.down()
         shutil.rmtree(DIRECTORY, ignore_errors=True)
-        sandbox = Sandbox(DIRECTORY)
-        print("Starting PostgreSQL and an S3 server on this machine ...", flush=True)
+        sandbox = Sandbox(DIRECTORY, stand_ins=True)
+        print("Starting PostgreSQL, an S3 server and stand-ins for Vercel and GitHub on this machine ...", flush=True)
         with sandbox:
             Demo(sandbox, EVIDENCE).run()
     except KeyboardInterrupt:

@@ -35,6 +35,7 @@ def test_it_measures_what_is_ours(tmp_path: Path) -> None:
         "with `jobs: 2`",
         "pg_restore -j2",
         "verification of its checksums",
+        "play with 12 pings",
         "during the backup above",
         "during a stream of 40 MiB",
         "processor:",

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.playbooks import PlaybookRunner, Played
-from harness.servers import FileStoreAt
+from harness.servers import FileStoreAt, fresh_database
 from harness.sites import Site, continuous_probe, make_site
 
 if TYPE_CHECKING:
     from harness.children import Child
+    from sandbox import PostgresServer
     from sandbox.vercel import VercelServer
 
 #: Slower than the gate allows, and quicker than the smoke test does.
@@ -30,6 +31,10 @@ class Releases:
 
     def __init__(self, sites: dict[str, Site], store: FileStoreAt, run_playbook: PlaybookRunner, home: Path) -> None:
         self.sites = sites
+        #: More of the inventory: variables of everything, of each app, of the database ``main`` where there is one.
+        self.variables: dict[str, Any] = {}
+        self.app: dict[str, Any] = {}
+        self.main: dict[str, Any] = {}
         self.store = store
         self._run = run_playbook
         self._home = home
@@ -42,6 +47,7 @@ class Releases:
                 "vercel_api_url": site.options["api_url"],
                 "app_url": site.vercel.api_url,
                 "app_headers": {"Host": site.host},
+                **self.app,
             }
             for name, site in self.sites.items()
         }
@@ -56,7 +62,10 @@ class Releases:
             "deploy_smoke_wait": "0s",
             "deploy_gate_wait": "0s",
         }
-        return {"all": {"vars": variables, "children": {"apps": {"hosts": hosts}}}}
+        children: dict[str, Any] = {"apps": {"hosts": hosts}}
+        if self.main:
+            children["databases"] = {"hosts": {"main": self.main}}
+        return {"all": {"vars": {**variables, **self.variables}, "children": children}}
 
     def _options(self, letter: str, **inputs: str) -> dict[str, Any]:
         site = next(iter(self.sites.values()))
@@ -69,8 +78,11 @@ class Releases:
     def deploy(self, letter: str, *, check: bool = False, **inputs: str) -> Played:
         return self._run("ops.runbooks.deploy", check=check, **self._options(letter, **inputs))
 
-    def start(self, letter: str) -> Child:
-        return self._run.start("ops.runbooks.deploy", **self._options(letter))
+    def start(self, letter: str, **inputs: str) -> Child:
+        return self._run.start("ops.runbooks.deploy", **self._options(letter, **inputs))
+
+    def approve(self, letter: str, **inputs: str) -> Played:
+        return self._run("ops.runbooks.approve", **self._options(letter, **inputs))
 
     def recorded(self, name: str, letter: str) -> dict[str, Any]:
         keys = self.store.keys(f"test/apps/{name}/releases")
@@ -187,3 +199,52 @@ def test_a_killed_controller(
     assert len(site.posts("rollback")) == 1
     assert ops.recorded("web", "D")["gate"] == "fail"
     assert "Result: failed (release_bad)" in ops.deploy("d").red().output
+
+
+def test_everything_before_it_serves(
+    vercel: VercelServer,
+    postgres: PostgresServer,
+    file_store: FileStoreAt,
+    run_playbook: PlaybookRunner,
+    tmp_path: Path,
+) -> None:
+    """Two apps on one database: planned, approved, built, backed up, migrated once and released, killed in between."""
+    from sandbox.vercel import GitLink
+
+    migrations = tmp_path / "migrations"
+    migrations.mkdir()
+    (migrations / "0001_film.sql").write_text("CREATE TABLE film (id int PRIMARY KEY)")
+    (migrations / "0002_drop.sql").write_text("-- runbooks: phase=contract\nDROP TABLE old")
+    ops = build(vercel, file_store, run_playbook, tmp_path, admin="", web="")
+    for site in ops.sites.values():
+        site.change(link=GitLink(org="acme", repo="web", repo_id=7))
+    ops.app = {"app_databases": ["main"], "deploy_checks": False}
+    with fresh_database(postgres) as database:
+        database.execute("CREATE TABLE old (id int)")
+        ops.main = {"database_url": database.url, "migrations_directory": str(migrations)}
+        ops.variables = {"runbooks_postgres_bindir": [str(postgres.bindir)], "deploy_approval": "required"}
+        planned = ops.deploy("f", check=True, awx_user_name="ann").ok()
+        assert "apply 1 expand migrations to main: 0001_film" in planned.output
+        assert "Irreversible: Migration 0001_film of main stays" in planned.output
+        assert (file_store.keys(""), [site.posts() for site in ops.sites.values()]) == ([], [[], []])
+        digests = re.findall(r"Digest: ([0-9a-f]{16}), which somebody else", planned.output)
+        assert len(digests) == 2
+
+        missing = ops.deploy("f", awx_user_name="ann").red()
+        assert "Result: failed (approval_missing)" in missing.output
+        assert database.rows("SELECT to_regclass('film')") == [(None,)]
+        ops.approve("f", confirm=",".join(digests), awx_user_name="bob").ok()
+
+        child = ops.start("f", awx_user_name="ann")
+        until(lambda: database.rows("SELECT to_regclass('film') IS NOT NULL") == [(True,)])
+        child.kill()
+        child.wait()
+        ops.deploy("f", awx_user_name="ann").ok()
+        assert database.rows("SELECT to_regclass('old') IS NOT NULL") == [(True,)]
+    backups = {key.split("/")[4] for key in file_store.keys("test/databases/main/backups")}
+    assert backups == {f"pre-deploy-{'f' * 40}-1"}
+    for site in ops.sites.values():
+        made = [each for each in vercel.world().deployments.values() if each.project == site.project_id]
+        assert len(made) == 5
+        assert len(site.posts("promote")) == 1
+        assert vercel.world().aliases[site.host].deployment == site.project.production

@@ -124,6 +124,8 @@ FAILURE_CODES: dict[str, str] = {
     "job_failed": "A promote or rollback ended without success on the side of the service.",
     "job_running": "The service still works on a promote or rollback.",
     "project_missing": "The project does not exist, or the token may not see it.",
+    "approval_missing": "Nobody else has approved exactly what was about to be done.",
+    "checks_not_green": "The checks of a commit are not green.",
     "release_bad": "The release is on record as bad, or was rolled back; it is not released again without a reason.",
     "release_missing": "No release on record answers the request.",
     "release_rolled_back": "The gate of a release failed, and what served before serves again.",
@@ -133,6 +135,7 @@ FAILURE_CODES: dict[str, str] = {
     "smoke_failed": "A build does not answer as it should at its own address; it was not promoted.",
     "ungated_pushes": "Pushes take the production domains by themselves, so that no gate could hold them back.",
     "variables_missing": "Environment variables that a release needs are not set.",
+    "window_closed": "The work may not begin at this time.",
 }
 
 
