@@ -67,12 +67,13 @@ class Releases:
             children["databases"] = {"hosts": {"main": self.main}}
         return {"all": {"vars": {**variables, **self.variables}, "children": children}}
 
-    def _options(self, letter: str, **inputs: str) -> dict[str, Any]:
+    def _options(self, letter: str, actor: str = "ann", **inputs: str) -> dict[str, Any]:
         site = next(iter(self.sites.values()))
+        who = {"GITHUB_ACTIONS": "true", "GITHUB_ACTOR": actor}
         return {
             "inventory": self.inventory(),
             "extra_vars": {"release": letter * 40 if len(letter) == 1 else letter, **inputs},
-            "env": {"VERCEL_TOKEN": site.vercel.token, "XDG_STATE_HOME": str(self._home / "state")},
+            "env": {"VERCEL_TOKEN": site.vercel.token, "XDG_STATE_HOME": str(self._home / "state"), **who},
         }
 
     def deploy(self, letter: str, *, check: bool = False, **inputs: str) -> Played:
@@ -223,23 +224,23 @@ def test_everything_before_it_serves(
         database.execute("CREATE TABLE old (id int)")
         ops.main = {"database_url": database.url, "migrations_directory": str(migrations)}
         ops.variables = {"runbooks_postgres_bindir": [str(postgres.bindir)], "deploy_approval": "required"}
-        planned = ops.deploy("f", check=True, awx_user_name="ann").ok()
+        planned = ops.deploy("f", check=True, actor="ann").ok()
         assert "apply 1 expand migrations to main: 0001_film" in planned.output
         assert "Irreversible: Migration 0001_film of main stays" in planned.output
         assert (file_store.keys(""), [site.posts() for site in ops.sites.values()]) == ([], [[], []])
         digests = re.findall(r"Digest: ([0-9a-f]{16}), which somebody else", planned.output)
         assert len(digests) == 2
 
-        missing = ops.deploy("f", awx_user_name="ann").red()
+        missing = ops.deploy("f", actor="ann").red()
         assert "Result: failed (approval_missing)" in missing.output
         assert database.rows("SELECT to_regclass('film')") == [(None,)]
-        ops.approve("f", confirm=",".join(digests), awx_user_name="bob").ok()
+        ops.approve("f", confirm=",".join(digests), actor="bob").ok()
 
-        child = ops.start("f", awx_user_name="ann")
+        child = ops.start("f", actor="ann")
         until(lambda: database.rows("SELECT to_regclass('film') IS NOT NULL") == [(True,)])
         child.kill()
         child.wait()
-        ops.deploy("f", awx_user_name="ann").ok()
+        ops.deploy("f", actor="ann").ok()
         assert database.rows("SELECT to_regclass('old') IS NOT NULL") == [(True,)]
     backups = {key.split("/")[4] for key in file_store.keys("test/databases/main/backups")}
     assert backups == {f"pre-deploy-{'f' * 40}-1"}
