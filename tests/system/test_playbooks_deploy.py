@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,7 +171,8 @@ def test_two_apps_are_one_release(
     assert "another app of the release failed: admin" in both.output
     assert both.output.count("Result: failed (release_rolled_back)") == 2
     assert ops.recorded("web", "D")["bad"].startswith("another app")
-    vercel.change("deployments", ops.sites["admin"].id("B"), behaviour=Behaviour(status=500))
+    made = vercel.world().deployments[ops.sites["admin"].id("B")]
+    vercel.put(replace(made, behaviour=Behaviour(status=500)))
     posts = [len(site.posts()) for site in ops.sites.values()]
     broken = ops.deploy("b").red()
     assert "Result: failed (smoke_failed)" in broken.output
@@ -217,8 +219,7 @@ def test_everything_before_it_serves(
     (migrations / "0001_film.sql").write_text("CREATE TABLE film (id int PRIMARY KEY)")
     (migrations / "0002_drop.sql").write_text("-- runbooks: phase=contract\nDROP TABLE old")
     ops = build(vercel, file_store, run_playbook, tmp_path, admin="", web="")
-    for site in ops.sites.values():
-        site.change(link=GitLink(org="acme", repo="web", repo_id=7))
+    vercel.put(*(replace(site.project, link=GitLink(org="acme", repo="web", repo_id=7)) for site in ops.sites.values()))
     ops.app = {"app_databases": ["main"], "deploy_checks": False}
     with fresh_database(postgres) as database:
         database.execute("CREATE TABLE old (id int)")
