@@ -297,17 +297,21 @@ READING = ("preflight", "status")
 each_runbook = pytest.mark.parametrize("runbook", RUNBOOKS)
 
 
-def inputs(runbook: str, planted: Planted) -> dict[str, str]:
+def inputs(runbook: str, planted: Planted, home: Path | None = None) -> dict[str, str]:
     """What a runbook is launched with, where it needs anything to do its work."""
     restored = {"backup": "latest", "target_database": f"{planted.database.name}_restored"}
     back = {"to": "previous", "reason": "a canary sang"}
     release = {"release": planted.site.id("D")}
     known = {"restore": restored, "rollback": back, "promote": {**back, "to": planted.site.id("D")}, "deploy": release}
+    if runbook == "approve":
+        plan = {**arguments("release_plan", planted), **release, "name": "web"}
+        digest = ModuleRunner(home)("release_plan", plan).ok()["release"]["digest"] if home is not None else "0" * 16
+        known["approve"] = {**release, "confirm": digest}
     return known.get(runbook, {})
 
 
 #: Runbooks of the group apps.
-OF_APPS = ("deploy", "promote", "rollback", "verify")
+OF_APPS = ("approve", "deploy", "promote", "rollback", "verify")
 
 
 @each_runbook
@@ -315,8 +319,8 @@ def test_a_playbook_that_does_its_work(runbook: str, case: Case, planted: Plante
     if runbook != "backup":
         ModuleRunner(case.home.with_name("before"))("postgres_backup", arguments("postgres_backup", planted)).ok()
     if runbook not in READING:
-        case.play(f"ops.runbooks.{runbook}", extra_vars=inputs(runbook, planted), check=True).ok()
-    case.play(f"ops.runbooks.{runbook}", extra_vars=inputs(runbook, planted)).ok()
+        case.play(f"ops.runbooks.{runbook}", extra_vars=inputs(runbook, planted, case.home), check=True).ok()
+    case.play(f"ops.runbooks.{runbook}", extra_vars=inputs(runbook, planted, case.home)).ok()
 
 
 def troubles(planted: Planted) -> dict[str, dict[str, str]]:

@@ -35,6 +35,7 @@ class Releases:
         #: More of the inventory: variables of everything, of each app, of the database ``main`` where there is one.
         self.variables: dict[str, Any] = {}
         self.app: dict[str, Any] = {}
+        self.apps: dict[str, dict[str, Any]] = {}
         self.main: dict[str, Any] = {}
         self.store = store
         self._run = run_playbook
@@ -49,6 +50,7 @@ class Releases:
                 "app_url": site.vercel.api_url,
                 "app_headers": {"Host": site.host},
                 **self.app,
+                **self.apps.get(name, {}),
             }
             for name, site in self.sites.items()
         }
@@ -212,6 +214,7 @@ def test_everything_before_it_serves(
     tmp_path: Path,
 ) -> None:
     """Two apps on one database: planned, approved, built, backed up, migrated once and released, killed in between."""
+    from sandbox.github import CheckRun, Commit, GitHubServer, Repository
     from sandbox.vercel import GitLink
 
     migrations = tmp_path / "migrations"
@@ -220,18 +223,31 @@ def test_everything_before_it_serves(
     (migrations / "0002_drop.sql").write_text("-- runbooks: phase=contract\nDROP TABLE old")
     ops = build(vercel, file_store, run_playbook, tmp_path, admin="", web="")
     vercel.put(*(replace(site.project, link=GitLink(org="acme", repo="web", repo_id=7)) for site in ops.sites.values()))
-    ops.app = {"app_databases": ["main"], "deploy_checks": False}
-    with fresh_database(postgres) as database:
+    with fresh_database(postgres) as database, GitHubServer(tmp_path / "github") as github:
+        commit = Commit(sha="f" * 40, check_runs=(CheckRun(name="test"),))
+        github.put(Repository(name="acme/web", refs={"main": commit.sha}, commits={commit.sha: commit}))
+        ops.app = {
+            "app_databases": ["main"],
+            "deploy_github_api_url": github.api_url,
+            "deploy_github_token": github.token,
+        }
         database.execute("CREATE TABLE old (id int)")
         ops.main = {"database_url": database.url, "migrations_directory": str(migrations)}
         ops.variables = {"runbooks_postgres_bindir": [str(postgres.bindir)], "deploy_approval": "required"}
         planned = ops.deploy("f", check=True, actor="ann").ok()
         assert "apply 1 expand migrations to main: 0001_film" in planned.output
+        assert "Checks: green" in planned.output
         assert "Irreversible: Migration 0001_film of main stays" in planned.output
         assert (file_store.keys(""), [site.posts() for site in ops.sites.values()]) == ([], [[], []])
         digests = re.findall(r"Digest: ([0-9a-f]{16}), which somebody else", planned.output)
         assert len(digests) == 2
 
+        freeze = {"start": "2020-01-01", "end": "2099-12-31", "reason": "Christmas"}
+        ops.apps = {"admin": {"runbooks_freezes": [freeze]}, "web": {"deploy_checks_required": ["lint"]}}
+        refused = ops.deploy("f").red()
+        assert "Result: failed (window_closed)" in refused.output
+        assert "Result: failed (checks_not_green)" in refused.output
+        ops.apps = {}
         missing = ops.deploy("f", actor="ann").red()
         assert "Result: failed (approval_missing)" in missing.output
         assert database.rows("SELECT to_regclass('film')") == [(None,)]

@@ -24,9 +24,12 @@ PLAY_CODES = (
     "not_proven",
     "verify_failed",
     "verify_inconclusive",
+    "approval_missing",
+    "checks_not_green",
     "release_rolled_back",
     "release_stopped",
     "smoke_failed",
+    "window_closed",
 )
 
 _TRUE = {"true", "yes", "on", "1", "t", "y"}
