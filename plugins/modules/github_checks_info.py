@@ -15,8 +15,8 @@ description:
   - The answer is a decision and never a failure. V(pass) needs that everything which is required has reported; where
     nothing has, it is V(missing). As at GitHub, a check that is neutral or was skipped does not stand in the way.
   - What is required says O(required), else the protection and the rulesets of O(branch), as far as the token is shown
-    them. Where they demand nothing, every check that was reported has to be green, and at least one has to have
-    succeeded.
+    them. Where they demand nothing, every check that was reported has to be green, at least one has to have succeeded,
+    and no app that has reported something may have more to come.
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:

@@ -53,6 +53,9 @@ class Commit:
     sources: str | None = None
     message: str = ""
     check_runs: tuple[CheckRun, ...] = ()
+    #: Apps whose next jobs wait for others and are not there yet, and apps that were told and have nothing to say.
+    unfinished: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
     statuses: tuple[Status, ...] = ()
 
 

@@ -263,6 +263,21 @@ def _check_runs(repository: Repository, names: Mapping[str, str], query: Mapping
     return Reply(body={"total_count": len(shown), "check_runs": page}, headers=headers)
 
 
+def _check_suites(repository: Repository, names: Mapping[str, str], query: Mapping[str, str], base: str) -> Reply:
+    """One of each app that was told of the commit."""
+    commit = model.find_commit(repository, names["ref"])
+    runs = [each for each in commit.check_runs if not each.superseded]
+    shown = []
+    for app, app_id in sorted({(each.app, each.app_id) for each in runs} | {(app, 0) for app in commit.idle}):
+        mine = [each for each in runs if each.app == app]
+        done = bool(mine) and app not in commit.unfinished and all(each.status == "completed" for each in mine)
+        suite = {"id": len(shown) + 1, "head_sha": commit.sha, "app": {"id": app_id, "slug": app}}
+        status = "completed" if done else "in_progress" if mine else "queued"
+        shown.append({**suite, "status": status, "latest_check_runs_count": len(mine)})
+    page, headers = _page(shown, query, f"{base}/repos/{repository.name}/commits/{names['ref']}/check-suites")
+    return Reply(body={"total_count": len(shown), "check_suites": page}, headers=headers)
+
+
 def _status(repository: Repository, names: Mapping[str, str], query: Mapping[str, str], base: str) -> Reply:
     commit = model.find_commit(repository, names["ref"])
     newest = {each.context: each for each in commit.statuses}
@@ -308,6 +323,7 @@ ROUTES: tuple[tuple[str, str, Route], ...] = (
     (rf"/repos/{NAME}/branches/(?P<ref>.+)", "contents", _branch),
     (rf"/repos/{NAME}/rules/branches/(?P<ref>.+)", "metadata", _rules),
     (rf"/repos/{NAME}/commits/(?P<ref>.+)/check-runs", "checks", _check_runs),
+    (rf"/repos/{NAME}/commits/(?P<ref>.+)/check-suites", "checks", _check_suites),
     (rf"/repos/{NAME}/commits/(?P<ref>.+)/status", "statuses", _status),
     (rf"/repos/{NAME}/commits/(?P<ref>.+)", "contents", _commit),
     (rf"/repos/{NAME}/tarball(/(?P<ref>.+))?", "contents", _archive),

@@ -91,7 +91,9 @@ class GithubChecksInfo(Operation[Seen, Plan]):
         end, pause = clock.monotonic() + self._wait, _PAUSE
         own_run = os.environ.get("GITHUB_RUN_ID", "")
         while True:
-            found = github.checks(sha)
+            # Where nobody says what is needed, all has to be over: a job that waits for others is not seen before.
+            further = [] if demands else github.unfinished(sha)
+            found = [*github.checks(sha), *further]
             verdict = judge(found, demands, source, ignore=self.params["ignore"], own_run=own_run)
             if verdict.decision in ("pass", "fail") or clock.monotonic() >= end:
                 return Seen(sha=sha, url=url, branch=branch, verdict=verdict, unread=unread)

@@ -100,6 +100,12 @@ class GitHub:
             raise _no_commit(sha, self.name, "GitHub takes it for the name of a branch or a tag, which may move")
         return full, str(found.get("html_url") or "")
 
+    def unfinished(self, sha: str) -> list[Check]:
+        """Of each app that has reported something, and is not done with the commit, that there is more to come."""
+        pages = self._pages(f"/commits/{sha}/check-suites", {}, "list the check suites")
+        found = [Check.of_suite(item) for page in pages for item in _items(page.get("check_suites"))]
+        return latest(each for each in found if each is not None)
+
     def checks(self, sha: str) -> list[Check]:
         """The newest check run of each name of each app, and the newest status of each context."""
         runs: dict[int, Check] = {}

@@ -52,6 +52,17 @@ class Check:
         )
 
     @classmethod
+    def of_suite(cls, item: Mapping[str, Any]) -> Check | None:
+        """From a check suite that is not done, whose next jobs may not be there to be seen yet; None for any other.
+
+        Suites without runs belong to apps that were told of the commit and have nothing to say, most of them for ever.
+        """
+        if item.get("status") == "completed" or not _number(item.get("latest_check_runs_count")):
+            return None
+        suite = cls.of_run({"name": "further checks", "status": item.get("status"), "app": item.get("app")})
+        return suite if suite.state == "pending" else None
+
+    @classmethod
     def of_status(cls, item: Mapping[str, Any]) -> Check:
         """From a commit status, which does not tell its app."""
         word = str(item.get("state") or "unknown")
