@@ -34,6 +34,8 @@ CHECKS_SPEC = GITHUB_SPEC.merge(
 _SHA = re.compile(r"[0-9a-fA-F]{7,64}")
 #: Seconds that all questions may take beside what is waited for, and between two looks: the first pause, the longest.
 _PATIENCE, _PAUSE, _LONGEST_PAUSE = 60.0, 2.0, 30.0
+#: Seconds that GitHub may be out of reach where nobody waits for anything.
+_OUTAGE = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,8 @@ class GithubChecksInfo(Operation[Seen, Plan]):
                 remedy="Give what `git rev-parse` prints; a branch or a tag may move.",
             )
         self._wait = parse_duration(params["wait"], "wait").total_seconds()
-        self._github = GitHub(params, context, os.environ, patience=_PATIENCE + self._wait)
+        persistence = min(max(self._wait, _OUTAGE), _PATIENCE)
+        self._github = GitHub(params, context, os.environ, patience=_PATIENCE + self._wait, persistence=persistence)
 
     def observe(self) -> Seen:
         """Ask, and ask again while it is worth waiting."""

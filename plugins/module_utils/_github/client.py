@@ -45,8 +45,15 @@ class GitHub:
     """One repository."""
 
     def __init__(
-        self, params: Mapping[str, Any], context: Context, environ: Mapping[str, str], *, patience: float = 60
+        self,
+        params: Mapping[str, Any],
+        context: Context,
+        environ: Mapping[str, str],
+        *,
+        patience: float,
+        persistence: float,
     ) -> None:
+        """``persistence`` is how many seconds GitHub may be out of reach, ``patience`` those of all waiting."""
         self.name = str(params["repository"])
         if not _REPOSITORY.fullmatch(self.name):
             raise RunbookError(
@@ -75,6 +82,7 @@ class GitHub:
             url=check_address(params["api_url"], "api_url"),
             headers=headers,
             patience=patience,
+            persistence=persistence,
             context=context,
             limited=too_many,
         )
