@@ -267,7 +267,7 @@ def _check_suites(repository: Repository, names: Mapping[str, str], query: Mappi
     """One of each app that was told of the commit."""
     commit = model.find_commit(repository, names["ref"])
     runs = [each for each in commit.check_runs if not each.superseded]
-    shown = []
+    shown: list[dict[str, Any]] = []
     for app, app_id in sorted({(each.app, each.app_id) for each in runs} | {(app, 0) for app in commit.idle}):
         mine = [each for each in runs if each.app == app]
         done = bool(mine) and app not in commit.unfinished and all(each.status == "completed" for each in mine)
