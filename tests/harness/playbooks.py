@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from harness import shared
 from harness.children import Child, Finished, clean_environment
 from harness.paths import CHECKOUT
 
@@ -82,7 +83,11 @@ class PlaybookRunner:
         arguments: tuple[str, ...] = (),
     ) -> Child:
         """The running child. An inventory given as a mapping is written as YAML; ``arguments`` go to the end."""
-        argv = [self._python, "-m", "ansible", "playbook", playbook, "-i", str(self._inventory(inventory))]
+        env = dict(env or {})
+        argv = [self._python, "-m", "ansible", "playbook"]
+        if shared.may_share(self._python, env):
+            argv, env = [self._python, str(shared.PLAYBOOK)], {**shared.variables(), **env}
+        argv += [playbook, "-i", str(self._inventory(inventory))]
         argv += ["-e", json.dumps(dict(extra_vars))] if extra_vars else []
         argv += ["--limit", limit] if limit is not None else []
         argv += ["--check"] * check + ["--diff"] * diff + ["-" + "v" * verbosity] * (verbosity > 0)

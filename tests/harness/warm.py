@@ -146,10 +146,23 @@ def become(request: dict[str, Any]) -> None:
     os._exit(status)
 
 
+def keep_descriptions() -> None:
+    """Amazon's services are described by megabytes of JSON, which each client reads; they are the same for all."""
+    import boto3
+    from botocore import loaders
+
+    load, found = loaders.JSONFileLoader().load_file, loaders.Loader().list_available_services
+    kept, listed = cache(load), cache(found)
+    loaders.JSONFileLoader.load_file = lambda _self, path: kept(path)
+    loaders.Loader.list_available_services = lambda _self, type_name: listed(type_name)
+    boto3.session.Session(region_name="us-east-1").client("s3")
+
+
 def main() -> None:
     """Serve until the caller closes the pipe."""
     for name in LAZY:
         import_module(name)
+    keep_descriptions()
     # Pages that nobody writes to are not copied.
     gc.freeze()
     for line in sys.stdin:

@@ -1,0 +1,50 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What runs of playbooks in one test session share, so that each of them costs less than a user's first.
+
+Made once, from sources that do not change meanwhile, are the archive in which ansible sends a module
+(``bin/ansible-playbook``), and the code into which Python compiles what is in it (``startup/sitecustomize.py``). The
+first run of a session makes them as any other would. ``tests/run/molecule`` uses the same.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from harness.paths import COLLECTIONS
+
+HERE = Path(__file__).parent
+#: ``ansible-playbook``
+PLAYBOOK = HERE / "bin" / "ansible-playbook"
+#: Whoever sets one of these has other sources than the checkout's, or other modules.
+_OTHERWISE = ("PYTHONPATH", "ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_LIBRARY", "ANSIBLE_MODULE_UTILS", "ANSIBLE_CONFIG")
+
+
+def may_share(python: str, environment: Mapping[str, str]) -> bool:
+    """Whether a run with these variables beside the usual ones would make the same as all others."""
+    return python == sys.executable and not any(name in environment for name in _OTHERWISE)
+
+
+def variables() -> dict[str, str]:
+    """What a run needs to share."""
+    paths = [str(COLLECTIONS), str(HERE / "startup")]
+    return {"HARNESS_CACHE": str(_directory()), "PYTHONPATH": os.pathsep.join(paths)}
+
+
+@cache
+def _directory() -> Path:
+    """The directory of this session, which ends with it, or that of several."""
+    if "HARNESS_CACHE" in os.environ:
+        return Path(os.environ["HARNESS_CACHE"])
+    made = Path(tempfile.mkdtemp(prefix="harness-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
