@@ -15,9 +15,10 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from harness.children import left_behind
 from harness.modules import ModuleRunner
@@ -37,6 +38,35 @@ from harness.vercel import ProjectAt, fresh_project
 if TYPE_CHECKING:
     from sandbox import PostgresServer, S3Server, Sandbox
     from sandbox.vercel import VercelServer
+
+
+#: Parts that take minutes: they begin first, so that no worker is left alone with one of them at the end.
+LONG = ("test_canary.py playbook", "test_canary.py", "test_playbooks.py", "test_playbooks_apps.py", "test_artifact.py")
+
+
+def part(nodeid: str) -> str:
+    """What one worker runs: a file, since its tests share servers, but the longest one in halves."""
+    file, _, test = nodeid.partition("::")
+    name = Path(file).name
+    return f"{name} playbook" if name == "test_canary.py" and test.startswith("test_a_playbook") else name
+
+
+class Parts(LoadScopeScheduling):
+    """Parts go to the workers in the order of the collection."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return part(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Parts | None:
+    """Ours where ``tests/run/system`` asks for it."""
+    return Parts(config, log) if config.getoption("dist") == "loadscope" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long parts first; a session of a single worker has no need of it, and no harm."""
+    items.sort(key=lambda item: LONG.index(part(item.nodeid)) if part(item.nodeid) in LONG else len(LONG))
 
 
 @pytest.fixture(autouse=True)
