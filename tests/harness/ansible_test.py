@@ -6,8 +6,8 @@
 
 ansible-test insists on a real directory named ``.../ansible_collections/ops/runbooks`` and on a pip bootstrap script
 which it fetches from a host of its own. So the tracked files are copied to such a directory, and the script is one that
-calls ``ensurepip``, laid where ansible-test keeps those that it has fetched. What it keeps between runs (that script
-and the environments of its linters) stays in ``<tool chain>/ansible-test``, not in the user's home.
+copies the tool chain's own pip, laid where ansible-test keeps those that it has fetched. What it keeps between runs
+(that script and the environments of its linters) stays in ``<tool chain>/ansible-test``, not in the user's home.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ from pathlib import Path
 
 from harness.paths import CHECKOUT
 
-_BOOTSTRAP = "import ensurepip\nensurepip.bootstrap(default_pip=True)\n"
+#: The twenty environments of its linters get pip by this; ``ensurepip`` would compile it anew in each of them.
+_BOOTSTRAP = """import glob, os, shutil, sysconfig
+for path in [{pip!r}, *glob.glob({pip!r} + "-*.dist-info")]:
+    shutil.copytree(path, os.path.join(sysconfig.get_path("purelib"), os.path.basename(path)), dirs_exist_ok=True)
+"""
 
 
 def tracked_files() -> list[Path]:
@@ -102,8 +106,9 @@ class ToolChain:
         source = Path(self.ask("__import__('ansible_test').__path__[0]")) / "_internal" / "python_requirements.py"
         cache = home / ".ansible" / "test" / "cache"
         cache.mkdir(parents=True, exist_ok=True)
+        bootstrap = _BOOTSTRAP.format(pip=self.ask("__import__('pip').__path__[0]"))
         for version in set(re.findall(r"\bpip='([\d.]+)'", source.read_text(encoding="utf-8"))):
-            (cache / f"get_pip_{version.replace('.', '_')}.py").write_text(_BOOTSTRAP, encoding="utf-8")
+            (cache / f"get_pip_{version.replace('.', '_')}.py").write_text(bootstrap, encoding="utf-8")
         return home
 
     def environment(self) -> dict[str, str]:
