@@ -127,3 +127,11 @@ def test_a_module_has_an_integration_target(name: str) -> None:
 def test_every_runbook_has_a_molecule_scenario() -> None:
     scenarios = {path.parent.name for path in (CHECKOUT / "extensions" / "molecule").glob("*/molecule.yml")}
     assert scenarios >= {path.stem for path in (CHECKOUT / "playbooks").glob("*.yml")}
+
+
+def test_every_scenario_looks_whether_check_mode_wrote() -> None:
+    """As a step, which is in config.yml, or at the end of its converge.yml; init writes to no store."""
+    folders = [path.parent for path in (CHECKOUT / "extensions" / "molecule").glob("*/molecule.yml")]
+    own = {each.name for each in folders if "test_sequence" in (each / "molecule.yml").read_text(encoding="utf-8")}
+    looking = {each.name for each in folders if "unwritten.yml" in (each / "converge.yml").read_text(encoding="utf-8")}
+    assert own - looking == {"init"}, "let converge.yml end with an import of ../common/unwritten.yml"
