@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bench.memory import PeakMemory
 from harness.modules import ModuleRunner, Outcome, read_outcome
 from harness.servers import FileStoreAt
 from harness.sites import Site, make_site
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from sandbox.vercel import Deployment, VercelServer
 
 Call = Callable[..., Outcome]
+MIB = 1024 * 1024
 SHA = "5c1e" * 10
 GIT = {"sha": SHA}
 
@@ -171,6 +174,16 @@ def test_what_was_built_here_is_handed_over_once(call: Call, site: Site, built: 
     assert (other.changed, len(site.vercel.requests("POST", "/v2/files"))) == (True, uploads)
     (built / ".vercel" / "output" / "builds.json").write_text('{"target": "preview"}')
     assert "preview" in call(prebuilt=str(built)).refused("source_unusable").message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PSS is read from /proc")
+def test_a_large_file_is_not_held_in_memory(run_module: ModuleRunner, site: Site, built: Path) -> None:
+    with (built / ".vercel" / "output" / "static" / "film.bin").open("wb") as film:
+        film.truncate(160 * MIB)
+    child = run_module.start("vercel_deployment", {**site.options, "prebuilt": str(built)})
+    with PeakMemory(child.pid, "vercel_deployment", interval=0.02) as memory:
+        read_outcome(child.wait(120)).ok()
+    assert 0 < memory.peak < 100 * MIB, f"it took {memory.peak / MIB:.0f} MiB"
 
 
 def test_an_upload_that_is_dropped_or_refused(call: Call, site: Site, built: Path) -> None:
