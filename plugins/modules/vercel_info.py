@@ -85,6 +85,15 @@ vercel:
     auto_assign:
       description: Whether new production deployments take the domains by themselves.
       type: bool
+    repository:
+      description: The repository that is connected, as V(owner/name); null where there is none.
+      type: str
+    production_branch:
+      description: The branch of it whose pushes are built for production.
+      type: str
+    ungated_pushes:
+      description: Whether a push to that branch serves production as soon as it is built, without any gate.
+      type: bool
     pinned_by_rollback:
       description: Whether they do not because of a rollback. Teams also switch it off on purpose.
       type: bool

@@ -156,6 +156,18 @@ def test_an_empty_group_is_red(play: Play) -> None:
     assert "databases" in sentence(play({"all": {"children": {"databases": {}, "apps": {"hosts": {"web": {}}}}}}))
 
 
+def test_a_runbook_of_two_groups_needs_one_of_them(tmp_path: Path, run_playbook: PlaybookRunner) -> None:
+    hosts = {"all": {**inventory()["all"], "children": {"apps": {"hosts": {"web": {}}}}}}
+    path = tmp_path / "probe.yml"
+    path.write_text(yaml.safe_dump([guard_of(PLAYBOOKS / "status.yml")], sort_keys=False), encoding="utf-8")
+    assert "Could not match" not in run_playbook(str(path), inventory=hosts).ok().output
+    hosts["all"]["children"] = {"others": {"hosts": {"web": {}}}}
+    assert (
+        "Could not find anything to work on (databases or apps)"
+        in run_playbook(str(path), inventory=hosts).red().output
+    )
+
+
 def test_a_list_of_hosts_as_inventory_is_no_missing_file(play: Play) -> None:
     assert "databases" in sentence(play("main,"))
 

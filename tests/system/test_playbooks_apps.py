@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.modules import ModuleRunner
 from harness.playbooks import PlaybookRunner, Played
 from harness.servers import FileStoreAt
 from harness.sites import Site, continuous_probe, make_site
@@ -87,6 +89,43 @@ def test_a_bad_release_and_the_way_back(
     once_more = ops.play("rollback", to="last_known_good", reason="it answers 500").ok()
     assert "Result: nothing to do" in once_more.output
     assert len(site.posts()) == 2
+
+
+def test_preflight_and_status_of_an_app(
+    vercel: VercelServer,
+    file_store: FileStoreAt,
+    run_playbook: PlaybookRunner,
+    run_module: ModuleRunner,
+    tmp_path: Path,
+) -> None:
+    """What could be done, what serves and whether it is good; without a write anywhere."""
+    from sandbox.vercel import GitLink
+
+    site = make_site(vercel, link=GitLink(org="acme", repo="web", repo_id=7))
+    ops = Environment(site, file_store, run_playbook, tmp_path)
+    ready = ops.play("preflight").ok().output
+    assert re.search(rf"vercel +ready +project web-{site.tag}; production serves {site.id('C')}", ready)
+    assert re.search(rf"rollback +ready +production could be rolled back to {site.id('B')}", ready)
+    assert re.search(r"deploy +WARNING +pushes to main reach production ungated", ready)
+    assert file_store.keys() == []
+
+    record = {**file_store.args, "environment": "test", "name": "web", "deployment_id": site.id("C")}
+    run_module("release_record", {**record, "release": "v1", "gate": "pass"}).ok()
+    good = ops.play("status").ok().output
+    assert f"Serves: {site.id('C')}, commit ccccccccc, release v1; its gate was passed" in good
+    assert "Pushes: REACH PRODUCTION UNGATED: auto-assign is on, and main of acme/web is connected" in good
+    assert f"Way back: no other release is on record as good; previous is {site.id('B')}" in good
+    assert f"Production affected: not by this run; it serves {site.id('C')}" in good
+    run_module("release_record", {**record, "bad": "it loses orders"}).ok()
+    bad = ops.play("status").red().output
+    assert "Result: failed (deployment_forbidden)" in bad
+    assert "it is marked bad: it loses orders. Roll it back" in bad
+    assert site.posts() == []
+
+    unasked = run_playbook("ops.runbooks.status", inventory=ops.inventory()).ok().output
+    assert "Serves: not asked, there is no token of Vercel (VERCEL_TOKEN)" in unasked
+    gone = ops.play("preflight", inventory=ops.inventory(vercel_project="no-such")).red().output
+    assert "Result: failed (not_ready): Could not count on vercel (web): Could not find the project" in gone
 
 
 def test_refusals_and_lines(

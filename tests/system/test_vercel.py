@@ -58,6 +58,7 @@ def test_info(call: Call, site: Site) -> None:
     assert [each["id"] for each in found["candidates"]] == [site.id("B"), site.id("A")]
     assert found["domains"] == {site.host: site.id("C")}
     assert (found["auto_assign"], found["pinned_by_rollback"], found["rolling_release"]) == (True, False, None)
+    assert (found["repository"], found["production_branch"], found["ungated_pushes"]) == (None, None, False)
     assert [each["key"] for each in found["variables"]] == ["A_NAME"]
     assert "kanarienvogel" not in said.everything
     assert site.vercel.token not in said.everything
