@@ -113,7 +113,7 @@ def test_preflight_and_status_of_an_app(
     run_module("release_record", {**record, "release": "v1", "gate": "pass"}).ok()
     good = ops.play("status").ok().output
     assert f"Serves: {site.id('C')}, commit ccccccccc, release v1; its gate was passed" in good
-    assert "Pushes: REACH PRODUCTION UNGATED: auto-assign is on, and main of acme/web is connected" in good
+    assert "Pushes: reach production ungated: auto-assign is on, and main of acme/web is connected" in good
     assert f"Way back: no other release is on record as good; previous is {site.id('B')}" in good
     assert f"Production affected: not by this run; it serves {site.id('C')}" in good
     run_module("release_record", {**record, "bad": "it loses orders"}).ok()
