@@ -120,10 +120,11 @@ def test_preflight_and_status_of_an_app(
     bad = ops.play("status").red().output
     assert "Result: failed (deployment_forbidden)" in bad
     assert "it is marked bad: it loses orders. Roll it back" in bad
+    assert "Next: ansible-playbook ops.runbooks.rollback" in bad
     assert site.posts() == []
 
     unasked = run_playbook("ops.runbooks.status", inventory=ops.inventory()).ok().output
-    assert "Serves: not asked, there is no token of Vercel (VERCEL_TOKEN)" in unasked
+    assert "what serves is not asked for, there is no token of Vercel (VERCEL_TOKEN)" in unasked
     gone = ops.play("preflight", inventory=ops.inventory(vercel_project="no-such")).red().output
     assert "Result: failed (not_ready): Could not count on vercel (web): Could not find the project" in gone
 
