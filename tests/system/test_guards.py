@@ -300,6 +300,7 @@ def test_a_broken_glass_is_written_down_once(window: Call, store: StoreAt) -> No
         {"freezes": [{"start": "2026-11-26"}]},
         {"freezes": [{"reason": "x"}]},
         {"freezes": [{"ics": CALENDAR, "timezone": "Mars/Base"}]},
+        {"freezes": [{"start": "", "end": ""}]},
         {"at": "tomorrow"},
         {"duration": "long"},
         {"break_glass": "x", "store": "file:///tmp/x"},
@@ -307,6 +308,14 @@ def test_a_broken_glass_is_written_down_once(window: Call, store: StoreAt) -> No
 )
 def test_mistakes_in_the_inventory_are_failures(window: Call, wrong: dict[str, Any]) -> None:
     assert window(**wrong).refused("invalid_parameter")
+
+
+def test_a_calendar_that_was_looked_up_where_there_is_nothing(window: Call) -> None:
+    """Its environment variable is not set: that is no calendar without freezes."""
+    assert (
+        "freezes[1].ics"
+        in window(freezes=[{"ics": CALENDAR}, {"ics": ""}], at=BEFORE).refused("connection_empty").message
+    )
 
 
 # --- release_approval ------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso, parse_duration, parse_iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.record import read_record
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
@@ -95,6 +96,19 @@ def plan_window(decision: Decision, recorded: tuple[str, ...], *, keeps: bool) -
     )
 
 
+def _given(source: str, number: int) -> str:
+    """A calendar that was looked up where there is nothing is no calendar without freezes."""
+    if source.strip():
+        return source
+    raise RunbookError(
+        code="connection_empty",
+        attempted="read a calendar of freezes",
+        object=f"freezes[{number}].ics",
+        reason="it is given but empty",
+        remedy="Set the environment variable that it is looked up from, or take it out of the inventory.",
+    )
+
+
 class RunbookWindow(Operation[Looked, Plan]):
     """Judge this moment."""
 
@@ -107,11 +121,16 @@ class RunbookWindow(Operation[Looked, Plan]):
         self._duration = parse_duration(params["duration"], "duration")
         self._patience = parse_duration(params["timeout"], "timeout").total_seconds()
         self._windows = [read_window(each, number) for number, each in enumerate(params["windows"])]
-        self._freezes = [read_freeze(each, number) for number, each in enumerate(params["freezes"]) if each["start"]]
+        self._freezes = [
+            read_freeze(each, number) for number, each in enumerate(params["freezes"]) if each["ics"] is None
+        ]
         self._calendars = [
-            (each["ics"], zone_of(each["timezone"], f"freezes[{number}].timezone") if each["timezone"] else None)
+            (
+                _given(each["ics"], number),
+                zone_of(each["timezone"], f"freezes[{number}].timezone") if each["timezone"] else None,
+            )
             for number, each in enumerate(params["freezes"])
-            if each["ics"]
+            if each["ics"] is not None
         ]
         self._glass = " ".join((params["break_glass"] or "").split())
 
