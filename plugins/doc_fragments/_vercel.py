@@ -169,6 +169,10 @@ options:
         description:
           - The digest of its plan.
         type: str
+      migrations:
+        description:
+          - The migrations of each of its databases.
+        type: dict
   timeout:
     description:
       - How long the module waits for Vercel's job, as a duration.

@@ -23,6 +23,13 @@ options:
       - How many are read at most.
     type: int
     default: 50
+  databases:
+    description:
+      - The databases that the app uses. A release that does not know a migration which has taken something away from
+        one of them is bad, since the database no longer fits it.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: ops.runbooks.release_record
 """
@@ -45,8 +52,8 @@ releases:
     known:
       description: >-
         The releases, newest first, each with V(release), V(deployment_id), V(gate), V(bad), V(git_sha), V(url),
-        V(recorded_at), V(baseline), V(attempt), V(started_at), V(rollback_to), V(moves_before), V(digest), as
-        M(ops.runbooks.release_record) explains them.
+        V(recorded_at), V(baseline), V(attempt), V(started_at), V(rollback_to), V(moves_before), V(digest) and
+        V(migrations), as M(ops.runbooks.release_record) explains them.
       type: list
       elements: dict
     newest_good:

@@ -69,6 +69,11 @@ options:
     description:
       - The digest of the plan that is carried out, as M(ops.runbooks.release_plan) returns it.
     type: str
+  migrations:
+    description:
+      - What the release knows of each of its databases, by their names, as V(known) of
+        M(ops.runbooks.postgres_migration). By it M(ops.runbooks.release_info) tells what no longer fits a database.
+    type: dict
   measurements:
     description:
       - What was measured, kept with the record. It alone is no reason to change it.
@@ -145,6 +150,9 @@ release:
     digest:
       description: The digest of the plan of the attempt.
       type: str
+    migrations:
+      description: What it knows of each of its databases.
+      type: dict
 plan:
   description:
     - What is done, or would be in check mode, as V(steps), and what of it cannot be taken back, as V(irreversible).

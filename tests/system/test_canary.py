@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from sandbox import Sandbox
     from sandbox.vercel import VercelServer
 
+#: Migrations without a secret.
+MIGRATIONS = CHECKOUT / "tests" / "harness" / "migrations"
 #: A port on which nobody listens.
 CLOSED = 9
 HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -123,6 +125,7 @@ class Planted:
             "runbooks_store_region": "us-east-1",
             "runbooks_store_addressing_style": "path",
             "runbooks_postgres_bindir": [str(self.database.server.bindir)],
+            "migrations_directory": str(MIGRATIONS),
             **{name: from_environment(variable) for name, variable in names.items()},
         }
         hosts = {"main": {"database_url": from_environment("CANARY_DATABASE_URL")}}
@@ -448,6 +451,7 @@ def arguments(module: str, planted: Planted) -> dict[str, Any]:
         "sha": "4f2c9e1",
         "freezes": [{"ics": f"{planted.receiver}/freezes/{planted.other.quoted}"}],
         "redeploy": planted.site.id("B"),
+        "directory": str(MIGRATIONS),
         "probes": [{"url": planted.site.vercel.api_url, "secret_headers": {"x-bypass": planted.bypass.text}}],
         "slo": {"error_rate": 1},
         "outcome": {"runbook": "canary", "failed": True},

@@ -357,3 +357,37 @@ def test_killed_outside_of_a_transaction(schema: Schema) -> None:
     assert schema(**resolved).ok().changed
     assert not schema(**resolved).ok().changed
     assert not schema().ok().changed
+
+
+# --- Releases that no longer fit -------------------------------------------------------------------------
+
+
+def test_releases_that_do_not_know_what_was_taken_away_are_bad(schema: Schema) -> None:
+    sample(schema)
+    known = schema().ok()["migration"]["known"]
+    app = {**schema.store.args, "environment": "production", "name": "web"}
+
+    def record(name: str, **options: Any) -> None:
+        schema.run("release_record", {**app, "deployment_id": name, "gate": "pass", **options}).ok()
+
+    def bad() -> dict[str, str]:
+        listed = schema.run("release_info", {**app, "databases": ["main"]}).ok()["releases"]["known"]
+        return {each["deployment_id"]: each["bad"] for each in listed}
+
+    record("dpl_old", migrations={"main": {"head": "0002_notes", "contract": []}})
+    record("dpl_new", migrations={"main": known})
+    assert set(bad().values()) == {""}
+    schema(phase="contract").ok()
+    assert bad()["dpl_new"] == ""
+    assert "0003_drop_email" in bad()["dpl_old"]
+    # It is the database that says so: a document that was lost is written again, and what came back fits again.
+    for key in schema.store.keys("production/databases/main/taken_away/"):
+        schema.store.remove(key)
+    assert set(bad().values()) == {""}
+    assert schema(check=True).ok().changed
+    assert schema().ok().changed
+    assert not schema().ok().changed
+    assert "0003_drop_email" in bad()["dpl_old"]
+    schema.database.execute("DELETE FROM ops_runbooks.migrations WHERE name = '0003_drop_email'")
+    assert schema(phase="expand").ok().changed
+    assert set(bad().values()) == {""}

@@ -21,7 +21,13 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RU
 from ansible_collections.ops.runbooks.plugins.module_utils._migration import back, foreign, ledger, tools
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.apply import Applier
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.files import look_into
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.model import STARTED, Ledger, Migration
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.model import (
+    STARTED,
+    Ledger,
+    Migration,
+    taken_before,
+    taken_of,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import (
     ApplyPlan,
     Resume,
@@ -33,7 +39,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan impor
     resume_of,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.source import SOURCE_SPEC, Source, read_source
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres import catalog, pooler
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import catalog, pooler, taken_away
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import (
     CONNECTION_SPEC,
     Connector,
@@ -66,6 +72,7 @@ class Found:
     server: ServerFact
     database: str
     backup: back.Cover | None = None
+    taken: tuple[taken_away.Taken, ...] = ()
 
 
 class PostgresMigration(Operation[Found, Plan]):
@@ -114,7 +121,14 @@ class PostgresMigration(Operation[Found, Plan]):
         self._last = self._seen(source, found, bound=self._bound(server, name))
         self._refuse_what_cannot_be(server, found)
         cover = self._cover(found)
-        return Found(seen=self._last, server=server, database=name, backup=cover)
+        return Found(seen=self._last, server=server, database=name, backup=cover, taken=self._read_taken())
+
+    def _read_taken(self) -> tuple[taken_away.Taken, ...]:
+        """What the store says that migrations have taken away."""
+        return taken_away.read(self.state_store, self.params["environment"], self.params["name"])
+
+    def _write_taken(self, taken: tuple[taken_away.Taken, ...]) -> None:
+        taken_away.write(self.state_store, self.params["environment"], self.params["name"], taken, self.context)
 
     @property
     def _foreign(self) -> bool:
@@ -188,8 +202,12 @@ class PostgresMigration(Operation[Found, Plan]):
     # plan, act
 
     def plan(self, state: Found) -> Plan:
-        """See ``operation.Operation``."""
-        return self._plan(state)
+        """See ``operation.Operation``; what a run that died has left to be written down is a change too."""
+        plan = self._plan(state)
+        stale = {each.name for each in state.taken} != {each.name for each in taken_of(state.seen.ledger)}
+        if plan.changed or not stale:
+            return plan
+        return replace(plan, changed=True, steps=("write down in the store what migrations have taken away",))
 
     def _plan(self, state: Found) -> Plan:
         if self._foreign:
@@ -227,21 +245,28 @@ class PostgresMigration(Operation[Found, Plan]):
             state = replace(state, seen=self._seen(self.source, found, bound=True))
             plan = self._plan(state)
             self.came_late = not plan.changed
-        if plan.changed:
-            try:
+        try:
+            if plan.changed:
+                release, now = self.params["release"] or "", self.context.clock.now()
+                self._write_taken(taken_before(state.seen.ledger, plan, release, now))
                 self._carry_out(applier, session, state, plan)
-            except RunbookError:
-                with suppress(RunbookError):
-                    self._last = self._seen(self.source, self._recorded(self.session), bound=True)
-                raise
+        except RunbookError:
+            with suppress(RunbookError):
+                found = self._recorded(self.session)
+                self._last = self._seen(self.source, found, bound=True)
+                self._write_taken(taken_of(found))
+            raise
+        self._write_taken(taken_of(self._recorded(session)))
         return self._report(session, plan)
 
     def _carry_out(self, applier: Applier, session: Session, state: Found, plan: Plan) -> None:
-        if self._foreign:
+        if isinstance(plan, foreign.ForeignPlan):
             limit = self._limits["statement_timeout"]
             address = self.connector.address
             url = tools.url_of(self.params, address.source, address.keywords)
             foreign.carry_out(plan, self.params, url, session, state.seen, limit, self.context)
+            return
+        if not plan.steps or self._foreign:
             return
         if not state.seen.ledger.exists:
             applier.create_ledger()

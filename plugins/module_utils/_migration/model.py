@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_tokens import Statement
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.taken_away import Taken
 
 EXPAND, CONTRACT = "expand", "contract"
 #: A row of the ledger: a run is in it or has stopped in it, or it is done.
@@ -126,6 +129,22 @@ def place(name: str) -> tuple[int, str]:
     """Where a migration stands in the order: by its number, however that is padded, then by its name."""
     number = _NUMBER.match(name)
     return (int(number[0]) if number else 0, name)
+
+
+def taken_of(ledger: Ledger) -> tuple[Taken, ...]:
+    """What its migrations have taken away, as the store has it for runbooks of apps."""
+    rows = [row for row in ledger.applied if row.phase == CONTRACT]
+    return tuple(
+        Taken(name=row.name, applied_at=iso(row.applied_at) if row.applied_at else "", release=row.release)
+        for row in rows
+    )
+
+
+def taken_before(ledger: Ledger, plan: Plan, release: str, now: datetime) -> tuple[Taken, ...]:
+    """The same with what a plan is about to take away."""
+    chosen: Sequence[Migration] = getattr(plan, "chosen", ())
+    coming = [each.name for each in chosen if each.phase == CONTRACT]
+    return taken_of(ledger) + tuple(Taken(name=name, applied_at=iso(now), release=release) for name in coming)
 
 
 def digest(migrations: Sequence[Migration]) -> str:

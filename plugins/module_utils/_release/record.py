@@ -14,10 +14,12 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
-from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_id
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_id, check_name
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import taken_away
+from ansible_collections.ops.runbooks.plugins.module_utils._release.fitting import judged
 from ansible_collections.ops.runbooks.plugins.module_utils._release.releases import Recorded, Releases
 
 RELEASE_SPEC = STORE_SPEC.merge(
@@ -35,12 +37,32 @@ RELEASE_SPEC = STORE_SPEC.merge(
             "rollback_to": {"type": "str"},
             "moves_before": {"type": "int"},
             "digest": {"type": "str"},
+            "migrations": {"type": "dict"},
             "measurements": {"type": "dict", "default": {}},
         }
     ),
 )
-_GIVEN = ("release", "gate", "bad", "git_sha", "url", "baseline", "attempt", "rollback_to", "moves_before", "digest")
-RELEASE_INFO_SPEC = STORE_SPEC.merge(ArgumentSpec(options={"limit": {"type": "int", "default": 50}}))
+_GIVEN = (
+    "release",
+    "gate",
+    "bad",
+    "git_sha",
+    "url",
+    "baseline",
+    "attempt",
+    "rollback_to",
+    "moves_before",
+    "digest",
+    "migrations",
+)
+RELEASE_INFO_SPEC = STORE_SPEC.merge(
+    ArgumentSpec(
+        options={
+            "limit": {"type": "int", "default": 50},
+            "databases": {"type": "list", "elements": "str", "default": []},
+        }
+    )
+)
 
 
 def plan_record(found: Recorded | None, given: Mapping[str, Any], now: str) -> tuple[Plan, Recorded]:
@@ -109,7 +131,10 @@ class ReleaseInfo(Operation[list[Recorded], Plan]):
     def observe(self) -> list[Recorded]:
         """The newest ones."""
         releases = Releases(self.state_store, self.params["environment"], self.params["name"], self.context)
-        return releases.newest(max(0, self.params["limit"]))
+        found = releases.newest(max(0, self.params["limit"]))
+        environment = self.params["environment"]
+        databases = dict.fromkeys(check_name(each, "databases") for each in self.params["databases"])
+        return judged(found, {each: taken_away.read(self.state_store, environment, each) for each in databases})
 
     def plan(self, state: list[Recorded]) -> Plan:
         """The answer; there is nothing to change."""

@@ -11,7 +11,7 @@ ones, and only those are read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ class Recorded:
     ``attempt`` counts how often it was set out to be released, 0 where never by a runbook; ``started_at`` and what
     follows are of the last attempt: the deployment that takes its place where its gate fails, the number of the last
     move of production before it, and the digest of its plan. ``baseline`` is what served when the first one began.
+    ``migrations`` are what it knows of each of its databases, as M(ops.runbooks.postgres_migration) returns it.
     """
 
     release: str
@@ -49,6 +50,7 @@ class Recorded:
     rollback_to: str = ""
     moves_before: int = 0
     digest: str = ""
+    migrations: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Recorded:
@@ -124,8 +126,10 @@ class Releases:
         return Series(self._store, self._prefix + folder)
 
 
-def _value(kind: object, given: object) -> str | int | bool:
+def _value(kind: object, given: object) -> Any:
     """A field of a record; ``kind`` is its annotation."""
+    if str(kind).startswith("Mapping"):
+        return dict(given) if isinstance(given, Mapping) else {}
     if kind == "bool":
         return given is True
     if kind == "int":

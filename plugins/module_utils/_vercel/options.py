@@ -27,6 +27,7 @@ _RELEASE = {
     "rollback_to": {"type": "str"},
     "moves_before": {"type": "int"},
     "digest": {"type": "str"},
+    "migrations": {"type": "dict"},
 }
 
 #: A store is never a must: without one there is neither lock nor record.

@@ -1,0 +1,2 @@
+-- runbooks: phase=contract
+ALTER TABLE account DROP COLUMN email;

@@ -1,0 +1,77 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What migrations have taken away from a database, where runbooks of apps see it (private to ops.runbooks).
+
+A rollback touches no database, and has to know all the same which releases its schema no longer fits. So the store has
+a document beside the backups with the migrations that took something away. It is written before they are run and made
+to agree with the database afterwards: where a run dies in between, a rollback is refused that might have been possible,
+and none is allowed that is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.documents import Series
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+
+#: Attempts to write against others that write the same document.
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One migration that took something away, when (ISO 8601), and for which release it was run, '' where unknown."""
+
+    name: str
+    applied_at: str = ""
+    release: str = ""
+
+
+def read(store: Store, environment: str, database: str) -> tuple[Taken, ...]:
+    """Those of a database, in the order of the document."""
+    found = _series(store, environment, database).current()
+    listed = found.body.get("taken_away") if found is not None else None
+    entries = [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
+    return tuple(
+        Taken(
+            name=str(each.get("name") or ""),
+            applied_at=str(each.get("applied_at") or ""),
+            release=str(each.get("release") or ""),
+        )
+        for each in entries
+    )
+
+
+def write(store: Store, environment: str, database: str, taken: Sequence[Taken], context: Context) -> None:
+    """Make the document say this, unless it does. Raises ``store_failed``."""
+    series = _series(store, environment, database)
+    body = {
+        "taken_away": [{"name": each.name, "applied_at": each.applied_at, "release": each.release} for each in taken]
+    }
+    for _attempt in range(_ATTEMPTS):
+        if read(store, environment, database) == tuple(taken):
+            return
+        found = series.current()
+        context.effect(f"write down what migrations take away from {database}")
+        if series.create_next(body, after=found.number if found is not None else 0) is not None:
+            return
+    raise RunbookError(
+        code="store_failed",
+        attempted=f"write down what migrations take away from {database}",
+        object=series.where,
+        reason="other writers were faster every time",
+        remedy="Run the same command again.",
+    )
+
+
+def _series(store: Store, environment: str, database: str) -> Series:
+    return Series(store, f"{environment}/databases/{database}/taken_away")

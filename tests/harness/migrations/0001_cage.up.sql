@@ -1,0 +1,1 @@
+CREATE TABLE cage (id int PRIMARY KEY, bird text NOT NULL);
