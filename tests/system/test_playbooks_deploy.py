@@ -106,7 +106,7 @@ def build(vercel: VercelServer, store: FileStoreAt, run_playbook: PlaybookRunner
     return Releases(sites, store, run_playbook, home)
 
 
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
+def until(true: Callable[[], bool], seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come to that"
