@@ -46,7 +46,7 @@ LONG = ("test_canary.py playbook", "test_canary.py", "test_playbooks.py", "test_
 
 def part(nodeid: str) -> str:
     """What one worker runs: a file, since its tests share servers, but the longest one in halves."""
-    file, _, test = nodeid.partition("::")
+    file, _colons, test = nodeid.partition("::")
     name = Path(file).name
     return f"{name} playbook" if name == "test_canary.py" and test.startswith("test_a_playbook") else name
 
