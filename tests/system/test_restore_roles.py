@@ -252,8 +252,15 @@ def test_owners_that_one_may_not_act_for_are_refused(stage: Stage, admin: str) -
 def test_rights_that_are_lacking_are_named(stage: Stage, admin: str) -> None:
     shop = stage.shop
     maintenance = shop.database.sibling("postgres")
+    login = {"owner": admin, "roles": "skip", "login_user": admin, "login_password": "secret word"}
+    shop.database.execute("CREATE TABLE public.tied (one int REFERENCES things.one)")
+    shop.backup("b2")
+    shop.database.execute("DROP TABLE public.tied")
+    assert "things.one force" in shop.restore(**login, check=True).refused("privilege_missing").message
+    do(maintenance, "ALTER ROLE {} BYPASSRLS", admin)
+    assert shop.restore(**login, check=True).ok().changed
     do(maintenance, "ALTER ROLE {} NOCREATEDB NOCREATEROLE", admin)
     with nothing_new(shop):
-        refused = shop.restore(roles="create_nologin", login_user=admin, login_password="secret word")
+        refused = shop.restore(backup="b1", roles="create_nologin", login_user=admin, login_password="secret word")
         refused.refused("privilege_missing")
     assert "CREATEDB and CREATEROLE" in refused.message

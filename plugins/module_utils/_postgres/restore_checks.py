@@ -12,8 +12,12 @@ from collections.abc import Collection
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human_bytes
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, quote_identifier
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry, Head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
+    Manifest,
+    TableName,
+    quote_identifier,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_facts import TargetFacts, missing_locales
 
@@ -206,6 +210,33 @@ def check_owners(owners: Collection[str], target: TargetFacts) -> None:
         "or give all objects to one role with option owner.",
         details={"roles": foreign},
     )
+
+
+def check_policies(manifest: Manifest, heads: Collection[Head], target: TargetFacts) -> None:
+    """A foreign key is checked by a query, which fails for the owner of a table that forces row security on it too."""
+    forced = [table.table for table in manifest.tables if table.row_security_forced]
+    if target.superuser or target.bypasses_policies or not forced:
+        return
+    keys = [entry for head in heads for entry in head.entries if entry.desc == "FK CONSTRAINT"]
+    tied = [each for each in forced if any(_ties(entry, each) for entry in keys)]
+    if not tied:
+        return
+    raise RunbookError(
+        code="privilege_missing",
+        attempted=_ATTEMPTED,
+        object=f"role {target.user} on {target.label}",
+        reason=f"{', '.join(each.text for each in tied)} force row security on their owner too and have foreign keys, "
+        "which only a role with BYPASSRLS can make",
+        remedy=f"ALTER ROLE {quote_identifier(target.user)} BYPASSRLS; or connect as a role that has it.",
+    )
+
+
+def _ties(entry: Entry, table: TableName) -> bool:
+    """Whether a foreign key leads from a table or to it, which pg_dump writes with quotes where they are needed."""
+    if entry.namespace == table.schema and entry.tag.startswith(f"{table.name} "):
+        return True
+    schema, name = (f"(?:{re.escape(quote_identifier(each))}|{re.escape(each)})" for each in (table.schema, table.name))
+    return re.search(rf" REFERENCES {schema}\.{name}\(", entry.defn or "") is not None
 
 
 def check_roles(manifest: Manifest, target: TargetFacts, ownership: Ownership, missing: Collection[str]) -> None:

@@ -17,7 +17,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
 
 _ATTEMPTED = "look at the server that is to be restored to"
 _USER = """
-SELECT rolname::pg_catalog.text, rolsuper, rolcreatedb OR rolsuper, rolcreaterole OR rolsuper
+SELECT rolname::pg_catalog.text, rolsuper, rolcreatedb OR rolsuper, rolcreaterole OR rolsuper, rolbypassrls OR rolsuper
 FROM pg_catalog.pg_roles WHERE rolname = current_user"""
 _DATABASES = "SELECT datname::pg_catalog.text, oid::pg_catalog.int8 FROM pg_catalog.pg_database"
 #: From 16 on a member may lack the SET option, without which it cannot give anything to the role (manual, GRANT).
@@ -48,7 +48,7 @@ _DATA_DIRECTORY = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data
 class TargetFacts:
     """The server that is restored to. ``databases`` maps names to oids, ``extensions`` to the version that
     ``CREATE EXTENSION`` installs; ``free_bytes`` is None where it is unknown; ``read_only`` is whether this role's
-    transactions may not write unless they say so.
+    transactions may not write unless they say so; ``bypasses_policies`` whether row security never binds it.
     """
 
     server: ServerFact
@@ -66,6 +66,7 @@ class TargetFacts:
     has_icu: bool
     free_bytes: int | None
     read_only: bool = False
+    bypasses_policies: bool = False
 
 
 def read_databases(session: Session) -> dict[str, int]:
@@ -75,7 +76,7 @@ def read_databases(session: Session) -> dict[str, int]:
 
 def read_target(session: Session, server: ServerFact) -> TargetFacts:
     """Everything that decides whether a restore can succeed, in a few short queries."""
-    user, superuser, may_create_database, may_create_role = session.row(_USER, attempted=_ATTEMPTED)
+    user, superuser, may_create_database, may_create_role, bypasses = session.row(_USER, attempted=_ATTEMPTED)
     acted_for: dict[str, bool] = dict(session.rows(_ROLES, attempted=_ATTEMPTED))
     return TargetFacts(
         server=server,
@@ -93,6 +94,7 @@ def read_target(session: Session, server: ServerFact) -> TargetFacts:
         has_icu=bool(session.value(_ICU, attempted=_ATTEMPTED)),
         free_bytes=_free_bytes(session, server),
         read_only=session.value(_READ_ONLY, attempted=_ATTEMPTED) == "on",
+        bypasses_policies=bypasses,
     )
 
 

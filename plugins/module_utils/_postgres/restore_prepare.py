@@ -85,6 +85,7 @@ def prepare(
     owning = frozenset(role for head in heads for role in owners(head, manifest.database, demands.ownership))
     missing = _missing_roles(manifest, heads, target, demands)
     checks.check_owners(owning, target)
+    checks.check_policies(manifest, heads, target)
     created = sorted(missing) if demands.ownership.roles == "create_nologin" else []
     free = checks.check_disk(manifest, target, demands.disk_free, demands.protected)
     environment = connector.tool_environment()

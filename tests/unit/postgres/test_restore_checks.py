@@ -114,6 +114,27 @@ def test_spellings_of_a_locale_are_one() -> None:
     assert missing_locales(["C", "POSIX", "", "x"], ()) == ["x"]
 
 
+@pytest.mark.parametrize(
+    ("tag", "defn", "tied"),
+    [
+        ("t t_fkey", "ALTER TABLE ONLY app.t ADD CONSTRAINT t_fkey FOREIGN KEY (a) REFERENCES app.other(id);", True),
+        ("tt t_fkey", "ALTER TABLE ONLY app.tt ADD CONSTRAINT t_fkey FOREIGN KEY (a) REFERENCES app.t(id);", True),
+        ("tt t_fkey", 'ALTER TABLE ONLY app.tt ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES "app"."t"(id);', True),
+        ("tt t_fkey", "ALTER TABLE ONLY app.tt ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES app.tt(id);", False),
+    ],
+)
+def test_keys_of_tables_that_force_row_security(tag: str, defn: str, tied: bool) -> None:
+    table = TableFact(schema="app", name="t", kind="table", rows=1, row_security=True, row_security_forced=True)
+    key = replace(HEAD.entries[0], desc="FK CONSTRAINT", namespace="app", tag=tag, defn=defn)
+    manifest, heads = make_manifest(tables=(table,)), [replace(HEAD, entries=(key,))]
+    if tied:
+        assert "app.t" in refused("privilege_missing", lambda: checks.check_policies(manifest, heads, make_target()))
+    else:
+        checks.check_policies(manifest, heads, make_target())
+    checks.check_policies(manifest, heads, make_target(bypasses_policies=True))
+    checks.check_policies(make_manifest(tables=(replace(table, row_security_forced=False),)), heads, make_target())
+
+
 def test_missing_extensions_are_named_with_their_package() -> None:
     checks.check_extensions([HEAD], make_target())
     said = refused("extension_missing", lambda: checks.check_extensions([HEAD], make_target(extensions={})))
