@@ -85,7 +85,6 @@ def prepare(
     owning = frozenset(role for head in heads for role in owners(head, manifest.database, demands.ownership))
     missing = _missing_roles(manifest, heads, target, demands)
     checks.check_owners(owning, target)
-    checks.check_policies(manifest, heads, target)
     created = sorted(missing) if demands.ownership.roles == "create_nologin" else []
     free = checks.check_disk(manifest, target, demands.disk_free, demands.protected)
     environment = connector.tool_environment()
@@ -129,4 +128,5 @@ def _missing_roles(
     missing = needed - target.roles
     checks.check_rights(target, ownership, missing, creates_database=demands.creates_database)
     checks.check_roles(manifest, target, ownership, missing)
+    checks.check_policies(manifest, heads, target)
     return missing
