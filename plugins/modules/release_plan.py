@@ -55,6 +55,13 @@ options:
         description:
           - The checksum of its content.
         type: str
+  databases:
+    description:
+      - The databases that the app uses. What does not know a migration which has taken something away from one of them
+        is neither released nor gone back to.
+    type: list
+    elements: str
+    default: []
   env_changes:
     description:
       - Names of environment variables that the caller changes for the release. They are part of the digest.

@@ -14,9 +14,12 @@ from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_name
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import STORE_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres import taken_away
+from ansible_collections.ops.runbooks.plugins.module_utils._release.fitting import judged
 from ansible_collections.ops.runbooks.plugins.module_utils._release.plan import (
     AHEAD,
     Found,
@@ -46,6 +49,7 @@ PLAN_SPEC = STORE_SPEC.merge(
             "release": {"type": "str", "required": True},
             "build": {"type": "str", "choices": ["none", "git", "prebuilt"], "default": "none"},
             "migrations": {"type": "list", "elements": "dict", "default": [], "options": _MIGRATION},
+            "databases": {"type": "list", "elements": "str", "default": []},
             "env_changes": {"type": "list", "elements": "str", "default": []},
             "required_variables": {"type": "list", "elements": "str", "default": []},
             "forbidden": {"type": "list", "elements": "dict", "default": [], "options": _FORBIDDEN},
@@ -95,7 +99,10 @@ class ReleasePlan(Operation[Found, Plan]):
     def observe(self) -> Found:
         """Vercel, the releases and the moves on record. What cannot serve production is refused here."""
         environment, name = self.params["environment"], self.params["name"]
-        releases = tuple(Releases(self.state_store, environment, name, self.context).newest(_RECORDS))
+        recorded = Releases(self.state_store, environment, name, self.context).newest(_RECORDS)
+        databases = dict.fromkeys(check_name(each, "databases") for each in self.params["databases"])
+        taken = {each: taken_away.read(self.state_store, environment, each) for each in databases}
+        releases = tuple(judged(recorded, taken))
         moves = tuple(Moves(self.state_store, environment, name, self.context).newest_first())
         project = self._vercel.project()
         deployment = self._find(project, releases)
