@@ -4,11 +4,12 @@
 
 """All archives of a backup into a database, several streams at once (private to ops.runbooks).
 
-First the definitions, then the rows, then what is made of rows: indexes, keys, triggers. Rows stream from the store,
-one pg_restore for each archive, or for each share of the only one (``restore_segments``). What comes after them is the
-longest part of many restores: pg_restore makes it in several sessions, which it can only from a file. That file holds
-definitions and nothing else. Where the backup is a single archive, it is that one's head, which is a whole archive to
-pg_restore as long as nobody asks it for rows.
+First the definitions, then the rows, then what is made of rows: indexes, keys, triggers; some indexes are made before
+everybody's rows are there (``restore_meanwhile``). Rows stream from the store, one pg_restore for each archive, or for
+each share of the only one (``restore_segments``). What comes after them is the longest part of many restores:
+pg_restore makes it in several sessions, which it can only from a file. That file holds definitions and nothing else.
+Where the backup is a single archive, it is that one's head, which is a whole archive to pg_restore as long as nobody
+asks it for rows.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.ops.runbooks.plugins.module_utils._core import process
 from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import together
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry, Head, rewrite_head
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, TableName
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import (
     Loading,
@@ -35,6 +36,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_loa
     fetch,
     listed,
     load,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_meanwhile import (
+    Meanwhile,
+    complete_tables,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_segments import (
     Share,
@@ -82,21 +87,24 @@ def sections_of(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
 def load_all(store: Store, parts: Sequence[Part], loading: Loading, jobs: int, context: Context) -> int:
     """Every archive of a backup; returns their bytes. Raises what ``restore_load.load`` raises."""
     total = _Total(loading.on_progress)
-    streams = [replace(loading, on_progress=total.of(number)) for number, _part in enumerate(parts)]
+    loads = [replace(loading, on_progress=total.of(number)) for number, _part in enumerate(parts)]
     if len(parts) == 1:
-        return _load_one(store, parts[0], streams[0], jobs, context)
+        return _load_one(store, parts[0], loads[0], jobs, context)
     sections = next(part for part in parts if part.archive.role == SECTIONS)
-    rows = [(part, stream) for part, stream in zip(parts, streams, strict=True) if part is not sections]
+    rows = [(part, stream) for part, stream in zip(parts, loads, strict=True) if part is not sections]
     rows.sort(key=lambda row: row[0].archive.bytes, reverse=True)
     body = fetch(store, sections.archive, sections.head)
     with definitions(sections, body[len(sections.head.raw) :], context) as path:
         _restore_from(path, sections, sections.ids(PRE_DATA), loading, 1, context)
-        together(
-            [partial(load, store, part.archive, part.head, part.adaptation, stream, context) for part, stream in rows],
-            jobs,
-            loading.crew,
-        )
-        _restore_from(path, sections, sections.ids(POST_DATA), loading, jobs, context)
+        streams = [
+            Stream(
+                load=partial(load, store, part.archive, part.head, part.adaptation, stream, context),
+                completes=tuple(complete_tables(part.head)),
+            )
+            for part, stream in rows
+        ]
+        made = _load_streams(streams, path, sections, loading, jobs, context)
+        _restore_from(path, sections, sections.ids(POST_DATA) - made, loading, jobs, context)
     return sum(part.archive.bytes for part in parts)
 
 
@@ -105,31 +113,64 @@ def _load_one(store: Store, part: Part, loading: Loading, jobs: int, context: Co
     if jobs == 1:
         return load(store, part.archive, part.head, part.adaptation, loading, context)
     parted = shares(part.archive, jobs)
+    made: frozenset[int] = frozenset()
     with definitions(part, b"", context) as path:
         if len(parted) > 1:
             require_head(store, part.archive, part.head)
             # Data without a block: large objects, still empty, and the values of sequences. Rows need the former.
             rows = frozenset(entry for share in parted for entry in share.entries)
             _restore_from(path, part, part.ids(PRE_DATA, DATA) - rows, loading, 1, context)
-            _load_shares(store, part, parted, loading, context)
+            made = _load_streams(_streams(store, part, parted, loading, context), path, part, loading, jobs, context)
         else:
             first = part.ids(PRE_DATA, DATA)
             load(store, part.archive, part.head, part.adaptation, loading, context, wanted=first)
-        _restore_from(path, part, part.ids(POST_DATA), loading, jobs, context)
+        _restore_from(path, part, part.ids(POST_DATA) - made, loading, jobs, context)
     return part.archive.bytes
 
 
-def _load_shares(store: Store, part: Part, parted: Sequence[Share], loading: Loading, context: Context) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Rows that one session loads, and the tables that have all of theirs then."""
+
+    load: Callable[[], int]
+    completes: tuple[TableName, ...]
+
+
+def _streams(store: Store, part: Part, parted: Sequence[Share], loading: Loading, context: Context) -> list[Stream]:
+    """One for each share of a single archive."""
     total = _Total(loading.on_progress)
-    streams = [(share, replace(loading, on_progress=total.of(number))) for number, share in enumerate(parted)]
-    together(
-        [
-            partial(load_share, store, part.archive, part.head, part.adaptation, share, stream, context)
-            for share, stream in streams
-        ],
-        len(parted),
-        loading.crew,
-    )
+    return [
+        Stream(
+            load=partial(
+                load_share,
+                store,
+                part.archive,
+                part.head,
+                part.adaptation,
+                share,
+                replace(loading, on_progress=total.of(number)),
+                context,
+            ),
+            completes=tuple(complete_tables(part.head, share.entries)),
+        )
+        for number, share in enumerate(parted)
+    ]
+
+
+def _load_streams(
+    streams: Sequence[Stream], path: Path, part: Part, loading: Loading, jobs: int, context: Context
+) -> frozenset[int]:
+    """All rows, and meanwhile some of what the definitions in ``path`` make of them: those entries of ``part``."""
+    meanwhile = Meanwhile(part.head, len(streams))
+
+    def work(stream: Stream) -> None:
+        meanwhile.began()
+        stream.load()
+        for entry in meanwhile.ended(stream.completes):
+            _restore_from(path, part, frozenset({entry}), loading, 1, context)
+
+    together([partial(work, stream) for stream in streams], jobs, loading.crew)
+    return meanwhile.made
 
 
 @contextmanager
@@ -154,7 +195,8 @@ def _restore_from(
         return
     argv = [
         *arguments(loading),
-        *listed(listing, path.with_suffix(".list")),
+        # Several may be at work, each on entries of its own.
+        *listed(listing, path.with_suffix(f".{min(entries)}.list")),
         *([f"--jobs={jobs}"] if jobs > 1 else []),
         str(path),
     ]
@@ -162,7 +204,7 @@ def _restore_from(
     with process.start(
         argv, context=context, env=loading.environment, stdout=process.DEVNULL, name="pg_restore"
     ) as child:
-        with ended_in_time(child, loading.time_left()):
+        with loading.crew.joined(child), ended_in_time(child, loading.time_left()):
             status = child.wait()
         loading.time_left()
         said = child.stderr_tail()
