@@ -307,10 +307,17 @@ def inputs(runbook: str, planted: Planted, home: Path | None = None) -> dict[str
     release = {"release": planted.site.id("D")}
     known = {"restore": restored, "rollback": back, "promote": {**back, "to": planted.site.id("D")}, "deploy": release}
     if runbook == "approve":
-        plan = {**arguments("release_plan", planted), **release, "name": "web"}
-        digest = ModuleRunner(home)("release_plan", plan).ok()["release"]["digest"] if home is not None else "0" * 16
-        known["approve"] = {**release, "confirm": digest}
+        known["approve"] = {**release, "confirm": digest_of(planted, home) if home is not None else "0" * 16}
     return known.get(runbook, {})
+
+
+def digest_of(planted: Planted, home: Path) -> str:
+    """The digest of the plan that is to be approved: with the migrations that it needs."""
+    run = ModuleRunner(home)
+    asked = run("postgres_migration", arguments("postgres_migration", planted), check=True).ok()["migration"]
+    pending = [{"database": "main", "name": each["name"], "checksum": each["checksum"]} for each in asked["pending"]]
+    plan = {"release": planted.site.id("D"), "name": "web", "migrations": pending}
+    return str(run("release_plan", {**arguments("release_plan", planted), **plan}).ok()["release"]["digest"])
 
 
 #: Runbooks of the group apps.

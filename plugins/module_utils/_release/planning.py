@@ -59,8 +59,10 @@ PLAN_SPEC = STORE_SPEC.merge(
         }
     ),
 )
-#: Seconds that Vercel has for all questions; releases and candidates that are looked at.
-_PATIENCE, _RECORDS, _CANDIDATES = 60, 50, 1000
+#: Seconds that Vercel has for all questions, and for one of them while it gives no answer at all.
+_PATIENCE, _OUTAGE = 60, 20
+#: Releases and candidates that are looked at.
+_RECORDS, _CANDIDATES = 50, 1000
 _SHA = re.compile(r"[0-9a-f]{40}")
 
 
@@ -94,7 +96,7 @@ class ReleasePlan(Operation[Found, Plan]):
             retry=" ".join(params["break_glass"].split()),
             attempt_max_age=parse_duration(params["attempt_max_age"], "attempt_max_age"),
         )
-        self._vercel = Vercel(params, context, os.environ, patience=_PATIENCE)
+        self._vercel = Vercel(params, context, os.environ, patience=_PATIENCE, persistence=_OUTAGE)
 
     def observe(self) -> Found:
         """Vercel, the releases and the moves on record. What cannot serve production is refused here."""
