@@ -359,6 +359,62 @@ def test_killed_outside_of_a_transaction(schema: Schema) -> None:
     assert not schema().ok().changed
 
 
+def test_what_a_stopped_run_left_is_gone_on_with_as_this_run(schema: Schema) -> None:
+    """The row is of the file that is run and of the run that runs it, and what failed once is in doubt once begun."""
+    schema.write(_1_orders=ORDERS)
+    schema().ok()
+    row = "SELECT statements_done, failed, phase, release, checksum FROM ops_runbooks.migrations WHERE name = '2_rows'"
+    schema.write(_2_rows="-- runbooks: no-transaction\nINSERT INTO gone VALUES (1)")
+    schema(release="r1").refused("migration_failed")
+    ((done, failed, phase, release, before),) = schema.database.rows(row)
+    assert (done, failed, phase, release) == (0, True, "expand", "r1")
+    assert not schema.store.keys("production/databases/main/taken_away/")
+
+    # Edited, it is another file and of another phase; killed in a statement, nobody knows.
+    schema.write(_2_rows="-- runbooks: no-transaction phase=contract\nINSERT INTO orders VALUES (2, 'b')")
+    with locked(schema.database):
+        child = schema.start(phase="all", release="r2", lock_timeout="60s", lock_lease="5s")
+        until(lambda: waiting(schema.database))
+        child.process.send_signal(signal.SIGKILL)
+        child.process.wait()
+        ((done, failed, phase, release, after),) = schema.database.rows(row)
+    assert (done, failed, phase, release, after != before) == (0, False, "contract", "r2", True)
+    until(lambda: not schema.database.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
+    schema(phase="all", lock_lease="5s").refused("migration_unfinished")
+    assert schema.database.value("SELECT count(*) FROM orders") <= 2, "it is not done a second time"
+    documents = schema.store.keys("production/databases/main/taken_away/")
+    assert "2_rows" in str(schema.store.read(max(documents))), "it may have taken something away"
+
+    # A procedure may have made something final before it failed.
+    schema(state="resolved", migration="2_rows", resolve_as="rolled_back", lock_lease="5s").ok()
+    schema.write(
+        _2_rows="-- runbooks: no-transaction phase=expand\n"
+        "DO $$ BEGIN INSERT INTO orders VALUES (9, 'z'); COMMIT; RAISE EXCEPTION 'no'; END $$"
+    )
+    schema().refused("migration_failed")
+    schema().refused("migration_unfinished")
+    assert schema.database.value("SELECT count(*) FROM orders WHERE id = 9") == 1
+    schema(state="resolved", migration="2_rows", resolve_as="rolled_back").ok()
+
+    # Its marker was the mistake: the row of the run that stopped is taken over.
+    schema.write(_2_rows="-- runbooks: no-transaction\nINSERT INTO gone VALUES (1)")
+    schema().refused("migration_failed")
+    schema.write(_2_rows="CREATE TABLE gone (x int)")
+    assert schema().ok().changed
+    assert schema.recorded == ["1_orders applied", "2_rows applied"]
+
+
+def test_an_index_is_looked_at_under_the_name_that_it_got(schema: Schema) -> None:
+    long, odd = "i" * 70, "ÄHRE"
+    schema.write(_1_orders=ORDERS + "; CREATE TABLE other (x int); CREATE INDEX taken ON other (x)")
+    schema().ok()
+    build = "-- runbooks: phase=expand no-transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON orders (email)"
+    schema.write(_2_long=build.format(long), _3_odd=build.format(odd), _4_taken=build.format("taken"))
+    failed = schema().refused("migration_failed")
+    assert "orders has no index taken" in failed.message
+    assert schema.recorded[-2:] == ["3_odd applied", "4_taken started"]
+
+
 # --- Releases that no longer fit -------------------------------------------------------------------------
 
 

@@ -53,7 +53,7 @@ with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as db:
 SUPABASE = """#!{python}
 import os, pathlib, sys
 import psycopg
-if sys.argv[1:] != ["migration", "up", "--linked"]:
+if sys.argv[1:] != ["migration", "up", "--local"]:
     raise SystemExit("unknown command: " + " ".join(sys.argv[1:]))
 with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as db:
     db.execute("CREATE SCHEMA IF NOT EXISTS supabase_migrations")
@@ -83,13 +83,19 @@ class Project:
         made.write_text(text, encoding="utf-8")
         return made
 
+    @property
+    def taken(self) -> str:
+        """What the store says that was taken away, last."""
+        documents = self.store.keys("production/databases/main/taken_away/")
+        return str(self.store.read(max(documents))) if documents else ""
+
     def __call__(self, tool: str, *, check: bool = False, **options: Any) -> Outcome:
         login = {name: value for name, value in self.database.args.items() if name != "bindir"}
         verbs = {
             "prisma": ["./prisma_cli/prisma", "migrate", "deploy"],
             "supabase": ["./bin/supabase", "migration", "up"],
         }
-        command = verbs[tool] + (["--linked"] if tool == "supabase" else [])
+        command = verbs[tool] + (["--local"] if tool == "supabase" else [])
         given = {"adapter": tool, "command": command, "chdir": str(self.directory)}
         given |= {"directory": str(self.directory / tool / "migrations"), "environment": "production", "name": "main"}
         return self.run("postgres_migration", {**self.store.args, **login, **given, **options}, check=check, diff=True)
@@ -124,6 +130,21 @@ def test_prisma(project: Project) -> None:
     assert "20260102000000_drop is for later" in project("prisma").refused("migration_unusable").message
     assert project("prisma", phase="all").ok()["migration"]["head"] == "20260103000000_more"
 
+    # A checkout that lacks it does not make the store forget it, and what only the store lacks starts nothing.
+    (project.directory / later).rename(project.directory / "kept")
+    assert not project("prisma").ok().changed
+    assert "20260102000000_drop" in project.taken
+    (project.directory / "kept").rename(project.directory / later)
+    for key in project.store.keys("production/databases/main/taken_away/"):
+        project.store.remove(key)
+    new = project.write("prisma/migrations/20260103500000_new/migration.sql", "CREATE TABLE new (id int)")
+    clear = {"state": "resolved", "migration": "20260103500000_new", "resolve_as": "rolled_back"}
+    assert project("prisma", **clear).ok().changed
+    assert "20260102000000_drop" in project.taken
+    assert project.database.value("SELECT to_regclass('new')") is None
+    new.unlink()
+    new.parent.rmdir()
+
     # One that fails, and how it is cleared.
     bad = project.write("prisma/migrations/20260104000000_bad/migration.sql", "CREATE TABLE more (id int)")
     assert "P3018" in project("prisma").refused("migration_failed").message
@@ -147,7 +168,12 @@ def test_supabase_and_a_command_that_did_nothing(project: Project) -> None:
     project.write("supabase/migrations/20260101000000_init.sql", "CREATE TABLE a (id int)")
     idle = project.write("bin/idle/supabase", "#!/bin/sh\nexit 0\n")
     idle.chmod(0o755)
-    idling = ["./bin/idle/supabase", "migration", "up"]
+    idling = ["./bin/idle/supabase", "migration", "up", "--local"]
+    astray = project("supabase", check=True).refused("command_refused")
+    assert "--local goes to 127.0.0.1:54322" in astray.message
+    linked = project("supabase", command=["./bin/supabase", "migration", "up", "--linked"])
+    assert "supabase link" in linked.refused("command_refused").message
+    project.write("supabase/config.toml", f"[db]\nport = {project.database.args['login_port']}\n")
     assert "is not recorded" in project("supabase", command=idling).refused("migration_failed").message
     project("supabase", command=["supabase", "db", "reset", "--linked"]).refused("command_refused")
     assert project("supabase").ok().changed

@@ -20,7 +20,11 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import hu
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._migration import ledger
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.model import APPLIED, STARTED, Migration
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import Resume, concurrent_index
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import (
+    Resume,
+    all_or_nothing,
+    concurrent_index,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_tokens import Statement
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.failures import sqlstate
 
@@ -35,6 +39,9 @@ _PAUSES = (1.0, 3.0)
 _LOCK_NOT_AVAILABLE, _CANCELLED = "55P03", "57014"
 #: How soon the server notices that nobody waits for a statement any more.
 _WATCHED = "SET client_connection_check_interval = '2s'"
+#: What helps against an index that was left invalid.
+_BUILT_ANEW = "Run the same command again: it drops that index first, and builds it anew."
+_DROPPED = "Drop that index, and run the same command again."
 _OLDEST = """
 SELECT pid, coalesce(usename::text, '?'), coalesce(nullif(application_name, ''), 'unnamed'),
        extract(epoch FROM clock_timestamp() - xact_start)::int8
@@ -78,10 +85,10 @@ class Applier:
         ledger.create(self._session)
 
     def run(self, migration: Migration, resume: Resume | None) -> None:
-        """Run one. Raises ``migration_failed``, ``timed_out``, ``migration_drift``."""
+        """Run one, or go on with it. Raises ``migration_failed``, ``timed_out``, ``migration_drift``."""
         began = self._context.clock.monotonic()
         if migration.transaction:
-            self._whole(migration, began)
+            self._whole(migration, resume, began)
         else:
             self._piecewise(migration, resume, began)
 
@@ -94,16 +101,18 @@ class Applier:
         self._context.effect(f"roll {migration.name} back")
         with self._transaction() if migration.transaction else nullcontext():
             self._statements(migration)
+            if not migration.transaction:
+                self._check_index(migration, migration.statements[-1], _DROPPED)
             self._reset()
             self._context.effect(f"make the rollback of {migration.name} final")
             ledger.remove(self._session, migration.name)
 
     # in a transaction
 
-    def _whole(self, migration: Migration, began: float) -> None:
+    def _whole(self, migration: Migration, resume: Resume | None, began: float) -> None:
         for pause in (*_PAUSES, None):
             try:
-                self._once(migration, began)
+                self._once(migration, resume, began)
                 return
             except RunbookError as error:
                 if pause is None or error.code != "timed_out" or sqlstate(error) != _LOCK_NOT_AVAILABLE:
@@ -111,16 +120,25 @@ class Applier:
                 self._context.warn(f"{migration.name} waited for a lock in vain and was tried again.")
                 self._context.clock.sleep(pause)
 
-    def _once(self, migration: Migration, began: float) -> None:
+    def _once(self, migration: Migration, resume: Resume | None, began: float) -> None:
         self._prepare(migration)
         self._context.effect(f"run the migration {migration.name}")
         with self._transaction():
-            if not ledger.insert(self._session, migration, APPLIED, self._release, self._context.run_id):
-                raise self._taken(migration)
+            self._begin(migration, resume, APPLIED)
             self._statements(migration)
             self._reset()
             ledger.set_applied(self._session, migration, self._context.clock.monotonic() - began)
             self._context.effect(f"make the migration {migration.name} final")
+
+    def _begin(self, migration: Migration, resume: Resume | None, state: str) -> None:
+        """Its row in the ledger: a new one, or that of the run which stopped in it."""
+        run = (self._release, self._context.run_id)
+        if resume is None:
+            mine = ledger.insert(self._session, migration, state, *run)
+        else:
+            mine = ledger.go_on(self._session, migration, resume.at, *run)
+        if not mine:
+            raise self._taken(migration)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -141,13 +159,11 @@ class Applier:
     # outside of a transaction
 
     def _piecewise(self, migration: Migration, resume: Resume | None, began: float) -> None:
-        goes_on = resume is not None and resume.name == migration.name
-        at = resume.at if resume is not None and goes_on else 0
+        at = resume.at if resume is not None else 0
         self._prepare(migration)
         self._context.effect(f"record that the migration {migration.name} has begun")
-        if not ledger.insert(self._session, migration, STARTED, self._release, self._context.run_id) and not goes_on:
-            raise self._taken(migration)
-        if resume is not None and goes_on and resume.drop:
+        self._begin(migration, resume, STARTED)
+        if resume is not None and resume.drop:
             self._context.effect(f"drop the invalid index {resume.drop}")
             dropping = f"DROP INDEX CONCURRENTLY IF EXISTS {resume.drop}"
             self._session.execute(dropping, attempted=f"drop the invalid index {resume.drop}")
@@ -165,27 +181,33 @@ class Applier:
             self._run_one(migration, number, statement)
             self._check_index(migration, statement)
         except RunbookError as error:
-            if sqlstate(error):
+            if sqlstate(error) and all_or_nothing(statement):
                 # The server has answered: this statement, and it alone, was not done.
                 ledger.set_progress(self._session, migration.name, number, failed=True)
             raise
         ledger.set_progress(self._session, migration.name, number + 1)
 
-    def _check_index(self, migration: Migration, statement: Statement) -> None:
-        """IF NOT EXISTS is content with an invalid index that somebody else has left, which no query uses."""
+    def _check_index(self, migration: Migration, statement: Statement, remedy: str = _BUILT_ANEW) -> None:
+        """IF NOT EXISTS is content with an invalid index that somebody else has left, which no query uses, and with one
+        of that name on another table."""
         named = concurrent_index(statement)
         if named is None:
             return
         state = ledger.index_state(self._session, named[1], named[0])
-        if state not in ("valid", "absent"):
-            raise RunbookError(
-                code="migration_failed",
-                attempted=f"run the migration {migration.name}",
-                object=self._session.endpoint.label,
-                reason=f"the index {state} was there already and is invalid, so that no query uses it",
-                remedy="Run the same command again: it drops that index first, and builds it anew.",
-                details={"sqlstate": "invalid_index"},
-            )
+        if state == "valid":
+            return
+        reason = f"the index {state} was there already and is invalid, so that no query uses it"
+        if state == "absent":
+            reason = f"{statement.head} ended well, and yet {named[1]} has no index {named[0]}: another has that name"
+            remedy = "Give the index a name that nothing else has, and run the same command again."
+        raise RunbookError(
+            code="migration_failed",
+            attempted=f"run the migration {migration.name}",
+            object=self._session.endpoint.label,
+            reason=reason,
+            remedy=remedy,
+            details={"sqlstate": "invalid_index"},
+        )
 
     # both
 

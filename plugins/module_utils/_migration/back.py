@@ -27,7 +27,12 @@ from ansible_collections.ops.runbooks.plugins.module_utils._migration.model impo
     Migration,
     place,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import Seen, check_drift, describe
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import (
+    Seen,
+    check_drift,
+    describe,
+    repeatable,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_check import name_after
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups, selection_hash
 
@@ -60,6 +65,11 @@ class BackPlan(Plan):
     forget: str = ""
     record: tuple[Migration, ...] = ()
     finish: Migration | None = None
+
+    @property
+    def works(self) -> bool:
+        """Whether there is anything to do in the database."""
+        return self.down is not None or bool(self.forget or self.record) or self.finish is not None
 
 
 def cover(
@@ -114,6 +124,9 @@ def plan_back(seen: Seen, name: str, covered: Cover | None, *, backup_due: bool 
     if not down.transaction and len(down.statements) > 1:
         reason = "outside of a transaction the way back is one statement, since nobody could tell where it had stopped"
         raise _refused(seen, f"{name}.down.sql", reason, "Split the migration.")
+    if not down.transaction and not repeatable(down.statements[0]):
+        reason = f"outside of a transaction a run may die behind it, and {down.statements[0].head} fails a second time"
+        raise _refused(seen, f"{name}.down.sql", reason, "Write it with IF EXISTS or IF NOT EXISTS.")
     if covered is None or not (covered.backup or backup_due):
         raise _uncovered(seen, name, iso(row.applied_at) if row.applied_at else "")
     return _backwards(seen, down, covered)

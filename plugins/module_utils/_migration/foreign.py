@@ -61,6 +61,15 @@ def plan_foreign(seen: Seen, params: Mapping[str, Any]) -> Plan:
         remedy = f"Keep {over[0]} out of this release, or run it on purpose with phase=contract or phase=all."
         raise unusable(over[0], f"{seen.source}, {seen.where}", reason, remedy)
     line = _command(params, seen).line()
+    if seen.elsewhere:
+        raise RunbookError(
+            code="command_refused",
+            attempted="run migrations",
+            object=" ".join(line),
+            reason=seen.elsewhere,
+            remedy=f"Let it go to {seen.where}, whose lock, backup and record these are: link chdir to that project"
+            " (supabase link), and give command --linked.",
+        )
     return ForeignPlan(
         changed=True,
         result=plan.result,

@@ -9,6 +9,7 @@ It lies in a schema of its own, so that it goes wherever the database goes: into
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,8 @@ SCHEMA, TABLE = "ops_runbooks", "migrations"
 NAME: Final = f"{SCHEMA}.{TABLE}"
 #: Held by the session that works, and so for as long as the server works for it, whatever became of the module.
 _LOCK: Final = 0x6F70735F6D696772
+#: Bytes of a name, beyond which a server cuts it (NAMEDATALEN).
+_LONGEST: Final = 63
 _CREATE = f"""
 CREATE SCHEMA IF NOT EXISTS {SCHEMA};
 CREATE TABLE IF NOT EXISTS {NAME} (
@@ -38,6 +41,9 @@ FROM ONLY {NAME}"""
 _INSERT = f"""
 INSERT INTO {NAME} (name, checksum, phase, state, release, run_id) VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT (name) DO NOTHING RETURNING name"""
+_GO_ON = f"""
+UPDATE {NAME} SET checksum = %s, phase = %s, statements_done = %s, failed = false, release = %s, run_id = %s
+WHERE name = %s AND state = 'started' RETURNING name"""
 _HOLDERS = """
 SELECT a.pid, coalesce(a.usename::text, '?'), coalesce(nullif(a.application_name, ''), 'unnamed'),
        coalesce(extract(epoch FROM clock_timestamp() - a.backend_start)::int8, 0)
@@ -95,6 +101,13 @@ def insert(session: Session, migration: Migration, state: str, release: str, run
     return bool(session.rows(_INSERT, values, attempted=f"record the migration {migration.name}"))
 
 
+def go_on(session: Session, migration: Migration, done: int, release: str, run_id: str) -> bool:
+    """Say that a run goes on with a migration in which an earlier one has stopped: what the row says is of this file
+    and of this run from here on, and what failed then is in doubt again. False where nobody has stopped in it."""
+    values = (migration.checksum, migration.phase, done, release, run_id, migration.name)
+    return bool(session.rows(_GO_ON, values, attempted=f"record that the migration {migration.name} goes on"))
+
+
 def set_progress(session: Session, name: str, done: int, *, failed: bool = False) -> None:
     """Say how many statements of a migration outside of a transaction are behind it."""
     statement = f"UPDATE {NAME} SET statements_done = %s, failed = %s WHERE name = %s"
@@ -105,9 +118,9 @@ def set_applied(session: Session, migration: Migration, seconds: float) -> None:
     """Say that it is done."""
     statement = (
         f"UPDATE {NAME} SET state = 'applied', failed = false, duration = %s, statements_done = %s, checksum = %s,"
-        " applied_at = pg_catalog.clock_timestamp() WHERE name = %s"
+        " phase = %s, applied_at = pg_catalog.clock_timestamp() WHERE name = %s"
     )
-    values = (seconds, len(migration.statements), migration.checksum, migration.name)
+    values = (seconds, len(migration.statements), migration.checksum, migration.phase, migration.name)
     session.execute(statement, values, attempted=f"record the migration {migration.name}")
 
 
@@ -133,15 +146,26 @@ def index_state(session: Session, table: str, index: str) -> str:
     """What became of an index that was built outside of a transaction: ``valid``, ``absent``, or the name of an invalid
     one, for a statement that drops it."""
     found = session.rows(
-        "SELECT c.oid::regclass::text, i.indisvalid AND i.indisready FROM pg_index i"
-        " JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = to_regclass(%s) AND c.relname = %s",
-        (table, index),
+        "SELECT c.relname::text, c.oid::regclass::text, i.indisvalid AND i.indisready FROM pg_index i"
+        " JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = to_regclass(%s)",
+        (table,),
         attempted=f"look at the index {index}",
     )
-    if not found:
+    there = {relname: (name, valid) for relname, name, valid in found}
+    called = index_name(index, there)
+    if called is None:
         return "absent"
-    name, valid = found[0]
+    name, valid = there[called]
     return "valid" if valid else str(name)
+
+
+def index_name(index: str, there: Collection[str]) -> str | None:
+    """Which of these a server means by a name: it cuts names, and how it folds other letters than A to Z is its own
+    affair."""
+    cut = index.encode()[:_LONGEST].decode(errors="ignore")
+    if cut in there or cut.isascii():
+        return cut if cut in there else None
+    return next((each for each in there if each.lower() == cut.lower()), None)
 
 
 def sizes(session: Session, tables: tuple[str, ...]) -> dict[str, int]:

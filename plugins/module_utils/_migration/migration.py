@@ -25,7 +25,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._migration.model impo
     STARTED,
     Ledger,
     Migration,
+    both,
     taken_before,
+    taken_by,
     taken_of,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import (
@@ -46,6 +48,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
     Session,
     connector,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.failures import sqlstate
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ServerFact
 
 MIGRATION_SPEC = ArgumentSpec(
@@ -106,6 +109,15 @@ class PostgresMigration(Operation[Found, Plan]):
         """The files, which one run reads once."""
         return read_source(self.params, self.context)
 
+    @cached_property
+    def _elsewhere(self) -> str:
+        """Why the command of another tool would go to another database."""
+        if not self._foreign or self.params["command"] is None:
+            return ""
+        command = tools.check_command(self.params["command"], self.params["adapter"])
+        identity = self.connector.identity(self.connector.server(self.session), catalog.database(self.session).name)
+        return tools.elsewhere(command, self.params["chdir"], identity, self.connector.endpoint.port)
+
     # observe
 
     def observe(self) -> Found:
@@ -159,20 +171,22 @@ class PostgresMigration(Operation[Found, Plan]):
             where=self.session.endpoint.label,
             source=source.label,
             bound=bound,
-            resume=None if self._foreign else self._resume(pending, found),
+            elsewhere=self._elsewhere,
+            resumes={} if self._foreign else self._resumes(pending, found),
             sizes=ledger.sizes(self.session, tables),
         )
 
-    def _resume(self, pending: tuple[Migration, ...], found: Ledger) -> Resume | None:
-        """How to go on with the first migration in which a run has stopped."""
+    def _resumes(self, pending: tuple[Migration, ...], found: Ledger) -> dict[str, Resume]:
+        """How to go on with each migration in which a run has stopped."""
+        resumes = {}
         started = {row.name: row for row in found.rows if row.state == STARTED}
         for each in pending:
             if (row := started.get(each.name)) is None or each.refused:
                 continue
             named = concurrent_index(each.statements[row.done]) if row.done < len(each.statements) else None
             state = ledger.index_state(self.session, named[1], named[0]) if named is not None else None
-            return resume_of(row, each, state)
-        return None
+            resumes[each.name] = resume_of(row, each, state)
+        return resumes
 
     def _bound(self, server: ServerFact, database: str) -> bool:
         """Whether the name is bound to what was reached; another binding is refused, unless it may be replaced."""
@@ -204,10 +218,18 @@ class PostgresMigration(Operation[Found, Plan]):
     def plan(self, state: Found) -> Plan:
         """See ``operation.Operation``; what a run that died has left to be written down is a change too."""
         plan = self._plan(state)
-        stale = {each.name for each in state.taken} != {each.name for each in taken_of(state.seen.ledger)}
-        if plan.changed or not stale:
+        due = self._taken(state.seen.ledger, state.taken)
+        if plan.changed or {each.name for each in state.taken} == {each.name for each in due}:
             return plan
-        return replace(plan, changed=True, steps=("write down in the store what migrations have taken away",))
+        # A plan of no kind: nothing but the store is touched.
+        step = "write down in the store what migrations have taken away"
+        return Plan(changed=True, result=plan.result, steps=(step,), warnings=plan.warnings)
+
+    def _taken(self, found: Ledger, recorded: tuple[taken_away.Taken, ...]) -> tuple[taken_away.Taken, ...]:
+        """What migrations have taken away, by what is recorded in the database and, before that, in the store."""
+        if self._foreign:
+            return taken_by(self.params["adapter"], found, recorded, self.context.clock.now())
+        return taken_of(found)
 
     def _plan(self, state: Found) -> Plan:
         if self._foreign:
@@ -245,35 +267,40 @@ class PostgresMigration(Operation[Found, Plan]):
             state = replace(state, seen=self._seen(self.source, found, bound=True))
             plan = self._plan(state)
             self.came_late = not plan.changed
+        release, now = self.params["release"] or "", self.context.clock.now()
+        taken = taken_before(self._taken(found, self._read_taken()), plan, release, now)
         try:
             if plan.changed:
-                release, now = self.params["release"] or "", self.context.clock.now()
-                self._write_taken(taken_before(state.seen.ledger, plan, release, now))
+                self._write_taken(taken)
                 self._carry_out(applier, session, state, plan)
-        except RunbookError:
+        except RunbookError as error:
             with suppress(RunbookError):
                 found = self._recorded(self.session)
                 self._last = self._seen(self.source, found, bound=True)
-                self._write_taken(taken_of(found))
+                left = self._taken(found, taken)
+                self._write_taken(both(left, taken) if _in_doubt(error) else left)
             raise
-        self._write_taken(taken_of(self._recorded(session)))
+        self._write_taken(self._taken(self._recorded(session), taken))
         return self._report(session, plan)
 
     def _carry_out(self, applier: Applier, session: Session, state: Found, plan: Plan) -> None:
         if isinstance(plan, foreign.ForeignPlan):
+            if not plan.chosen and not plan.verbs:
+                return
             limit = self._limits["statement_timeout"]
             address = self.connector.address
             url = tools.url_of(self.params, address.source, address.keywords)
             foreign.carry_out(plan, self.params, url, session, state.seen, limit, self.context)
             return
-        if not plan.steps or self._foreign:
+        work = bool(plan.chosen) if isinstance(plan, ApplyPlan) else isinstance(plan, back.BackPlan) and plan.works
+        if not work:
             return
         if not state.seen.ledger.exists:
             applier.create_ledger()
         if isinstance(plan, ApplyPlan):
             for number, each in enumerate(plan.chosen):
                 self.context.progress(migration=each.name, done=number, of=len(plan.chosen))
-                applier.run(each, plan.resume)
+                applier.run(each, plan.resumes.get(each.name))
         else:
             back.carry_out(plan, applier, session, self.params["release"] or "", self.context)
 
@@ -304,3 +331,8 @@ class PostgresMigration(Operation[Found, Plan]):
         """See ``operation.Operation``."""
         if "connector" in self.__dict__:
             self.connector.close()
+
+
+def _in_doubt(error: RunbookError) -> bool:
+    """Whether the server may still come to the end of what failed for us: it has not answered, or its client died."""
+    return error.code in ("server_unreachable", "tool_failed") or (error.code == "timed_out" and not sqlstate(error))

@@ -132,19 +132,52 @@ def place(name: str) -> tuple[int, str]:
 
 
 def taken_of(ledger: Ledger) -> tuple[Taken, ...]:
-    """What its migrations have taken away, as the store has it for runbooks of apps."""
-    rows = [row for row in ledger.applied if row.phase == CONTRACT]
+    """What its migrations have taken away, as the store has it for runbooks of apps; one in which a run has stopped may
+    have."""
+    rows = [row for row in ledger.rows if row.phase == CONTRACT]
     return tuple(
         Taken(name=row.name, applied_at=iso(row.applied_at) if row.applied_at else "", release=row.release)
         for row in rows
     )
 
 
-def taken_before(ledger: Ledger, plan: Plan, release: str, now: datetime) -> tuple[Taken, ...]:
-    """The same with what a plan is about to take away."""
-    chosen: Sequence[Migration] = getattr(plan, "chosen", ())
-    coming = [each.name for each in chosen if each.phase == CONTRACT]
-    return taken_of(ledger) + tuple(Taken(name=name, applied_at=iso(now), release=release) for name in coming)
+def taken_by(tool: str, ledger: Ledger, recorded: Sequence[Taken], now: datetime) -> tuple[Taken, ...]:
+    """The same where another tool keeps the ledger, which says nothing of phases, and Supabase's nothing of times.
+
+    What the store has stays for as long as the tool has it: another checkout may lack the file that says what it was.
+    A time that nobody knows is that of the first look, which is late and so allows nothing that is not.
+    """
+    known = {_known_as(each.name, tool): each for each in recorded}
+    found = []
+    for row in ledger.rows:
+        before = known.get(_known_as(row.name, tool))
+        if row.phase != CONTRACT and before is None:
+            continue
+        told = before.applied_at if before is not None else ""
+        at = iso(row.applied_at) if row.applied_at else told or iso(now)
+        name = row.name if before is None or row.phase == CONTRACT else before.name
+        found.append(Taken(name=name, applied_at=at, release=before.release if before is not None else row.release))
+    return tuple(found)
+
+
+def _known_as(name: str, tool: str) -> str:
+    """Supabase knows a migration by its version alone."""
+    return name.partition("_")[0] if tool == "supabase" else name
+
+
+def taken_before(taken: Sequence[Taken], plan: Plan, release: str, now: datetime) -> tuple[Taken, ...]:
+    """The same with what a plan is about to take away, or to record as taken away."""
+    coming: Sequence[Migration] = (*getattr(plan, "chosen", ()), *getattr(plan, "record", ()))
+    if (finish := getattr(plan, "finish", None)) is not None:
+        coming = (*coming, finish)
+    new = (Taken(name=each.name, applied_at=iso(now), release=release) for each in coming if each.phase == CONTRACT)
+    return both(taken, tuple(new))
+
+
+def both(taken: Sequence[Taken], more: Sequence[Taken]) -> tuple[Taken, ...]:
+    """What either says was taken away."""
+    names = {each.name for each in taken}
+    return (*taken, *(each for each in more if each.name not in names))
 
 
 def digest(migrations: Sequence[Migration]) -> str:

@@ -47,7 +47,10 @@ class Resume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """The world: the source's files, those that are not applied looked into, the ledger, where all this is."""
+    """The world: the source's files, those that are not applied looked into, the ledger, where all this is.
+
+    ``resumes`` say how to go on, by name. ``elsewhere`` is why another tool's command would not go to this database.
+    """
 
     files: tuple[File, ...]
     pending: tuple[Migration, ...]
@@ -55,8 +58,9 @@ class Seen:
     where: str
     source: str
     bound: bool = True
-    resume: Resume | None = None
+    resumes: Mapping[str, Resume] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,7 @@ class ApplyPlan(Plan):
     """``chosen``: what is run, in order."""
 
     chosen: tuple[Migration, ...] = ()
-    resume: Resume | None = None
+    resumes: Mapping[str, Resume] = field(default_factory=dict)
 
 
 def plan_apply(seen: Seen, phase: str) -> ApplyPlan:
@@ -75,12 +79,13 @@ def plan_apply(seen: Seen, phase: str) -> ApplyPlan:
     refused = {each.name: list(each.refused) for each in seen.pending if each.refused and _matters(each, phase)}
     if refused:
         raise _refusal(seen, refused)
-    if seen.resume is not None and seen.resume.stuck and seen.resume.name in {each.name for each in chosen}:
-        raise _stuck(seen, seen.resume)
+    for resume in (seen.resumes.get(each.name) for each in chosen):
+        if resume is not None and resume.stuck:
+            raise _stuck(seen, resume)
     if not chosen:
         return ApplyPlan(changed=False, result=result, warnings=_left(seen, chosen, phase))
     steps = [f"create the ledger of migrations in {seen.where}"] if not seen.ledger.exists else []
-    steps += [step_of(each, seen.resume) for each in chosen]
+    steps += [step_of(each, seen.resumes.get(each.name)) for each in chosen]
     return ApplyPlan(
         changed=True,
         result={**result, "head": _head(seen, chosen)},
@@ -93,7 +98,7 @@ def plan_apply(seen: Seen, phase: str) -> ApplyPlan:
         },
         warnings=(*_warnings(seen, chosen), *_left(seen, chosen, phase)),
         chosen=chosen,
-        resume=seen.resume,
+        resumes=seen.resumes,
     )
 
 
@@ -110,7 +115,7 @@ def choose(pending: Sequence[Migration], phase: str) -> tuple[Migration, ...]:
 def step_of(migration: Migration, resume: Resume | None = None) -> str:
     """One step, for people."""
     way = "in one transaction" if migration.transaction else "outside of a transaction"
-    if resume is not None and resume.name == migration.name and (resume.at or resume.drop):
+    if resume is not None and (resume.at or resume.drop):
         dropped = f" after dropping the invalid index {resume.drop}" if resume.drop else ""
         way += f", from statement {resume.at + 1} of {len(migration.statements)} on{dropped}"
     return f"run {migration.name} ({migration.phase}, {way})"
@@ -251,19 +256,18 @@ def resume_of(row: Row, migration: Migration, index: str | None) -> Resume:
     """How to go on after what the ledger says. ``index`` is the state of the index that the next statement builds, as
     ``ledger.index_state`` has it; None where it builds none."""
     count = len(migration.statements)
-    if row.checksum != migration.checksum:
-        if row.done == 0 and row.failed:
-            return Resume(name=row.name, at=0)
+    changed = row.checksum != migration.checksum
+    if changed and (row.done or not row.failed):
         stuck = f"its file was changed after run {row.run_id} had stopped in it, with {row.done} statements done"
         return Resume(name=row.name, at=row.done, stuck=stuck)
     if row.done >= count:
         return Resume(name=row.name, at=count)
     if index is not None:
-        if index == "valid":
+        if index == "valid" and not changed:
             return Resume(name=row.name, at=row.done + 1)
-        return Resume(name=row.name, at=row.done, drop="" if index == "absent" else index)
+        return Resume(name=row.name, at=row.done, drop="" if index in ("absent", "valid") else index)
     statement = migration.statements[row.done]
-    if row.failed or _again(statement):
+    if row.failed or repeatable(statement):
         return Resume(name=row.name, at=row.done)
     stuck = (
         f"run {row.run_id} stopped in it, {row.done} of {count} statements are done, and nobody knows whether the next"
@@ -272,7 +276,13 @@ def resume_of(row: Row, migration: Migration, index: str | None) -> Resume:
     return Resume(name=row.name, at=row.done, stuck=stuck)
 
 
-def _again(statement: Statement) -> bool:
+def all_or_nothing(statement: Statement) -> bool:
+    """Whether one that failed was not done at all: a procedure outside of a transaction makes final what it likes."""
+    return statement.words[:1] not in (("do",), ("call",))
+
+
+def repeatable(statement: Statement) -> bool:
+    """Whether it does no harm a second time."""
     words = statement.words
     if words[:1] and words[0] in _REPEATABLE:
         return True

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -63,7 +64,11 @@ _INSTEAD: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = tuple(
         (r"\bmigrate resolve\b", "it only changes what is recorded", "Use state=resolved, for a failed migration."),
         (r"\bmigration (?:down|repair)\b", "it takes back what is recorded, or what is there", _RESTORE),
         (r"\bdb (?:seed|execute)\b", "it changes rows and not the schema", "Write it into a migration."),
-        (r"--db-url\b", "everybody on this machine can read the password in it", "Take it away: the tool is given it."),
+        (
+            r"--db-url\b",
+            "everybody on this machine can read the password in it",
+            "Take it away, and give --linked.",
+        ),
     )
 )
 
@@ -115,6 +120,57 @@ def _check_options(options: Sequence[str], tool: str, text: str) -> None:
             raise _refused(text, f"{name} is not one of {known}", "Take it away.")
         elif name in _WITH_VALUE and "=" not in word:
             value_of = name
+
+
+def elsewhere(command: Command, chdir: str | None, identity: Mapping[str, str], port: int) -> str:
+    """Why Supabase's command would go to another database than the one that was reached; '' where it goes there.
+
+    It takes no address from its environment: it goes to the project to which its directory is linked, and without
+    --linked to a database on this machine. ``identity`` is what a name is bound to (``Connector.identity``).
+    """
+    if command.tool != "supabase":
+        return ""
+    project = _workdir(command, chdir) / "supabase"
+    host, linked = identity["host"], "--linked" in command.options
+    if linked == ("--local" in command.options):
+        return "it goes to a database on this machine or to the project that is linked: it has to say which (--linked)"
+    if not linked:
+        config = _toml(project / "config.toml").get("db")
+        its = config.get("port", _LOCAL_PORT) if isinstance(config, Mapping) else _LOCAL_PORT
+        here = host in _LOOPBACK or host.startswith("/")
+        return "" if here and its == port else f"--local goes to 127.0.0.1:{its}, and the connection to {host}:{port}"
+    file = project / ".temp" / "project-ref"
+    try:
+        ref = file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return f"--linked goes to the project that {file} names, which cannot be read: supabase link writes it"
+    if ref != identity.get("project"):
+        return f"--linked goes to the project {ref}, and the connection to {identity.get('project') or host}"
+    return "" if identity["database"] == "postgres" else f"--linked goes to postgres, not to {identity['database']}"
+
+
+#: Where Supabase's command finds the database of a developer, and how a connection to that is written.
+_LOCAL_PORT = 54322
+_LOOPBACK: Final = frozenset(("localhost", "127.0.0.1", "::1"))
+
+
+def _workdir(command: Command, chdir: str | None) -> Path:
+    """The directory that a command works in, by --workdir too."""
+    place = Path(chdir or ".")
+    for word, following in zip(command.options, (*command.options, "")[1:], strict=True):
+        name, equals, value = word.partition("=")
+        if name == "--workdir":
+            place = Path(chdir or ".") / (value if equals else following)
+    return place
+
+
+def _toml(file: Path) -> Mapping[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def read(session: Session, tool: str, files: Sequence[File]) -> Ledger:

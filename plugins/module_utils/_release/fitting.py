@@ -38,7 +38,9 @@ def _reason(release: Recorded, found: Sequence[Recorded], databases: Mapping[str
 
 def _served(release: Recorded, found: Sequence[Recorded], taken: Taken) -> bool:
     """Whether it is as new as the migration, or was serving when that was run."""
-    if release.recorded_at >= taken.applied_at or (taken.release and release.git_sha == taken.release):
+    if taken.release and release.git_sha == taken.release:
+        return True
+    if taken.applied_at and release.recorded_at >= taken.applied_at:
         return True
     before = [each for each in found if each.recorded_at < taken.applied_at and each.passed]
     return bool(before) and before[0].deployment_id == release.deployment_id

@@ -13,8 +13,16 @@ import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.back import Cover, plan_back, plan_resolve
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.files import look_into, read_files
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.ledger import index_name
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.model import File, Ledger, Row
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import BIG, Seen, plan_apply, resume_of
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import (
+    BIG,
+    Seen,
+    all_or_nothing,
+    plan_apply,
+    resume_of,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_tokens import statements
 
 AT = datetime(2026, 11, 20, 2, tzinfo=UTC)
 ADD = "CREATE TABLE {} (x int);"
@@ -184,6 +192,46 @@ def test_a_file_that_was_changed_meanwhile() -> None:
     row = applied(file, state="started", checksum="0" * 64)
     assert resume_of(replace(row, failed=True), look_into(file), None).stuck == ""
     assert "changed" in resume_of(replace(row, done=1), look_into(file), None).stuck
+    assert "changed" in resume_of(row, look_into(file), None).stuck
+    left = resume_of(replace(row, failed=True), look_into(file), "public.i")
+    assert (left.at, left.drop) == (0, "public.i")
+    assert resume_of(replace(row, failed=True), look_into(file), "valid").at == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [("DO $$ BEGIN COMMIT; END $$", False), ("CALL p()", False), ("UPDATE a SET x = 1", True), ("ANALYZE", True)],
+)
+def test_what_failed_and_may_have_done_something(text: str, whole: bool) -> None:
+    assert all_or_nothing(statements(text)[0]) == whole
+
+
+def test_each_that_stopped_is_gone_on_with() -> None:
+    """One that is for later and stuck does not hide another."""
+    later = BUILD.replace("no-transaction", "no-transaction phase=contract")
+    found = files(_1_a=later, _2_b=BUILD)
+    rows = [applied(each, state="started", done=2, failed=each.name == "2_b") for each in found]
+    resumes = {row.name: resume_of(row, look_into(file), None) for row, file in zip(rows, found, strict=True)}
+    world = replace(seen(found, *rows), resumes=resumes)
+    assert "from statement 3 of 3" in plan_apply(world, "expand").steps[0]
+    with pytest.raises(RunbookError) as caught:
+        plan_apply(world, "all")
+    assert caught.value.code == "migration_unfinished"
+
+
+@pytest.mark.parametrize(
+    ("index", "there", "found"),
+    [
+        ("i", ("j", "i"), "i"),
+        ("i", ("I",), None),
+        ("i" * 70, ("i" * 63,), "i" * 63),
+        ("ä" * 40, ("ä" * 31,), "ä" * 31),
+        ("äb", ("Äb",), "Äb"),
+        ("äb", ("b",), None),
+    ],
+)
+def test_the_name_that_an_index_has_got(index: str, there: tuple[str, ...], found: str | None) -> None:
+    assert index_name(index, there) == found
 
 
 # --- Back ------------------------------------------------------------------------------------------------
@@ -225,6 +273,19 @@ def test_back_without_a_way() -> None:
     with pytest.raises(RunbookError) as caught:
         plan_back(seen(found, applied(only)), "1_a", COVER)
     assert "1_a.down.sql" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("down", "good"), [("DROP INDEX CONCURRENTLY i", False), ("DROP INDEX CONCURRENTLY IF EXISTS i", True)]
+)
+def test_back_outside_of_a_transaction_is_what_can_be_run_twice(down: str, good: bool) -> None:
+    (only,) = found = files(_1_a__up=BUILD, _1_a__down=f"-- runbooks: no-transaction\n{down}")
+    if good:
+        assert plan_back(seen(found, applied(only)), "1_a", COVER).changed
+        return
+    with pytest.raises(RunbookError) as caught:
+        plan_back(seen(found, applied(only)), "1_a", COVER)
+    assert "IF EXISTS" in caught.value.message
 
 
 def test_the_last_one_is_the_last_that_was_run() -> None:

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.tools import check_command, url_of
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.tools import check_command, elsewhere, url_of
 
 
 @pytest.mark.parametrize(
@@ -57,3 +59,35 @@ def test_a_connection_as_a_url() -> None:
     assert url_of({}, "login_host", given) == "postgresql://me:p%40ss%2Fword@db:5433/app?sslmode=require"
     assert url_of({}, "x", {"host": "/run/pg", "dbname": "app"}) == "postgresql://localhost:5432/app?host=%2Frun%2Fpg"
     assert url_of({"database_url": "postgres://h/d?schema=x"}, "database_url", given) == "postgres://h/d?schema=x"
+
+
+REF = "abcdefghijklmnopqrst"
+HOSTED = {"project": REF, "database": "postgres", "host": f"db.{REF}.supabase.co"}
+HERE = {"system_identifier": "1", "database": "app", "host": "127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("options", "identity", "port", "says"),
+    [
+        ("--linked", HOSTED, 5432, ""),
+        ("--linked --workdir=other", HOSTED, 5432, "cannot be read"),
+        ("--linked", {**HOSTED, "project": "zyxwvutsrqponmlkjihg"}, 5432, f"the project {REF}"),
+        ("--linked", {**HOSTED, "database": "app"}, 5432, "not to app"),
+        ("--linked", HERE, 5433, "127.0.0.1"),
+        ("", HOSTED, 5432, "it has to say which"),
+        ("--local", HOSTED, 54399, "--local goes to 127.0.0.1:54399"),
+        ("--local", HERE, 54399, ""),
+        ("--local", HERE, 5433, "127.0.0.1:54399"),
+        ("--local --workdir other", HERE, 54322, ""),
+    ],
+)
+def test_where_the_command_of_supabase_goes(
+    options: str, identity: dict[str, str], port: int, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "supabase" / ".temp").mkdir(parents=True)
+    (tmp_path / "supabase" / ".temp" / "project-ref").write_text(f"{REF}\n")
+    (tmp_path / "supabase" / "config.toml").write_text("[db]\nport = 54399\n")
+    command = check_command(["supabase", "migration", "up", *options.split()], "supabase")
+    reason = elsewhere(command, str(tmp_path), identity, port)
+    assert says in reason
+    assert bool(reason) == bool(says)

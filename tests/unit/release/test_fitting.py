@@ -49,3 +49,9 @@ def test_a_reason_names_both_and_hides_no_other() -> None:
     assert "main" in reasons[1]
     assert "0003_no_email" in reasons[1]
     assert reasons[2] == "it loses orders"
+
+
+def test_a_time_that_nobody_knows_makes_no_release_new_enough() -> None:
+    found = [release("d", 13), release("c", 11, git_sha="c" * 40)]
+    gone = Taken(name="0003_no_email", release="c" * 40)
+    assert [each.release for each in judged(found, {"main": [gone]}) if not each.bad] == ["c"]
