@@ -82,10 +82,10 @@ options:
   command:
     description:
       - What runs them, with O(adapter) V(prisma) or V(supabase), such as V([npx, prisma, migrate, deploy]) or
-        V([supabase, migration, up, --linked]). It gets the connection as E(DATABASE_URL) and E(DIRECT_URL), and may
-        take as long as O(statement_timeout) says.
-      - Verbs that reset a database (C(migrate reset), C(db reset), C(db push), C(migrate dev)) are refused, as is every
-        other one.
+        V([supabase, migration, up, --linked]). It may take as long as O(statement_timeout) says.
+      - Prisma's gets the connection as E(DATABASE_URL) and E(DIRECT_URL). Supabase's takes no address, and goes to the
+        project to which O(chdir) is linked; where the connection leads to another one, it is refused.
+      - Every other verb is refused, above all those that reset a database (C(migrate reset), C(db reset), C(db push)).
     type: list
     elements: str
   chdir:
@@ -100,7 +100,7 @@ options:
     description:
       - V(applied) runs what is pending.
       - V(rolled_back) takes O(migration) back, which has to be the one that was applied last, with its C(.down.sql),
-        and only where a good backup is younger than it.
+        and only where a good backup is younger than it. Outside of a transaction that is one statement with IF EXISTS.
       - V(resolved) writes into the ledger what was done by hand, and runs nothing.
     type: str
     choices: [applied, rolled_back, resolved]
