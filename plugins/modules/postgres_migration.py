@@ -17,13 +17,14 @@ description:
   - >-
     Migrations that only add something (V(expand)) leave the release that serves working. Those that take away, rename,
     retype or empty (V(contract)) run later, once no release needs what they take away. A check tells them apart by
-    their statements. What it cannot tell, and everything that is V(contract), has to be declared in a comment before
-    the first statement, as in C(-- runbooks: phase=contract); else nothing is run.
+    their statements. What it cannot tell (C(UPDATE), functions and settings that it does not know, new columns that
+    lock everybody out), and all that is V(contract), is declared before the first statement, as in C(-- runbooks:
+    phase=contract); else nothing is run.
   - >-
     C(-- runbooks: no-transaction) is for statements that no transaction can hold, such as C(CREATE INDEX CONCURRENTLY).
     Where a run stops in such a file, the next one drops an index that was left invalid and goes on; where nobody can
-    tell what became of a statement, it says what to look at. C(lock_timeout=10s) and C(statement_timeout=2h) may stand
-    there too.
+    tell what became of a statement, it says what to look at. It is another session, so that C(SET) is refused there.
+    C(lock_timeout=10s) and C(statement_timeout=2h) may stand there too. A C(.down.sql) has a header of its own.
   - Refused are files that were changed after they had been applied, statements that begin or end transactions, C(COPY)
     from standard input, commands of psql, transaction poolers, and a database other than the one that O(name) was
     first used for.

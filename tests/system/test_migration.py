@@ -208,7 +208,8 @@ def test_a_file_is_whole_or_not_there(schema: Schema) -> None:
 
 def test_what_a_file_sets_ends_with_it(schema: Schema) -> None:
     schema.write(
-        _1_a="SET ROLE pg_read_all_data; SELECT set_config('search_path', '', false); SET lock_timeout = 1",
+        _1_a="-- runbooks: phase=expand\n"
+        "SET ROLE pg_read_all_data; SELECT set_config('search_path', '', false); SET lock_timeout = 1",
         _2_b="CREATE TABLE b AS SELECT current_user::text AS me, current_setting('lock_timeout') AS patience",
     )
     assert schema().ok()["migration"]["head"] == "2_b"

@@ -4,8 +4,8 @@
 
 """From the files of a directory to migrations (private to ops.runbooks); pure.
 
-``0001_name.sql``, or ``0001_name.up.sql`` with ``0001_name.down.sql`` beside it. What a file says of itself stands in
-comments before its first statement::
+``0001_name.sql``, or ``0001_name.up.sql`` with ``0001_name.down.sql`` beside it. What a file says of itself, the way
+back too, stands in comments before its first statement::
 
     -- runbooks: phase=contract
     -- runbooks: no-transaction statement_timeout=2h
@@ -33,8 +33,8 @@ _SUFFIX = re.compile(r"(?:\.(?P<way>up|down))?\.sql$")
 _NAME = re.compile(r"\d+[A-Za-z0-9_.-]*")
 #: Longest name, as the ledger and the store take it.
 _LONGEST = 128
-_MARKER = re.compile(r"^[ \t]*--[ \t]*runbooks:[ \t]*(?P<said>[^\n]*)$", re.MULTILINE)
-_HEADER = re.compile(r"(?:[ \t]*(?:--[^\n]*)?\n)*(?:[ \t]*--[^\n]*)?")
+_MARKER = re.compile(r"(?:^|(?<=\r))[ \t]*--[ \t]*runbooks:[ \t]*(?P<said>[^\r\n]*)", re.MULTILINE)
+_HEADER = re.compile(r"(?:[ \t]*(?:--[^\r\n]*)?[\r\n])*(?:[ \t]*--[^\r\n]*)?")
 _MARKERS = ("phase", "no-transaction", "lock_timeout", "statement_timeout")
 
 
@@ -52,6 +52,7 @@ def read_files(contents: Mapping[str, bytes], where: str) -> tuple[File, ...]:
         text = _decoded(contents[filename], filename, where)
         if match["way"] == "down":
             downs[name] = text
+            _markers(f"{name}.down", text, where)
         elif name in ups:
             raise unusable(name, where, f"both {name}.sql and {name}.up.sql are there", "Remove one of them.")
         else:
@@ -90,6 +91,12 @@ def look_into(file: File, *, foreign: bool = False) -> Migration:
                 f"line {statement.line}: {statement.head} cannot run in a transaction, so that the file has to begin"
                 " with `-- runbooks: no-transaction`"
             )
+        elif verdict.session and not transaction:
+            refused.append(
+                f"line {statement.line}: {verdict.session} ends with the session, and a run that goes on in the middle"
+                " of a file without a transaction has another one: write qualified names, limits as `-- runbooks:"
+                " statement_timeout=2h`, and what needs more into a file in a transaction"
+            )
     if not found and not refused and not foreign:
         refused.append("it has no statement")
     breaking = tuple(dict.fromkeys(v.reason for _s, v in judged if v.verdict == "breaking" and v.reason))
@@ -112,23 +119,32 @@ def look_into(file: File, *, foreign: bool = False) -> Migration:
 
 
 def _judged(found: Iterable[Statement]) -> list[tuple[Statement, Judged]]:
-    """Each with its verdict. What is done to a table that the same file makes disturbs nobody."""
+    """Each with its verdict. What is done to a table that the same file makes disturbs nobody.
+
+    It is forgotten that a table was made as soon as its name may mean another one, or nothing any more.
+    """
     made: set[str] = set()
     judged = []
     for statement in found:
         verdict = judge(statement)
-        made |= {verdict.creates} if verdict.creates else set()
         if verdict.on in made:
             verdict = replace(verdict, verdict="additive", reason="", warnings=(), blocks="")
+        if verdict.session or verdict.opaque or statement.words[0] == "rollback":
+            made.clear()
+        if verdict.creates and verdict.verdict == "additive":
+            made.add(verdict.creates)
         judged.append((statement, verdict))
     return judged
 
 
 def look_into_down(file: File) -> tuple[Migration, list[Judged]]:
-    """The way back of a migration, with the verdicts on its statements. It may take away whatever it wants to."""
-    markers = {key: value for key, value in file.markers.items() if key not in ("phase",)}
+    """The way back of a migration, with the verdicts on its statements. It may take away whatever it wants to.
+
+    Its header is its own: that an index is built outside of a transaction does not say how a table is emptied.
+    """
     down = file.down or ""
-    found = look_into(File(name=file.name, up=down, checksum=file.checksum, markers={**markers, "phase": CONTRACT}))
+    markers = {**_markers(f"{file.name}.down", down, "the source"), "phase": CONTRACT}
+    found = look_into(File(name=file.name, up=down, checksum=file.checksum, markers=markers))
     return found, [judge(each) for each in found.statements]
 
 

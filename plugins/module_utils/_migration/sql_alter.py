@@ -6,21 +6,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, Literal
 
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_tokens import Token
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_calls import calls
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_tokens import Token, outside_parentheses
 
 Verdict = Literal["additive", "uncertain", "breaking"]
 _ORDER: Final = ("additive", "uncertain", "breaking")
 #: First words after ADD that are no column.
 _CONSTRAINTS: Final = ("constraint", "check", "unique", "primary", "foreign", "exclude", "not")
 #: Functions whose value as a default is one for all rows, so that nothing has to be rewritten.
-_STABLE: Final = frozenset({"now", "current_timestamp", "current_date", "localtimestamp", "statement_timestamp"})
+_STABLE: Final = frozenset(
+    re.findall(
+        r"\w+",
+        "now current_timestamp current_time localtime localtimestamp statement_timestamp transaction_timestamp coalesce"
+        " date_trunc jsonb_build_array jsonb_build_object lower make_interval upper",
+    )
+)
 _SERIAL: Final = frozenset({"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"})
 _REWRITES: Final = "rewrites the table, and locks everybody out of it meanwhile"
 
+#: Constraints of a new column that lock everybody out of the table, by their words.
+_LOCKING: Final = (
+    ("unique", "ADD COLUMN ... UNIQUE builds an index, and locks everybody out of the table meanwhile"),
+    ("primary", "ADD COLUMN ... PRIMARY KEY builds an index, and locks everybody out of the table meanwhile"),
+    ("check", "ADD COLUMN ... CHECK reads all rows, and locks everybody out of the table meanwhile"),
+)
+#: First words of actions that are nobody's business but the table's own.
+_WITHIN: Final = frozenset({"add", "alter", "validate", "owner", "enable", "disable", "force", "reset", "replica"})
 #: Verdict and reason of an action, by its first words.
 _ACTIONS: Final[dict[tuple[str, ...], tuple[Verdict, str]]] = {
     ("validate", "constraint"): ("additive", ""),
@@ -73,9 +89,19 @@ def judge_alter_table(tokens: Sequence[Token]) -> tuple[Verdict, str, tuple[str,
     return verdict, "; ".join(reasons), tuple(warnings)
 
 
-def _actions(tokens: Sequence[Token]) -> list[list[str]]:
+def is_within(tokens: Sequence[Token]) -> bool:
+    """Whether all that it does is the table's own: nothing is taken away, not even a name, and no other table joins."""
+    first = [_words(action)[:2] for action in _actions(tokens)]
+    return all(words == ["set", "("] or bool(_WITHIN & set(words[:1])) for words in first)
+
+
+def _words(tokens: Sequence[Token]) -> list[str]:
+    return [each.text if each.kind in ("word", "sign") else "" for each in tokens]
+
+
+def _actions(tokens: Sequence[Token]) -> list[list[Token]]:
     """What follows the table's name, split at commas outside of parentheses."""
-    words = [each.text if each.kind in ("word", "sign") else "" for each in tokens]
+    words = _words(tokens)
     at = words.index("table") + 1
     while words[at : at + 1] and words[at] in ("if", "exists", "only"):
         at += 1
@@ -83,20 +109,21 @@ def _actions(tokens: Sequence[Token]) -> list[list[str]]:
     while words[at : at + 1] == ["."]:
         at += 2
     at += words[at : at + 1] == ["*"]
-    actions: list[list[str]] = [[]]
+    actions: list[list[Token]] = [[]]
     depth = 0
-    for word in words[at:]:
+    for token, word in zip(tokens[at:], words[at:], strict=True):
         depth += {"(": 1, ")": -1}.get(word, 0)
         if word == "," and depth == 0:
             actions.append([])
         else:
-            actions[-1].append(word)
+            actions[-1].append(token)
     return actions
 
 
-def _judge_action(words: Sequence[str]) -> tuple[Verdict, str, str]:
+def _judge_action(action: Sequence[Token]) -> tuple[Verdict, str, str]:
+    words = _words(action)
     if words[:1] == ["add"]:
-        return _add(words[1:])
+        return _add(action[1:])
     if words[:1] == ["alter"] and words[1:2] != ["constraint"]:
         rest = words[2:] if words[1:2] == ["column"] else words[1:]
         return _known(_COLUMN_ACTIONS, rest[1:], f"ALTER COLUMN {' '.join(rest[1:3]).upper()}")
@@ -112,31 +139,38 @@ def _known(
     return "uncertain", f"{named.strip()} changes what is there", ""
 
 
-def _add(words: Sequence[str]) -> tuple[Verdict, str, str]:
+def _add(tokens: Sequence[Token]) -> tuple[Verdict, str, str]:
+    words = _words(tokens)
     if words[:1] and words[0] in _CONSTRAINTS:
         held = "" if _pair(words, "not", "valid") else ", and reads all of them under a lock (NOT VALID would not)"
         return "uncertain", f"ADD CONSTRAINT refuses rows that the serving release may write{held}", ""
-    rest = [word for word in words if word != "column"]
-    given = "default" in rest or "generated" in rest or bool(_SERIAL & set(rest[:8]))
+    rest = [word for word in outside_parentheses(words) if word != "column"]
+    filled = "default" in rest and not _pair(rest, "default", "null")
+    given = filled or "generated" in rest or bool(_SERIAL & set(rest[:8]))
     if (_pair(rest, "not", "null") or _pair(rest, "primary", "key")) and not given:
         return (
             "breaking",
             "ADD COLUMN ... NOT NULL without DEFAULT refuses the rows that the serving release writes",
             "",
         )
-    warning = f"ADD COLUMN {_REWRITES}" if _rewrites(rest) else ""
-    return "additive", "", warning
+    reasons = [reason for word, reason in _LOCKING if word in rest]
+    if filled and "references" in rest:
+        reasons.append(
+            "ADD COLUMN ... DEFAULT ... REFERENCES reads all rows, and locks everybody out of them meanwhile"
+        )
+    warning = f"ADD COLUMN {_REWRITES}" if _rewrites(tokens, rest) else ""
+    reasons += [warning] if warning else []
+    return "uncertain" if reasons else "additive", "; ".join(reasons), warning
 
 
-def _rewrites(words: Sequence[str]) -> bool:
+def _rewrites(tokens: Sequence[Token], rest: Sequence[str]) -> bool:
     """Whether a new column has to be written into each row: its value is another one in each."""
-    if _SERIAL & set(words[:8]) or ("generated" in words and "virtual" not in words):
+    if _SERIAL & set(rest[:8]) or ("generated" in rest and "virtual" not in rest[-1:]):
         return True
-    if "default" not in words:
+    if "default" not in rest:
         return False
-    value = words[words.index("default") + 1 :]
-    called = {value[n - 1] for n, word in enumerate(value) if word == "(" and n}
-    return bool(called - _STABLE - {"", "check", "references", "varchar", "numeric"})
+    value = tokens[_words(tokens).index("default") + 1 :]
+    return bool(calls(value) - _STABLE)
 
 
 def _pair(words: Sequence[str], first: str, second: str) -> bool:

@@ -13,12 +13,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal
 
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_alter import judge_alter_table
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_tokens import Statement
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_alter import is_within, judge_alter_table
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_calls import PURE, calls
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_session import (
+    doubt,
+    refusal,
+    set_in_code,
+    settings,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_tokens import Statement, outside_parentheses
 
 Verdict = Literal["additive", "uncertain", "breaking"]
 
@@ -28,8 +35,9 @@ class Judged:
     """One statement's verdict and why.
 
     ``outside``: it cannot run in a transaction. ``refused``: why no migration may have it, '' where it may. ``creates``
-    is the table that it makes, ``on`` the one that it is about, ``blocks`` the one whose writers wait while it works,
-    all as they are written.
+    is the table that it is sure to make, ``on`` the only one that it is about, ``blocks`` the one whose writers wait
+    while it works, all as they are written. ``session`` is what it changes that ends with the session; ``opaque``: it
+    runs code that nobody has looked into.
     """
 
     verdict: Verdict
@@ -40,6 +48,8 @@ class Judged:
     blocks: str = ""
     creates: str = ""
     on: str = ""
+    session: str = ""
+    opaque: bool = False
 
 
 #: First words of statements that begin or end transactions.
@@ -75,8 +85,6 @@ _HARMLESS: Final = frozenset(
         "notify",
     }
 )
-#: Settings with which the server would read a file in another way than this check did.
-_READING: Final = frozenset({"standard_conforming_strings", "backslash_quote", "escape_string_warning"})
 #: What DROP takes away without anybody's query noticing it.
 _UNSEEN: Final = frozenset({"trigger", "policy", "rule", "index", "statistics", "publication", "event"})
 _LOSING: Final = ("drop", "truncate", "delete")
@@ -85,14 +93,23 @@ _LOSING: Final = ("drop", "truncate", "delete")
 def judge(statement: Statement) -> Judged:
     """The verdict on one statement."""
     words = statement.words
-    first = words[0] if words else ""
-    if refused := _refusal(words):
+    changed = settings(statement)
+    if refused := _refusal(words) or refusal(changed):
         return Judged(verdict="breaking", refused=refused)
+    found = _ruled(statement)
+    if found.verdict == "additive" and (reason := doubt(changed)):
+        found = replace(found, verdict="uncertain", reason=reason)
+    return replace(found, session=f"SET {', '.join(changed)}") if changed else found
+
+
+def _ruled(statement: Statement) -> Judged:
+    first = statement.words[0]
     if first in _HARMLESS:
         return Judged(verdict="additive")
     rule = _RULES.get(first)
     if rule is None:
-        return Judged(verdict="uncertain", reason=f"{first.upper() or 'a statement'} is not known to be harmless")
+        reason = f"{first.upper() or 'a statement'} is not known to be harmless"
+        return Judged(verdict="uncertain", reason=reason, opaque=True)
     return rule(statement)
 
 
@@ -109,8 +126,6 @@ def _refusal(words: Sequence[str]) -> str:
         return "COPY ... FROM STDIN needs rows that psql would send: write INSERT statements"
     if first == "discard":
         return "DISCARD takes the session's locks away, with which other runs are kept out"
-    if first == "set" and _READING & set(words[:3]):
-        return f"SET {next(word for word in words if word in _READING)} changes how the rest of the file is read"
     return ""
 
 
@@ -134,9 +149,26 @@ def _create(statement: Statement) -> Judged:
         reason = f"CREATE {kind.upper()} changes what the statements of others do"
         return Judged(verdict="uncertain", reason=reason, on=name_after(statement, "on"))
     if kind in _ADDED:
-        made = name_after(statement, "table", skip=("if", "not", "exists")) if kind == "table" else ""
-        return Judged(verdict="additive", creates=made)
+        found = _table(statement, rest) if kind in ("table", "materialized") else Judged(verdict="additive")
+        temporary = {"temp", "temporary"} & modifiers or name_after(statement, kind).startswith("pg_temp.")
+        return replace(found, creates="", session=f"a temporary {kind}") if temporary else found
     return Judged(verdict="uncertain", reason=f"CREATE {kind.upper()} is not known to be harmless")
+
+
+def _table(statement: Statement, rest: Sequence[str]) -> Judged:
+    """A table that may be there already is not taken for a new one, nor one that is a part of another."""
+    outer = outside_parentheses(rest)
+    made = name_after(statement, "table")
+    if rest[1:4] == ["if", "not", "exists"] or rest[0] != "table" or "inherits" in outer:
+        made = ""
+    if "as" in outer:
+        query = statement.tokens[statement.words.index("as") + 1 :]
+        return replace(_rows(replace(statement, tokens=query)), creates=made)
+    if _follows(outer, "partition", "of"):
+        parent = name_after(statement, "of")
+        reason = f"CREATE TABLE ... PARTITION OF locks everybody out of {parent}, and reads its default partition"
+        return Judged(verdict="uncertain", reason=reason, creates=made, on=parent)
+    return Judged(verdict="additive", creates=made)
 
 
 def _index(statement: Statement, rest: Sequence[str], *, unique: bool) -> Judged:
@@ -177,7 +209,8 @@ def _alter(statement: Statement) -> Judged:
     if kind == "table":
         verdict, reason, warnings = judge_alter_table(statement.tokens)
         named = name_after(statement, "table", skip=("if", "exists", "only"))
-        return Judged(verdict=verdict, reason=reason, warnings=warnings, on=named)
+        on = named if is_within(statement.tokens) else ""
+        return Judged(verdict=verdict, reason=reason, warnings=warnings, on=on)
     if kind == "type" and _follows(words, "add", "value"):
         return Judged(verdict="additive")
     if kind == "sequence" and _follows(words, "owned", "by"):
@@ -226,30 +259,32 @@ def _insert(statement: Statement) -> Judged:
     words = statement.words
     if _follows(words, "do", "update"):
         return Judged(verdict="uncertain", reason="INSERT ... DO UPDATE changes rows")
-    return _rows(statement) if {"update", "delete"} & set(words) else Judged(verdict="additive")
+    return _rows(statement)
 
 
 def _rows(statement: Statement) -> Judged:
-    """A statement that may be several in one: WITH, MERGE."""
+    """A statement that may be several in one: WITH, MERGE, INSERT of what a query finds."""
     words = set(statement.words)
     if words & {"delete", "truncate"}:
         return _delete(statement)
     if words & {"update", "merge"}:
         return Judged(verdict="uncertain", reason="it changes rows")
-    if "insert" in words:
-        return Judged(verdict="additive")
-    return _select(statement)
+    return _called(statement) if "insert" in words else _select(statement)
 
 
 def _select(statement: Statement) -> Judged:
-    words = statement.words
-    called = {words[n - 1] for n, word in enumerate(words) if word == "(" and n}
-    if _READING & {each.text for each in statement.tokens if each.kind == "string"}:
-        refused = "it changes how the rest of the file is read"
-        return Judged(verdict="breaking", refused=refused)
-    if called <= {"set_config", "select", "count", "values", "exists", "from", ""} and "into" not in words:
+    if "into" in statement.words:
+        return Judged(verdict="uncertain", reason="SELECT ... INTO makes a table: write CREATE TABLE ... AS")
+    return _called(statement)
+
+
+def _called(statement: Statement) -> Judged:
+    # What set_config sets is judged by itself.
+    unknown = sorted(calls(statement.tokens) - PURE - {"set_config"})
+    if not unknown:
         return Judged(verdict="additive")
-    return Judged(verdict="uncertain", reason="SELECT calls functions, which may do anything")
+    reason = f"it calls {', '.join(unknown)}, and a function may do anything"
+    return Judged(verdict="uncertain", reason=reason, opaque=True)
 
 
 def _opaque(statement: Statement) -> Judged:
@@ -257,9 +292,12 @@ def _opaque(statement: Statement) -> Judged:
     first = statement.words[0].upper()
     code = " ".join(each.text for each in statement.tokens if each.kind == "string").lower().split()
     lost = next((word for word in _LOSING if word in code), "")
+    session = f"SET in the code of {first}" if set_in_code(statement) else ""
     if lost:
-        return Judged(verdict="breaking", reason=f"{first} has {lost.upper()} in its code")
-    return Judged(verdict="uncertain", reason=f"what the code of {first} does is not looked into")
+        reason = f"{first} has {lost.upper()} in its code"
+        return Judged(verdict="breaking", reason=reason, session=session, opaque=True)
+    reason = f"what the code of {first} does is not looked into"
+    return Judged(verdict="uncertain", reason=reason, session=session, opaque=True)
 
 
 def _vacuum(statement: Statement) -> Judged:

@@ -12,7 +12,7 @@ strings come plain, escaped and dollar-quoted, identifiers may be quoted, and a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -66,8 +66,8 @@ _KEYWORDS: Final = frozenset(
         " truncate type unique update validate value values view where with",
     )
 )
-_SPACE = re.compile(r"\s+")
-_LINE_COMMENT = re.compile(r"--[^\n]*")
+_SPACE = re.compile(r"[ \t\n\r\f\v]+")
+_LINE_COMMENT = re.compile(r"--[^\r\n]*")
 _COMMENT_PART = re.compile(r"/\*|\*/")
 _DOLLAR = re.compile(r"\$(?:[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*)?\$")
 _WORD = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*")
@@ -108,6 +108,17 @@ def statements(text: str) -> tuple[Statement, ...]:
 
 def _statement(text: str, begin: int, end: int, tokens: list[Token]) -> Statement:
     return Statement(text=text[begin:end].rstrip(), line=text.count("\n", 0, begin) + 1, tokens=tuple(tokens))
+
+
+def outside_parentheses(words: Sequence[str]) -> list[str]:
+    """The words that no parenthesis is around."""
+    found, depth = [], 0
+    for word in words:
+        depth -= word == ")"
+        if depth == 0 and word not in ("(", ")"):
+            found.append(word)
+        depth += word == "("
+    return found
 
 
 class _Body:

@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.back import Cover, plan_back, plan_resolve
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.files import look_into, read_files
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.files import look_into, look_into_down, read_files
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.ledger import index_name
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.model import File, Ledger, Row
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import (
@@ -160,6 +160,105 @@ def test_what_is_done_to_a_table_of_the_same_file_disturbs_nobody() -> None:
     assert not look_into(found).refused
     (other,) = files(_1_a=text.replace('ALTER TABLE "User"', 'ALTER TABLE "Order"'))
     assert look_into(other).refused
+
+
+MADE = "CREATE TABLE made (id int); "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # It may be there already, with rows and readers.
+        "CREATE TABLE IF NOT EXISTS made (id int); ALTER TABLE made ADD UNIQUE (id)",
+        # The name may mean another table by then, or the table is not there any more.
+        MADE + "SET search_path = old; ALTER TABLE made ADD UNIQUE (id)",
+        MADE + "RESET search_path; ALTER TABLE made ADD UNIQUE (id)",
+        MADE + "SELECT set_config('search_path', 'old', false); ALTER TABLE made ADD UNIQUE (id)",
+        "SAVEPOINT s; " + MADE + "ROLLBACK TO s; ALTER TABLE made ADD UNIQUE (id)",
+        "CREATE TEMP TABLE made (id int) ON COMMIT DROP; ALTER TABLE made ADD UNIQUE (id)",
+        # Others have to do with it.
+        MADE + "ALTER TABLE made ATTACH PARTITION orders FOR VALUES IN (1)",
+        MADE + "ALTER TABLE made INHERIT orders",
+        "CREATE TABLE made (id int) INHERITS (orders); ALTER TABLE made ADD UNIQUE (id)",
+        "CREATE TABLE made PARTITION OF orders FOR VALUES IN (1)",
+    ],
+)
+def test_what_is_not_sure_to_be_the_table_of_the_same_file(text: str) -> None:
+    (found,) = files(_1_a=text)
+    assert any("begin the file with" in each for each in look_into(found).refused)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE TABLE IF NOT EXISTS users (id int); ALTER TABLE users DROP COLUMN email",
+        "CREATE TABLE users (id int); SET search_path = old; ALTER TABLE users DROP COLUMN email",
+        "CREATE TABLE users (id int); ALTER TABLE users DROP COLUMN id",
+        "CREATE TABLE users (id int); ALTER TABLE users RENAME TO people",
+        "CREATE TABLE users (id int); ALTER TABLE users ADD y int, SET SCHEMA old",
+    ],
+)
+def test_what_takes_away_is_never_overlooked(text: str) -> None:
+    (found,) = files(_1_a="-- runbooks: phase=expand\n" + text)
+    migration = look_into(found)
+    assert migration.destructive
+    assert "declared as expand" in migration.refused[0]
+
+
+def test_partitions_of_a_table_of_the_same_file() -> None:
+    text = "CREATE TABLE p (id int) PARTITION BY LIST (id); CREATE TABLE p1 PARTITION OF p DEFAULT;"
+    text += " ALTER TABLE p1 ADD CHECK (id > 0)"
+    (found,) = files(_1_a=text)
+    assert not look_into(found).refused
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SET search_path = tenant",
+        "SET ROLE owner",
+        "RESET ROLE",
+        "SELECT set_config('search_path', 'tenant', false)",
+        "CREATE TEMP TABLE found AS SELECT 1 AS id",
+        "DO $$ BEGIN SET search_path = tenant; END $$",
+        "DO $$ BEGIN PERFORM set_config('search_path', 'tenant', false); END $$",
+    ],
+)
+def test_a_session_does_not_last_outside_of_a_transaction(text: str) -> None:
+    """A run that goes on in the middle of the file has another one."""
+    header = "-- runbooks: phase=expand no-transaction\n"
+    (alone,) = files(_1_a=f"{header}{text};\nCREATE INDEX CONCURRENTLY i ON orders (x)")
+    (refused,) = look_into(alone).refused
+    assert "line 2" in refused
+    assert "session" in refused
+    (whole,) = files(_1_a=f"-- runbooks: phase=expand\n{text};\nCREATE INDEX i ON orders (x)")
+    assert not look_into(whole).refused
+
+
+def test_a_way_back_has_its_own_header() -> None:
+    (found,) = read_files(
+        {
+            "1_a.up.sql": b"-- runbooks: no-transaction lock_timeout=1s\nCREATE INDEX CONCURRENTLY i ON a (x)",
+            "1_a.down.sql": b"-- runbooks: statement_timeout=2h\nDROP INDEX i; DELETE FROM a",
+        },
+        "here",
+    )
+    down, _judged = look_into_down(found)
+    assert (down.transaction, down.lock_timeout, down.statement_timeout) == (True, None, timedelta(hours=2))
+    assert not down.refused
+    (other,) = files(_1_a__up=ADD, _1_a__down="DROP INDEX CONCURRENTLY i")
+    assert "no-transaction" in look_into_down(other)[0].refused[0]
+    with pytest.raises(RunbookError) as caught:
+        files(_1_a__up=ADD, _1_a__down="-- runbooks: no_transaction\nDROP INDEX CONCURRENTLY i")
+    assert "1_a.down" in caught.value.message
+
+
+def test_a_carriage_return_ends_a_comment() -> None:
+    """So does the server take it: what stands behind it is run."""
+    (found,) = read_files({"1_a.sql": b"-- a comment\r-- runbooks: phase=contract\rDROP TABLE a"}, "here")
+    assert (found.phase, [each.head for each in look_into(found).statements]) == ("contract", ["DROP TABLE a"])
+    with pytest.raises(RunbookError):
+        read_files({"1_a.sql": b"-- a comment\rDROP TABLE a;\n-- runbooks: phase=contract"}, "here")
 
 
 # --- A run that stopped ----------------------------------------------------------------------------------
