@@ -17,9 +17,8 @@ description:
   - >-
     Migrations that only add something (V(expand)) leave the release that serves working. Those that take away, rename,
     retype or empty (V(contract)) run later, once no release needs what they take away. A check tells them apart by
-    their statements. What it cannot tell (C(UPDATE), functions and settings that it does not know, new columns that
-    lock everybody out), and all that is V(contract), is declared before the first statement, as in C(-- runbooks:
-    phase=contract); else nothing is run.
+    their statements. What it cannot tell (C(UPDATE), unknown functions and settings, new columns that lock everybody
+    out), and V(contract), is declared before the first statement: C(-- runbooks: phase=contract). Else nothing runs.
   - >-
     C(-- runbooks: no-transaction) is for statements that no transaction can hold, such as C(CREATE INDEX CONCURRENTLY).
     Where a run stops in such a file, the next one drops an index that was left invalid and goes on; where nobody can
