@@ -173,6 +173,10 @@ options:
         description:
           - The migrations of each of its databases.
         type: dict
+      pending:
+        description:
+          - The migrations with which the last attempt began.
+        type: dict
   timeout:
     description:
       - How long the module waits for Vercel's job, as a duration.

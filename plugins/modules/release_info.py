@@ -52,13 +52,19 @@ releases:
     known:
       description: >-
         The releases, newest first, each with V(release), V(deployment_id), V(gate), V(bad), V(git_sha), V(url),
-        V(recorded_at), V(baseline), V(attempt), V(started_at), V(rollback_to), V(moves_before), V(digest) and
-        V(migrations), as M(ops.runbooks.release_record) explains them.
+        V(recorded_at), V(baseline), V(attempt), V(started_at), V(rollback_to), V(moves_before), V(digest),
+        V(migrations) and V(pending), as M(ops.runbooks.release_record) explains them.
       type: list
       elements: dict
     newest_good:
-      description: The newest that passed its gate and is not bad, null where there is none.
+      description: The newest that passed its gate, is not bad and was not rolled back, null where there is none.
       type: dict
+    rolled_back:
+      description: >-
+        What production was rolled back from and never brought back to by a runbook since, each with V(deployment_id)
+        and V(reason).
+      type: list
+      elements: dict
 plan:
   description:
     - What is done, or would be in check mode, as V(steps), and what of it cannot be taken back, as V(irreversible).

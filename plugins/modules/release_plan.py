@@ -24,9 +24,23 @@ extends_documentation_fragment:
 options:
   release:
     description:
-      - The commit, the deployment (id or address), or the release on record.
+      - The commit, the deployment (id or address of its own), or the release on record.
     type: str
     required: true
+  deployment:
+    description:
+      - The deployment that an earlier look has found, or that was built since. Nothing else is meant then.
+    type: str
+    default: ""
+  prebuilt:
+    description:
+      - With O(build=prebuilt), the directory that holds C(.vercel/output). Its content is part of the digest.
+    type: path
+  planned:
+    description:
+      - The V(release) of an earlier look. Where it holds no longer the task fails; that it is built is no change.
+    type: dict
+    default: {}
   build:
     description:
       - What the caller builds from where there is no production deployment of the commit yet. V(none) is that there has
@@ -143,6 +157,9 @@ release:
         Where to go on, V(build), V(promote), V(gate) (it serves without a passed gate on record), V(rollback) (its gate
         failed, and production is not back yet), V(failed) (production is back, and that is not on record) or V(done).
       type: str
+    ahead:
+      description: Whether production still has to be brought to it, in V(build) and V(promote).
+      type: bool
     reason:
       description: Why, in a clause.
       type: str
@@ -178,13 +195,18 @@ release:
       type: int
     digest:
       description: >-
-        A digest over what will be done. Environment, app, release, what serves, what takes its place, steps, migrations
-        with their checksums, and names of changed variables are part of it; ages, times and locks are not.
+        A digest over what will be done. Environment, app, release, its content, the attempt, what serves, what takes
+        its place, steps, migrations with checksums, and names of changed variables are part of it; ages, times and
+        locks are not.
       type: str
       sample: 0f3c1d5e7a9b2c4d
     approved_digest:
       description: The digest with which an attempt that is gone on with had begun, empty otherwise.
       type: str
+    continues:
+      description: >-
+        Whether it resumes an attempt, and what is left is what that had begun with, of migrations possibly a part.
+      type: bool
     auto_assign:
       description: Whether new production deployments take the domains by themselves.
       type: bool

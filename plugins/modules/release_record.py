@@ -74,6 +74,27 @@ options:
       - What the release knows of each of its databases, by their names, as V(known) of
         M(ops.runbooks.postgres_migration). By it M(ops.runbooks.release_info) tells what no longer fits a database.
     type: dict
+  pending:
+    description:
+      - The migrations that the attempt has before it. By them M(ops.runbooks.release_plan) tells what is left of them
+        from what nobody has approved.
+    type: list
+    elements: dict
+    suboptions:
+      database:
+        description:
+          - The database, by its name in the inventory.
+        type: str
+        required: true
+      name:
+        description:
+          - The migration.
+        type: str
+        required: true
+      checksum:
+        description:
+          - The checksum of its content.
+        type: str
   measurements:
     description:
       - What was measured, kept with the record. It alone is no reason to change it.
@@ -152,6 +173,9 @@ release:
       type: str
     migrations:
       description: What it knows of each of its databases.
+      type: dict
+    pending:
+      description: The migrations with which the last attempt began, by database and name, with their checksums.
       type: dict
 plan:
   description:

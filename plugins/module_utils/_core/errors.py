@@ -126,6 +126,7 @@ FAILURE_CODES: dict[str, str] = {
     "project_missing": "The project does not exist, or the token may not see it.",
     "approval_missing": "Nobody else has approved exactly what was about to be done.",
     "checks_not_green": "The checks of a commit are not green.",
+    "plan_changed": "What is about to be done is not what was planned, because something has happened in between.",
     "release_bad": "The release is on record as bad, or was rolled back; it is not released again without a reason.",
     "release_missing": "No release on record answers the request.",
     "release_rolled_back": "The gate of a release failed, and what served before serves again.",

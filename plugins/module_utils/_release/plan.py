@@ -12,8 +12,6 @@ the same command again, after whatever happened, goes on where the last one was.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +21,10 @@ from typing import Any, Literal
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
+from ansible_collections.ops.runbooks.plugins.module_utils._release.digest import continues, digest_of, with_migrations
 from ansible_collections.ops.runbooks.plugins.module_utils._release.releases import Recorded
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import Intent, previous
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import Intent, previous, rolled_away
 
 Phase = Literal["build", "promote", "gate", "rollback", "failed", "done"]
 #: Phases in which production still has to be brought to the release.
@@ -45,7 +44,7 @@ class Migration:
 class Wanted:
     """What is to be released, and by which rules. ``retry`` is why to go past a verdict on record.
 
-    ``build`` is what the caller would build from.
+    ``build`` is what the caller would build from, ``output`` the mark of what was built here.
     """
 
     environment: str
@@ -53,6 +52,7 @@ class Wanted:
     release: str
     target: str = "production"
     build: str = "none"
+    output: str = ""
     migrations: tuple[Migration, ...] = ()
     env_changes: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
@@ -130,16 +130,19 @@ def verdict(found: Found) -> str:
 def way_back(wanted: Wanted, found: Found) -> tuple[str, str]:
     """What is to serve where the gate fails, and whether that is ``good``, ``baseline``, ``previous`` or ``none``.
 
-    Good is the newest release that passed its gate; with none on record, what serves before this run is the baseline.
+    Good is what serves where it passed its gate, else the newest release that did; with none on record, what serves
+    before this run is the baseline. What was left by a rollback is none of these, since somebody saw it fail.
     """
     own = found.deployment.id if found.deployment is not None else ""
-    barred = {own, "", *wanted.forbidden, *(each.deployment_id for each in found.releases if each.bad)}
+    barred = {own, "", *wanted.forbidden, *(each.deployment_id for each in found.releases if each.bad), *_left(found)}
     usable = {each.id for each in found.candidates} | {found.serving}
     usable -= barred
     record = found.record
     kinds = {each.deployment_id: "good" for each in found.releases if each.passed}
     if record is not None and record.open and record.rollback_to in usable:
         return record.rollback_to, kinds.get(record.rollback_to, "baseline")
+    if found.serving in usable and found.serving in kinds:
+        return found.serving, "good"
     for each in found.releases:
         if each.passed and each.deployment_id in usable:
             return each.deployment_id, "good"
@@ -155,6 +158,12 @@ def way_back(wanted: Wanted, found: Found) -> tuple[str, str]:
     return "", "none"
 
 
+def _left(found: Found) -> set[str]:
+    """What was rolled back and not brought back; what serves again was, whoever did it."""
+    away = rolled_away(found.moves)
+    return {each for each, move in away.items() if move.state == "open" or each != found.serving}
+
+
 def attempt_of(wanted: Wanted, found: Found, phase: Phase) -> tuple[int, bool]:
     """The number of the attempt, and whether it goes on with one that was interrupted.
 
@@ -166,27 +175,6 @@ def attempt_of(wanted: Wanted, found: Found, phase: Phase) -> tuple[int, bool]:
         return (last, False) if phase == "done" else (last + 1, False)
     young = bool(record.started_at) and found.now - parse_iso(record.started_at) <= wanted.attempt_max_age
     return (record.attempt, True) if young or phase != "promote" else (max(last, record.attempt) + 1, False)
-
-
-def digest_of(wanted: Wanted, found: Found, rollback_to: str) -> str:
-    """A digest over what will be done, for an approval. It says nothing of ages, times and locks.
-
-    Whether the build is there already is no part of it: a build takes no traffic, and an approval outlives it.
-    """
-    said = {
-        "runbook": "deploy",
-        "environment": wanted.environment,
-        "name": wanted.name,
-        "target": wanted.target,
-        "project": found.project.id,
-        "release": wanted.release,
-        "serving": found.serving,
-        "rollback_to": rollback_to,
-        "steps": [*(("backup", "migrate") if wanted.migrations else ()), "smoke", "promote", "gate"],
-        "migrations": sorted((each.database, each.name, each.checksum) for each in wanted.migrations),
-        "env_changes": sorted(wanted.env_changes),
-    }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def plan_release(wanted: Wanted, found: Found) -> Plan:
@@ -203,10 +191,12 @@ def plan_release(wanted: Wanted, found: Found) -> Plan:
     deployment, record = found.deployment, found.record
     back = rolled_back(found)
     label = re.sub(r"[^A-Za-z0-9_-]", "-", wanted.release)[:100]
+    begun = with_migrations(wanted, record.pending if record is not None else {})
     result = {
         "id": label,
         "release": wanted.release,
         "phase": phase,
+        "ahead": phase in AHEAD,
         "deployment": deployment.describe() if deployment is not None else None,
         "serving": found.serving or None,
         "rollback_to": rollback_to or None,
@@ -216,7 +206,8 @@ def plan_release(wanted: Wanted, found: Found) -> Plan:
         "backup_id": f"pre-deploy-{label}-{attempt}",
         "moves_before": found.moves[0].number if found.moves else 0,
         "baseline": kind == "baseline" and rollback_to == found.serving,
-        "digest": digest_of(wanted, found, rollback_to),
+        "digest": digest_of(wanted, found, rollback_to, attempt),
+        "continues": resumes and continues(wanted, found, rollback_to, attempt, begun),
         "approved_digest": record.digest if resumes and record is not None else "",
         "reason": _reason(phase, back),
         "auto_assign": found.project.assigns,

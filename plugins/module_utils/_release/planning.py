@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration
@@ -19,6 +21,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.operation impor
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import STORE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import taken_away
+from ansible_collections.ops.runbooks.plugins.module_utils._release.digest import check_holds
 from ansible_collections.ops.runbooks.plugins.module_utils._release.fitting import judged
 from ansible_collections.ops.runbooks.plugins.module_utils._release.plan import (
     AHEAD,
@@ -30,11 +33,19 @@ from ansible_collections.ops.runbooks.plugins.module_utils._release.plan import 
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._release.releases import Recorded, Releases
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.client import VERCEL_SPEC, Vercel
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.deployment_plan import prebuilt_source
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move_plan import Seen, check_service, check_target
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.moves import Moves
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.resolve import resolve
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import RELATIVE, Release, Wish, served
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.output import read_output
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.resolve import check_own, resolve
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
+    RELATIVE,
+    Release,
+    Wish,
+    find_release,
+    served,
+)
 
 _MIGRATION = {
     "database": {"type": "str", "required": True},
@@ -47,6 +58,9 @@ PLAN_SPEC = STORE_SPEC.merge(
     ArgumentSpec(
         options={
             "release": {"type": "str", "required": True},
+            "deployment": {"type": "str", "default": ""},
+            "prebuilt": {"type": "path"},
+            "planned": {"type": "dict", "default": {}},
             "build": {"type": "str", "choices": ["none", "git", "prebuilt"], "default": "none"},
             "migrations": {"type": "list", "elements": "dict", "default": [], "options": _MIGRATION},
             "databases": {"type": "list", "elements": "str", "default": []},
@@ -88,6 +102,7 @@ class ReleasePlan(Operation[Found, Plan]):
             name=params["name"],
             release=self._release,
             build=params["build"],
+            output=self._output(),
             migrations=read_migrations(params["migrations"]),
             env_changes=tuple(params["env_changes"]),
             required=tuple(params["required_variables"]),
@@ -129,8 +144,10 @@ class ReleasePlan(Operation[Found, Plan]):
         )
 
     def plan(self, state: Found) -> Plan:
-        """See :func:`plan_release`."""
-        return plan_release(self._wanted, state)
+        """See :func:`plan_release`. Raises ``plan_changed`` where it is not what was planned before."""
+        plan = plan_release(self._wanted, state)
+        check_holds(self._wanted, self.params["planned"], plan.result)
+        return plan
 
     def act(self, state: Found, plan: Plan) -> Mapping[str, Any]:
         """Never called: nothing is ever planned for itself to do."""
@@ -142,15 +159,26 @@ class ReleasePlan(Operation[Found, Plan]):
 
     def _find(self, project: Project, releases: tuple[Recorded, ...]) -> Deployment | None:
         """What the release is; None where it has to be built. Raises ``deployment_missing``."""
-        wish = self._wish(releases)
+        wish = replace(self._wish(releases), to=self.params["deployment"].strip() or self._release)
         try:
-            return resolve(self._vercel, wish, project, project.production_id, None)
+            found = resolve(self._vercel, wish, project, project.production_id, None)
         except RunbookError as error:
             if error.code != "deployment_missing":
                 raise
             if self._wanted.build == "prebuilt" or (self._wanted.build == "git" and _SHA.fullmatch(self._release)):
                 return None
             raise
+        if not find_release(wish.to, wish.releases):
+            # Where a domain leads is another deployment tomorrow.
+            check_own(self._vercel, wish.to, found)
+        return found
+
+    def _output(self) -> str:
+        """The mark of what was built here, for the digest."""
+        directory = self.params["prebuilt"]
+        if self.params["build"] != "prebuilt" or not directory:
+            return ""
+        return prebuilt_source(read_output(Path(directory), "production"), directory).mark
 
     def _check(self, project: Project, deployment: Deployment | None) -> None:
         wish = self._wish(())

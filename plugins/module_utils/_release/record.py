@@ -9,8 +9,8 @@ A rollback needs to know what worked. So a release is recorded with the verdict 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
@@ -21,7 +21,14 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RU
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import taken_away
 from ansible_collections.ops.runbooks.plugins.module_utils._release.fitting import judged
 from ansible_collections.ops.runbooks.plugins.module_utils._release.releases import Recorded, Releases
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.moves import Moves
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import rolled_away
 
+_MIGRATION = {
+    "database": {"type": "str", "required": True},
+    "name": {"type": "str", "required": True},
+    "checksum": {"type": "str"},
+}
 RELEASE_SPEC = STORE_SPEC.merge(
     RUN_SPEC,
     ArgumentSpec(
@@ -38,6 +45,7 @@ RELEASE_SPEC = STORE_SPEC.merge(
             "moves_before": {"type": "int"},
             "digest": {"type": "str"},
             "migrations": {"type": "dict"},
+            "pending": {"type": "list", "elements": "dict", "options": _MIGRATION},
             "measurements": {"type": "dict", "default": {}},
         }
     ),
@@ -73,8 +81,10 @@ def plan_record(found: Recorded | None, given: Mapping[str, Any], now: str) -> t
     deployment = given["deployment_id"]
     before = found or Recorded(release=given.get("release") or deployment, deployment_id=deployment)
     changes = {name: given[name] for name in _GIVEN if given.get(name) is not None}
+    if given.get("pending") is not None:
+        changes["pending"] = _pending(given["pending"])
     if changes.get("attempt", 0) > before.attempt:
-        changes = {"gate": "", "bad": "", "started_at": now, **changes}
+        changes = {"gate": "", "bad": "", "pending": {}, "started_at": now, **changes}
     after = replace(before, **changes)
     changed = found is None or after != found
     if found is None:
@@ -90,6 +100,22 @@ def plan_record(found: Recorded | None, given: Mapping[str, Any], now: str) -> t
         after=after.describe(),
     )
     return plan, after
+
+
+def _pending(given: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Database to name to checksum."""
+    found: dict[str, dict[str, str]] = {}
+    for each in given:
+        found.setdefault(str(each["database"]), {})[str(each["name"])] = str(each.get("checksum") or "")
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """What is on record, newest first, and what was left by a rollback: deployment to reason."""
+
+    releases: tuple[Recorded, ...]
+    away: Mapping[str, str]
 
 
 class ReleaseRecord(Operation["Recorded | None", Plan]):
@@ -122,27 +148,33 @@ class ReleaseRecord(Operation["Recorded | None", Plan]):
         return Releases(self.state_store, self.params["environment"], self.params["name"], self.context)
 
 
-class ReleaseInfo(Operation[list[Recorded], Plan]):
+class ReleaseInfo(Operation[Listed, Plan]):
     """Read what is on record."""
 
     noun: ClassVar[str] = "releases"
     spec: ClassVar[ArgumentSpec] = RELEASE_INFO_SPEC
 
-    def observe(self) -> list[Recorded]:
-        """The newest ones."""
-        releases = Releases(self.state_store, self.params["environment"], self.params["name"], self.context)
+    def observe(self) -> Listed:
+        """The newest ones, and which of them production was rolled back from."""
+        app = self.params["environment"], self.params["name"]
+        releases = Releases(self.state_store, *app, self.context)
         found = releases.newest(max(0, self.params["limit"]))
         environment = self.params["environment"]
         databases = dict.fromkeys(check_name(each, "databases") for each in self.params["databases"])
-        return judged(found, {each: taken_away.read(self.state_store, environment, each) for each in databases})
+        taken = {each: taken_away.read(self.state_store, environment, each) for each in databases}
+        away = rolled_away(Moves(self.state_store, *app, self.context).newest_first()) if found else {}
+        return Listed(releases=tuple(judged(found, taken)), away={each: move.reason for each, move in away.items()})
 
-    def plan(self, state: list[Recorded]) -> Plan:
+    def plan(self, state: Listed) -> Plan:
         """The answer; there is nothing to change."""
-        good = [each for each in state if each.passed]
-        newest = good[0].describe() if good else None
-        known = [each.describe() for each in state]
-        return Plan(changed=False, result={"known": known, "newest_good": newest})
+        good = [each for each in state.releases if each.passed and each.deployment_id not in state.away]
+        result = {
+            "known": [each.describe() for each in state.releases],
+            "newest_good": good[0].describe() if good else None,
+            "rolled_back": [{"deployment_id": each, "reason": reason} for each, reason in state.away.items()],
+        }
+        return Plan(changed=False, result=result)
 
-    def act(self, state: list[Recorded], plan: Plan) -> Mapping[str, Any]:
+    def act(self, state: Listed, plan: Plan) -> Mapping[str, Any]:
         """Never called: nothing is ever planned."""
         raise ValueError("an information module has nothing to carry out")

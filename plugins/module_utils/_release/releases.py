@@ -34,7 +34,8 @@ class Recorded:
     ``attempt`` counts how often it was set out to be released, 0 where never by a runbook; ``started_at`` and what
     follows are of the last attempt: the deployment that takes its place where its gate fails, the number of the last
     move of production before it, and the digest of its plan. ``baseline`` is what served when the first one began.
-    ``migrations`` are what it knows of each of its databases, as M(ops.runbooks.postgres_migration) returns it.
+    ``migrations`` are what it knows of each of its databases, as M(ops.runbooks.postgres_migration) returns it, and
+    ``pending`` those with which the last attempt began: database to name to checksum.
     """
 
     release: str
@@ -51,6 +52,7 @@ class Recorded:
     moves_before: int = 0
     digest: str = ""
     migrations: Mapping[str, Any] = field(default_factory=dict)
+    pending: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Recorded:

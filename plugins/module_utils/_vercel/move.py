@@ -28,6 +28,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import 
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move_plan import (
     MovePlan,
     Seen,
+    arriving,
     described,
     domain_differs,
     judge,
@@ -46,6 +47,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.moves import 
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.resolve import departure, elsewhere, resolve
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
+    Intent,
     Kind,
     Release,
     Wish,
@@ -59,6 +61,8 @@ _POLL, _SLOWEST = 0.25, 5.0
 _LOOK = 30.0
 #: Seconds in which a job that was asked for shows, and how often it is asked for at most.
 _SHOWS, _ASKED = 10.0, 3
+#: What a move that is still on its way to a deployment is said to be.
+_COMING = ("running", "unseen", "ended")
 
 
 class Move(Operation[Seen, MovePlan]):
@@ -110,12 +114,13 @@ class Move(Operation[Seen, MovePlan]):
         moves = self._moves()
         intent = moves.newest() if moves is not None else None
         self._wish = replace(self._wish, from_id=departure(self._vercel, self._wish, project))
+        project = self._arrival(project, intent)
         left = leaving(self._wish, project, intent)
+        on_record = moves.newest_first() if moves is not None else ()
         target: Deployment | None = None
         if left == project.production_id:
-            target = resolve(self._vercel, self._wish, project, left, intent)
+            target = resolve(self._vercel, self._wish, project, left, intent, on_record)
         elif self._wish.from_id:
-            on_record = moves.newest_first() if moves is not None else ()
             target = elsewhere(self._vercel, self._wish, project, intent, on_record)
         there = moves is not None and not self._without
         return Seen(
@@ -128,6 +133,30 @@ class Move(Operation[Seen, MovePlan]):
             leftovers=leftovers(self._directory, *self._app, self.context) if there else (),
             without_store=str(self._directory) if self._without else "",
         )
+
+    def _arrival(self, project: Project, intent: Intent | None) -> Project:
+        """The project once nothing is on its way to what is to be left; see :func:`arriving`.
+
+        What does not show in time never comes; what does not end in time is refused by the plan.
+        """
+        clock, pause = self.context.clock, _POLL
+        verdict = arriving(self._wish, project, intent)
+        if verdict not in _COMING:
+            return project
+        self._vercel.api.wait_until(self._patience + _LOOK)
+        end, last = clock.monotonic() + _SHOWS, clock.monotonic() + self._patience
+        while verdict in _COMING and clock.monotonic() < last:
+            if verdict == "running":
+                end = clock.monotonic() + _SHOWS
+            elif clock.monotonic() >= end:
+                break
+            self.context.progress(job=verdict)
+            self._vercel.api.sleep(pause)
+            pause = min(pause * 1.5, _SLOWEST)
+            project = self._vercel.project()
+            verdict = arriving(self._wish, project, intent)
+        self._vercel.api.wait_until(min(self._patience, _LOOK))
+        return project
 
     def plan(self, state: Seen) -> MovePlan:
         """See :func:`plan_move`."""

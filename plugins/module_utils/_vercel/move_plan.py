@@ -16,7 +16,12 @@ from typing import Any, Literal
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project, RollingRelease
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import (
+    AliasJob,
+    Deployment,
+    Project,
+    RollingRelease,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import Intent, Wish, served, unfinished
 
 #: What a reading of the project says about a job of ours.
@@ -83,8 +88,13 @@ def plan_move(wish: Wish, seen: Seen) -> MovePlan:
 
 
 def _stay(wish: Wish, seen: Seen, reason: str) -> MovePlan:
-    """Production stays; what a killed run left undone is finished all the same."""
+    """Production stays; what a killed run left undone is finished all the same. Raises ``job_running``.
+
+    While a job brings production elsewhere it does not stay, whatever it serves at this moment.
+    """
     project, intent = seen.project, seen.intent
+    if project.job is not None and project.job.running and project.job.to_id != project.production_id:
+        raise _job_running(wish, project, project.job, wish.to)
     ours = intent is not None and intent.state == "open" and intent.to_id == project.production_id
     wanted = project.assigns
     if ours or (seen.target is not None and wish.auto_assign != "keep"):
@@ -222,13 +232,17 @@ def check_service(wish: Wish, seen: Seen, target: Deployment) -> None:
             remedy="Promote it in Vercel, and follow its stages there.",
         )
     if job is not None and job.running and (job.kind, job.to_id) != (wish.kind, target.id):
-        raise RunbookError(
-            code="job_running",
-            attempted=f"{_verb(wish)} {target.name}",
-            object=seen.project.name,
-            reason=f"Vercel still works on a {job.kind} to {job.to_id}",
-            remedy="Wait for its end, then run the same command again.",
-        )
+        raise _job_running(wish, seen.project, job, target.name)
+
+
+def _job_running(wish: Wish, project: Project, job: AliasJob, to: str) -> RunbookError:
+    return RunbookError(
+        code="job_running",
+        attempted=f"{_verb(wish)} {to}",
+        object=project.name,
+        reason=f"Vercel still works on a {job.kind} to {job.to_id}",
+        remedy="Wait for its end, then run the same command again.",
+    )
 
 
 def rolling_active(wish: Wish, project: Project, canary: str) -> RunbookError:
@@ -292,6 +306,20 @@ def judge(project: Project, kind: str, to: str, noted: int) -> Verdict:
     if job.status == "succeeded":
         return "ended"
     return "skipped" if job.status == "skipped" else "running"
+
+
+def arriving(wish: Wish, project: Project, intent: Intent | None) -> Verdict:
+    """How far the move is that brings production to what is to be left.
+
+    Until it has come, production serves something else, and to stay there would leave it to serve unseen a moment
+    later. A run that asked for it and got no answer has left its intent open; its job may show late.
+    """
+    job, left = project.job, wish.from_id
+    if left and job is not None and job.running and job.to_id == left:
+        return "running"
+    if left and intent is not None and intent.state == "open" and intent.to_id == left:
+        return judge(project, intent.kind, left, intent.noted)
+    return "done"
 
 
 def described(seen: Mapping[str, str | None], wanted: str) -> str:

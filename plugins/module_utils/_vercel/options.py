@@ -28,6 +28,7 @@ _RELEASE = {
     "moves_before": {"type": "int"},
     "digest": {"type": "str"},
     "migrations": {"type": "dict"},
+    "pending": {"type": "dict"},
 }
 
 #: A store is never a must: without one there is neither lock nor record.

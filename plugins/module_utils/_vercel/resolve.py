@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -24,20 +24,23 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import
     previous,
     reference_of,
     resumed,
+    rolled_away,
 )
 
 #: Deployments that are looked through for one.
 _FAR = 1000
 
 
-def resolve(vercel: Vercel, wish: Wish, project: Project, left: str, intent: Intent | None) -> Deployment:
-    """The deployment that is meant. Raises ``deployment_missing``, ``release_missing``."""
+def resolve(
+    vercel: Vercel, wish: Wish, project: Project, left: str, intent: Intent | None, moves: Iterable[Intent] = ()
+) -> Deployment:
+    """The deployment that is meant. ``moves`` are newest first. Raises ``deployment_missing``, ``release_missing``."""
     reference = resumed(wish, left, intent) or find_release(wish.to, wish.releases) or reference_of(wish.to)
     if not reference and wish.to == PREVIOUS:
-        reference = _previous(vercel, wish, project, left)
+        reference = _previous(vercel, wish, project, left, rolled_away(moves))
     elif not reference and wish.to == LAST_GOOD:
         serving = (vercel.deployment(left) or project.production) if left else None
-        reference = last_good(serving, _candidates(vercel, project), wish, intent)
+        reference = last_good(serving, _candidates(vercel, project), wish, intent, rolled_away(moves))
     elif not reference:
         reference = _by_commit(vercel, wish, project)
     if not reference:
@@ -60,8 +63,7 @@ def named_deployment(vercel: Vercel, name: str, project: Project) -> Deployment 
         raise _missing(vercel, name, "that is neither the id of a deployment nor an address")
     if found is None or not found.id:
         return None
-    if _host(reference) not in (found.id.lower(), _host(found.url)):
-        raise _missing(vercel, name, f"it is no address of one deployment, though it leads to {found.id} now")
+    check_own(vercel, name, found)
     if found.project_id and found.project_id != project.id:
         raise RunbookError(
             code="deployment_unusable",
@@ -71,6 +73,13 @@ def named_deployment(vercel: Vercel, name: str, project: Project) -> Deployment 
             remedy="Name a deployment of this project, or the project that it belongs to.",
         )
     return found
+
+
+def check_own(vercel: Vercel, name: str, found: Deployment) -> None:
+    """Raise ``deployment_missing`` where ``name`` is an address that leads to ``found`` today, and is not its own."""
+    reference = reference_of(name)
+    if reference and _host(reference) not in (found.id.lower(), _host(found.url)):
+        raise _missing(vercel, name, f"it is no address of one deployment, though it leads to {found.id} now")
 
 
 def departure(vercel: Vercel, wish: Wish, project: Project) -> str:
@@ -101,6 +110,7 @@ def elsewhere(
     ``to`` means that. Else it was the wrong one to name, which must not look like success. Raises
     ``deployment_missing``, ``deployment_unusable``.
     """
+    moves = tuple(moves)
     if left_behind(wish.from_id, wish.kind, project, moves):
         return None
     named = vercel.deployment(wish.from_id)
@@ -108,7 +118,7 @@ def elsewhere(
         raise _missing(vercel, wish.from_id, "from_deployment has to be one that Vercel knows, and it knows none such")
     if project.production_id:
         try:
-            target = resolve(vercel, wish, project, wish.from_id, intent)
+            target = resolve(vercel, wish, project, wish.from_id, intent, moves)
         except RunbookError as error:
             if error.code not in ("deployment_missing", "release_missing"):
                 raise
@@ -118,12 +128,12 @@ def elsewhere(
     raise not_serving(wish, project)
 
 
-def _previous(vercel: Vercel, wish: Wish, project: Project, left: str) -> str:
+def _previous(vercel: Vercel, wish: Wish, project: Project, left: str, away: Mapping[str, Intent]) -> str:
     leaving = vercel.deployment(left) if left else None
     if leaving is None:
         raise _missing(vercel, PREVIOUS, "no deployment serves production, so that nothing served before it")
     candidates = _candidates(vercel, project)
-    found = previous(leaving, project, candidates, wish.barred)
+    found = previous(leaving, project, candidates, {**wish.barred, **dict.fromkeys(away, "")})
     if not found:
         raise _missing(vercel, PREVIOUS, f"nothing that served before {left} can be rolled back to")
     return found

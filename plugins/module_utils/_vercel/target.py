@@ -135,6 +135,25 @@ def left_behind(from_id: str, kind: str, project: Project, moves: Iterable[Inten
     return False
 
 
+def rolled_away(moves: Iterable[Intent]) -> dict[str, Intent]:
+    """Deployments that a rollback has left and no later move has touched, each with that rollback.
+
+    ``moves`` are newest first. One that failed has moved nothing, nor has the intent that was written down before it.
+    """
+    away: dict[str, Intent] = {}
+    touched: set[str] = set()
+    failed = ("", "", "")
+    for each in moves:
+        ends = (each.kind, each.from_id, each.to_id)
+        if each.state == "failed" or (each.state == "open" and ends == failed):
+            failed = ends if each.state == "failed" else ("", "", "")
+            continue
+        if each.kind == "rollback" and each.from_id and each.from_id not in touched:
+            away.setdefault(each.from_id, each)
+        touched |= {each.from_id, each.to_id}
+    return away
+
+
 def unfinished(intent: Intent | None, kind: str, left: str, to: str) -> bool:
     """Whether a run that did not end had set out to do exactly this."""
     return intent is not None and (intent.state, intent.kind, intent.from_id, intent.to_id) == ("open", kind, left, to)
@@ -180,15 +199,21 @@ def previous(left: Deployment, project: Project, candidates: Iterable[Deployment
     return max(older, key=lambda each: each.created_at).id if older else ""
 
 
-def last_good(left: Deployment | None, candidates: Iterable[Deployment], wish: Wish, intent: Intent | None) -> str:
+def last_good(
+    left: Deployment | None,
+    candidates: Iterable[Deployment],
+    wish: Wish,
+    intent: Intent | None,
+    away: Iterable[str] = (),
+) -> str:
     """The newest release on record that passed its gate, is older than ``left``, and can be rolled back to.
 
     What is newer is what an earlier rollback has left, or what nobody has seen serve since: going on to it would be no
-    way back. What the last rollback on record left is none either. Where no gate was ever passed, what served before
-    the first release that had one takes its place. Raises ``release_missing`` where there is none; the wish's releases
-    are newest first.
+    way back. What the last rollback on record left is none either, nor what is ``away`` by an earlier one. Where no
+    gate was ever passed, what served before the first release that had one takes its place. Raises ``release_missing``
+    where there is none; the wish's releases are newest first.
     """
-    avoided = {*wish.barred, left.id if left is not None else ""}
+    avoided = {*wish.barred, *away, left.id if left is not None else ""}
     if intent is not None and intent.kind == "rollback":
         avoided.add(intent.from_id)
     good = [each.deployment for each in wish.releases if each.passed and each.deployment not in avoided]

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._release.digest import check_holds, digest_of
 from ansible_collections.ops.runbooks.plugins.module_utils._release.plan import (
     Found,
     Migration,
     Wanted,
-    digest_of,
     plan_release,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._release.releases import Recorded
@@ -211,17 +211,104 @@ def test_variables_that_are_missing() -> None:
 
 
 def test_a_digest_is_over_what_will_be_done() -> None:
-    before = digest_of(WANTED, found(), "dpl_C")
-    assert digest_of(WANTED, found(deployment=None, now=NOW + timedelta(days=1)), "dpl_C") == before
+    before = digest_of(WANTED, found(), "dpl_C", 1)
+    assert digest_of(WANTED, found(now=NOW + timedelta(days=1)), "dpl_C", 1) == before
     others = [
-        digest_of(WANTED, found("B"), "dpl_C"),
-        digest_of(WANTED, found(), "dpl_B"),
-        digest_of(replace(WANTED, release="dpl_E"), found(), "dpl_C"),
-        digest_of(replace(WANTED, migrations=(Migration(database="main", name="1", checksum="a"),)), found(), "dpl_C"),
-        digest_of(replace(WANTED, migrations=(Migration(database="main", name="1", checksum="b"),)), found(), "dpl_C"),
-        digest_of(replace(WANTED, env_changes=("KEY",)), found(), "dpl_C"),
+        digest_of(WANTED, found("B"), "dpl_C", 1),
+        digest_of(WANTED, found(), "dpl_B", 1),
+        digest_of(WANTED, found(), "dpl_C", 2),
+        digest_of(replace(WANTED, release="dpl_E"), found(), "dpl_C", 1),
+        digest_of(WANTED, found(deployment=deployment("E")), "dpl_C", 1),
+        digest_of(with_one("a"), found(), "dpl_C", 1),
+        digest_of(with_one("b"), found(), "dpl_C", 1),
+        digest_of(replace(WANTED, env_changes=("KEY",)), found(), "dpl_C", 1),
     ]
-    assert len({before, *others}) == 7
+    assert len({before, *others}) == 9
+
+
+def with_one(checksum: str, name: str = "1") -> Wanted:
+    return replace(WANTED, migrations=(Migration(database="main", name=name, checksum=checksum),))
+
+
+def digest(wanted: Wanted, state: Found) -> str:
+    return str(plan_release(wanted, state).result["digest"])
+
+
+def test_a_digest_outlives_the_build_and_not_another_content() -> None:
+    """A commit is what it is; of a build with a name its content counts, and of anything else the deployment."""
+    commit = replace(WANTED, build="git", release="a" * 40)
+    built = replace(deployment("D"), sha="a" * 40)
+    assert digest(commit, found(deployment=None)) == digest(commit, found(deployment=built))
+    named = replace(WANTED, build="prebuilt", release="v1", output="prebuilt:1")
+    built = replace(deployment("D"), source="prebuilt:1")
+    assert digest(named, found(deployment=None)) == digest(named, found(deployment=built))
+    assert digest(named, found(deployment=None)) != digest(replace(named, output="prebuilt:2"), found(deployment=None))
+
+
+def test_an_approval_does_not_outlive_a_release_that_failed() -> None:
+    again = replace(WANTED, retry="the database was down")
+    bad = found(releases=(recorded("D", gate="fail", attempt=1),))
+    worse = found(releases=(recorded("D", gate="fail", attempt=2),))
+    assert len({digest(WANTED, found()), digest(again, bad), digest(again, worse)}) == 3
+    # Of an attempt that goes on it does.
+    assert digest(WANTED, found(releases=(opened(),))) == digest(WANTED, found())
+
+
+def test_what_goes_on_is_what_it_began_with() -> None:
+    def goes_on(wanted: Wanted, record: Recorded) -> bool:
+        return bool(plan_release(wanted, found(releases=(record,))).result["continues"])
+
+    two = replace(WANTED, migrations=(*with_one("a").migrations, *with_one("b", "2").migrations))
+    record = opened(digest=digest(two, found()), pending={"main": {"1": "a", "2": "b"}})
+    assert goes_on(two, record)
+    assert goes_on(with_one("b", "2"), record), "the first is applied by now"
+    assert goes_on(WANTED, record)
+    assert not goes_on(with_one("c", "2"), record)
+    assert not goes_on(with_one("b", "2"), replace(record, pending={}))
+    assert not goes_on(replace(two, env_changes=("KEY",)), record)
+    assert not goes_on(two, replace(record, digest=""))
+    assert not plan_release(WANTED, found()).result["continues"]
+
+
+def test_what_was_planned_holds_or_is_refused() -> None:
+    planned = plan_release(WANTED, found()).result
+    check_holds(WANTED, planned, planned)
+    check_holds(WANTED, {**planned, "phase": "build"}, planned)
+    check_holds(WANTED, {}, planned)
+    now = plan_release(WANTED, found("B")).result
+    with pytest.raises(RunbookError) as caught:
+        check_holds(WANTED, planned, now)
+    assert caught.value.code == "plan_changed"
+    assert "serving was dpl_C and is dpl_B" in caught.value.message
+
+
+def ways_back(state: Found) -> str | None:
+    return plan_release(WANTED, state).result["rollback_to"]
+
+
+def test_what_somebody_has_rolled_back_is_no_way_back() -> None:
+    """C passed its gate, leaked, and was rolled back to B; D is the repair."""
+    good = (recorded("C", gate="pass"), recorded("B", gate="pass"), recorded("A", gate="pass"))
+    back, on = move("rollback", "C", "B", 8, reason="it leaks"), move("promote", "B", "C", 7)
+    assert ways_back(found("B", releases=good, moves=(back, on))) == "dpl_B"
+    # While D serves, whoever has put it there.
+    assert ways_back(found("D", releases=good, moves=(back, on))) == "dpl_B"
+    # Chosen for an attempt before it was rolled back.
+    begun = (opened(), *good)
+    assert ways_back(found("B", releases=begun, moves=(back, on))) == "dpl_B"
+    # One that failed has left nothing; one that was undone, or is undone by what serves, is over.
+    failed = (replace(back, number=9, state="failed"), replace(back, state="open"), on)
+    assert ways_back(found("C", releases=good, moves=failed)) == "dpl_C"
+    assert ways_back(found("C", releases=good, moves=(move("promote", "B", "C", 9), back, on))) == "dpl_C"
+    assert ways_back(found("C", releases=good, moves=(back, on))) == "dpl_C"
+    # One that is asked for has left it already, as far as anybody can tell.
+    assert ways_back(found("C", releases=good, moves=(replace(back, state="open"), on))) == "dpl_B"
+
+
+def test_what_serves_and_is_good_is_the_way_back() -> None:
+    """Though another one was recorded later."""
+    good = (recorded("C", gate="pass"), recorded("B", gate="pass"))
+    assert ways_back(found("B", releases=good)) == "dpl_B"
 
 
 def test_what_the_last_job_put_there_by_a_promote_says_what_was_before() -> None:

@@ -38,6 +38,9 @@ class Service:
     def project(self) -> Project:
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
+    def wait_until(self, _patience: float) -> None:
+        """There is time enough."""
+
     def left(self) -> float:
         return 60 - sum(self._clock.pushed)
 
@@ -56,6 +59,7 @@ class Bare(Move):
         self.context = run_context(clock=clock)
         self._vercel: Any = Service(clock, *answers)
         self._vercel.place = self.place
+        self._patience = 60.0
         self._wish = Wish(kind="rollback", to="previous")
         self._refused = False
 
@@ -85,6 +89,29 @@ def test_a_job_at_work_is_followed_and_may_show_late() -> None:
 def test_what_this_run_asked_for_is_waited_for() -> None:
     with failing("job_running"):
         Bare(GONE_ON)._follow(B, 50, shows=10.0)
+
+
+def test_what_is_to_be_left_is_waited_for() -> None:
+    """Its promote was asked for, and no answer came: production serves B, and C a moment later."""
+    there = replace(GONE_ON, production=B, job=None)
+    asked = AliasJob(kind="promote", to_id="dpl_C", from_id="dpl_B", status="in-progress", requested_at=100)
+    lost = replace(OPEN, kind="promote", from_id="dpl_B", to_id="dpl_C")
+    come = replace(there, production=Deployment(id="dpl_C"), job=replace(asked, status="succeeded"))
+    at_work = replace(there, job=asked)
+
+    def arrival(*answers: Project) -> tuple[Project, float]:
+        move = Bare(*answers)
+        move._wish = Wish(kind="rollback", to="dpl_B", from_id="dpl_C")
+        clock: Any = move.context.clock
+        return move._arrival(answers[0], lost), sum(clock.pushed)
+
+    assert arrival(there, there, *[at_work] * 8, come)[0] == come
+    # It never came; or it did not end in time, which the plan refuses.
+    project, waited = arrival(there)
+    assert (project, waited < 20) == (there, True)
+    project, waited = arrival(at_work)
+    assert (project, 60 <= waited < 70) == (at_work, True)
+    assert arrival(come) == (come, 0)
 
 
 def test_what_is_queued_behind_a_rolling_release_has_not_failed() -> None:

@@ -19,9 +19,15 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import 
     RollingRelease,
     Variable,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move_plan import Seen, judge, plan_move, record_of
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move_plan import (
+    Seen,
+    arriving,
+    judge,
+    plan_move,
+    record_of,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.moves import Moves, local_store, upload
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.resolve import departure, elsewhere
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.resolve import departure, elsewhere, resolve
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
     Intent,
     Release,
@@ -32,6 +38,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import
     previous,
     reference_of,
     resumed,
+    rolled_away,
     unfinished,
 )
 
@@ -227,6 +234,25 @@ def test_last_known_good_never_goes_forward() -> None:
     assert good_of("D", every, intent(kind="promote", from_id="dpl_C", state="done")) == "dpl_C"
 
 
+def test_what_an_earlier_rollback_left_is_no_way_back() -> None:
+    """C was rolled back to B, then D was promoted, and is sick: C is no better than it was."""
+    back, on = intent(state="done"), intent(kind="promote", from_id="dpl_B", to_id="dpl_D", state="done")
+    moves, every = (on, back, replace(back, state="open")), tuple(release(name) for name in "DCBA")
+    vercel: Any = Directory()
+    for to in ("last_known_good", "previous"):
+        asked = wish(to=to, releases=every)
+        assert resolve(vercel, asked, project("D"), "dpl_D", on, moves).id == "dpl_B"
+        assert resolve(vercel, asked, project("D"), "dpl_D", on).id == "dpl_C"
+
+
+def test_what_a_rollback_has_left_until_it_is_touched_again() -> None:
+    back = intent(state="done", reason="it leaks")
+    assert rolled_away([back, replace(back, state="open")]) == {"dpl_C": back}
+    assert rolled_away([replace(back, state="failed"), replace(back, state="open")]) == {}
+    assert rolled_away([intent(kind="promote", from_id="dpl_B", to_id="dpl_C", state="done"), back]) == {}
+    assert set(rolled_away([intent(from_id="dpl_B", to_id="dpl_A"), back])) == {"dpl_B", "dpl_C"}
+
+
 @pytest.mark.parametrize("releases", [[], [release("C")], [release("X")], [release("B", bad="it loses orders")]])
 def test_without_a_good_release_it_is_refused(releases: list[Release]) -> None:
     with failing("release_missing") as failure:
@@ -359,6 +385,31 @@ def test_another_job_at_work_is_waited_for_by_a_person() -> None:
     with failing("job_running"):
         plan_move(wish(), seen(project=project(job=job("promote", "D", status="pending"))))
     assert plan_move(wish(), seen(project=project(job=job("rollback", "B", status="in-progress")))).post
+
+
+def test_production_does_not_stay_while_a_job_moves_it() -> None:
+    """X is promoted at this moment, and to leave it for what serves still is no work done."""
+    moving = project("B", job=job("promote", "C", old="B", status="in-progress"))
+    for target in (ALL[1], None):
+        with failing("job_running"):
+            plan_move(wish(to="dpl_B", from_id="dpl_C"), seen(target, project=moving))
+    ending = project("B", job=job("rollback", "B", old="C", status="in-progress"))
+    assert not plan_move(wish(to="dpl_B"), seen(ALL[1], project=ending)).changed
+
+
+def test_what_is_to_be_left_may_still_be_on_its_way() -> None:
+    leave, open_ = wish(to="dpl_B", from_id="dpl_C"), intent(kind="promote", from_id="dpl_B", to_id="dpl_C")
+    at_work = job("promote", "C", old="B", status="pending")
+    assert arriving(leave, project("B", job=at_work), None) == "running"
+    assert arriving(leave, project("C", job=at_work), None) == "running"
+    assert arriving(leave, project("B"), open_) == "unseen"
+    assert arriving(leave, project("B", job=job("promote", "C")), open_) == "ended"
+    assert arriving(leave, project("B", job=job("promote", "C", status="failed")), open_) == "failed"
+    assert arriving(leave, project("C"), open_) == "done"
+    # What has ended, or is on its way to something else.
+    assert arriving(leave, project("B"), replace(open_, state="done")) == "done"
+    assert arriving(leave, project("B", job=job("promote", "D", status="pending")), None) == "done"
+    assert arriving(wish(), project("B", job=at_work), replace(open_, to_id="")) == "done"
 
 
 @pytest.mark.parametrize(
