@@ -294,6 +294,17 @@ def test_a_job_that_takes_too_long_is_found_by_the_next_run(call: Call, site: Si
     assert len(site.posts()) == 1
 
 
+def test_what_is_to_be_left_may_still_be_on_its_way(call: Call, site: Site) -> None:
+    """A promote was not seen through: production serves B, and C a moment later, which the way back waits for."""
+    call("rollback", to="previous").ok()
+    site.change(timings={"job_pending": 1000, "job_work": 2000})
+    call("promote", to=site.id("C"), from_deployment=site.id("B"), timeout="1s").refused("job_running")
+    assert site.serves == "B"
+    call("rollback", to=site.id("B"), from_deployment=site.id("C"), timeout="1s").refused("job_running")
+    back = call("rollback", to=site.id("B"), from_deployment=site.id("C")).ok()
+    assert (back.changed, site.serves) == (True, "B")
+
+
 def test_somebody_else_was_faster(call: Call, site: Site) -> None:
     """Between the reading and the request: refused as the current one, which a reading confirms."""
     site.change(timings={"job_pending": 0, "job_work": 0})
