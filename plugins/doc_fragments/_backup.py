@@ -14,7 +14,8 @@ class ModuleDocFragment:
 options:
   schemas:
     description:
-      - Only these schemas. Excludes O(tables).
+      - Only these schemas. Excludes O(tables). Where M(ops.runbooks.postgres_migration) keeps its record in the schema
+        C(ops_runbooks), that goes with them.
       - A backup of a part never counts as one of the whole database, nor as one of another part.
       - What the part uses of the rest (a type, a function, a table that a view reads) is not taken along. Restore such
         a backup once before you rely on it.

@@ -24,6 +24,15 @@ NAME = "main"
 ROOT = f"{ENVIRONMENT}/databases/{NAME}"
 
 
+#: One migration that took something away, as a database remembers it.
+MIGRATED = """
+CREATE SCHEMA ops_runbooks;
+CREATE TABLE ops_runbooks.migrations (
+    name text PRIMARY KEY, phase text, state text, applied_at timestamptz DEFAULT now(), release text DEFAULT ''
+);
+INSERT INTO ops_runbooks.migrations VALUES ('0001_drop', 'contract', 'applied')"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shop:
     """A database, the store with its backups, and the way to run modules on both."""
@@ -84,6 +93,11 @@ class Shop:
         """The key of a backup's only archive."""
         (only,) = self.manifest(backup_id)["archives"]
         return str(only["key"])
+
+    def taken(self) -> list[str]:
+        """Migrations that took something away, as the store says it."""
+        keys = self.store.keys(f"{ROOT}/taken_away/")
+        return [each["name"] for each in json.loads(self.store.read(max(keys)))["taken_away"]] if keys else []
 
     def marks(self) -> list[dict[str, Any]]:
         """What the store knows of restores, oldest first."""

@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 
 from harness.modules import ModuleRunner, Outcome, read_outcome
-from harness.restores import ENVIRONMENT, NAME, ROOT, Shop, copied
+from harness.restores import ENVIRONMENT, MIGRATED, NAME, ROOT, Shop, copied
 from harness.servers import FileStoreAt, fresh_database, fresh_file_store
 from harness.supabase import USER, Project, project
 from roundtrip import nasty_database
@@ -163,6 +163,22 @@ def test_the_project_is_what_it_was_and_the_way_back_leads_back(case: Case) -> N
     assert f"backup={held['id']} restore_id=inc7-back" in restore["way_back"]
     case.restore(backup=held["id"], restore_id="inc7-back").ok()
     assert case.untouched()
+
+
+def test_what_is_recorded_of_migrations_goes_back_with_what_they_did(case: Case) -> None:
+    """They were first run after the backup, which therefore has nothing of that: to the next run they are pending."""
+    case.project.database.execute(f"SET ROLE {USER}; {MIGRATED}")
+    predicted = case.restore(check=True).ok()["restore"]
+    assert "table ops_runbooks.migrations: dropped with its 1 rows, the backup does not have it" in predicted["newer"]
+    done = case.restore().ok()["restore"]
+    assert done["schemas"] == predicted["schemas"] == ["ops_runbooks", "public"]
+    assert case.project.database.value("SELECT to_regclass('ops_runbooks.migrations')") is None
+    assert case.shop.taken() == []
+    case.restore(backup=done["pre_restore_backup"], restore_id="inc7-back").ok()
+    assert case.project.database.value("SELECT name FROM ops_runbooks.migrations") == "0001_drop"
+    assert case.shop.taken() == ["0001_drop"]
+    case.restore(restore_id="inc8").ok()
+    assert case.shop.taken() == []
 
 
 def test_everything_that_postgresql_has_is_dropped_and_made_again(

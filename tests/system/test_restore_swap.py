@@ -21,7 +21,7 @@ from psycopg import sql
 
 from harness.children import Child
 from harness.modules import ModuleRunner, Outcome
-from harness.restores import NAME, ROOT, Shop, copied, nothing_new
+from harness.restores import MIGRATED, NAME, ROOT, Shop, copied, nothing_new
 from harness.servers import Database, fresh_database, fresh_file_store
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def test_only_a_whole_and_good_backup_goes_live(shop: Shop) -> None:
 def test_swapped_in_undone_and_each_only_once(shop: Shop) -> None:
     user = shop.restored.connect()
     user.execute("INSERT INTO t VALUES (5)")
+    shop.restored.execute(MIGRATED)
     old_oid = shop.databases()[shop.target]
     with nothing_new(shop):
         predicted = swap(shop, check=True).ok()
@@ -132,6 +133,7 @@ def test_swapped_in_undone_and_each_only_once(shop: Shop) -> None:
     previous = done["previous_database"]
     assert shop.databases() == {shop.target: done["oid"], previous: old_oid}
     assert rows_in(shop, previous) == OLD + 1
+    assert shop.taken() == []
 
     with nothing_new(shop):
         again = swap(shop).ok()
@@ -141,6 +143,7 @@ def test_swapped_in_undone_and_each_only_once(shop: Shop) -> None:
     back = shop.restore(**BACK).ok()
     assert back.changed
     assert live_rows(shop) == OLD + 1
+    assert shop.taken() == ["0001_drop"], "from what serves again it was taken away"
     assert shop.databases()[shop.target] == old_oid
     assert shop.databases()[back["restore"]["previous_database"]] == done["oid"]
     with nothing_new(shop):

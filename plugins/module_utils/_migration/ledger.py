@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.model import Ledger, Migration, Row, place
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import LEDGER
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
 
-SCHEMA, TABLE = "ops_runbooks", "migrations"
+SCHEMA, TABLE = LEDGER, "migrations"
 NAME: Final = f"{SCHEMA}.{TABLE}"
 #: Held by the session that works, and so for as long as the server works for it, whatever became of the module.
 _LOCK: Final = 0x6F70735F6D696772

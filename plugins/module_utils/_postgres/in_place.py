@@ -51,6 +51,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_obs
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_options import Options
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import RestorePlan, Work
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_prepare import Demands, Share, prepare
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import LEDGER
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify_read import read_object
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -155,6 +156,9 @@ class InPlaceObserver(Observer):
                 where = (self._options.target_database, session.endpoint.label)
                 reason = f"backup {manifest.backup_id} has no schema that is not {here.name}'s own"
                 raise refused("empty", *where, reason, "Use another backup.")
+            # Migrations that were first run after the backup are undone with it, and so is what is recorded of them.
+            if session.value("SELECT to_regnamespace(%s) IS NOT NULL", (LEDGER,), attempted="look for migrations"):
+                schemas |= {LEDGER}
             ground = read_ground(session, schemas)
             live = catalog.database(session)
             user = session.value("SELECT current_user::text", attempted="ask for the role")

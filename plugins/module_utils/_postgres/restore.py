@@ -44,6 +44,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tables impo
     TablesState,
     decide_tables,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.taken_anew import TakenAnew
 
 _OBSERVERS = {"new_database": Observer, "swap": SwapObserver, "in_place": InPlaceObserver, "tables": TablesObserver}
 
@@ -137,11 +138,15 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
             "context": self.context,
         }
         if isinstance(state, SwapState):
-            self._swapping = Swapping(self.options, state, **tools)
-            return self._swapping.act(plan)
+            self._swapping = Swapping(self.options, state, foresee=self._taken.foresee, **tools)
+            done = self._swapping.act(plan)
+            self._taken.settle(state.target_database)
+            return done
         if isinstance(state, InPlaceState):
             self._in_place = InPlace(self.options, state, params=self.params, **tools)
-            return self._in_place.act(plan)
+            done = self._in_place.act(plan)
+            self._taken.settle(state.target_database)
+            return done
         restoring = Restoring(self.options, state, **tools)
         if state.work is not None:
             return restoring.restore(plan, state.work)
@@ -186,6 +191,16 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
     @cached_property
     def _session(self) -> Session:
         return self._connector.open(self.options.maintenance_database)
+
+    @cached_property
+    def _taken(self) -> TakenAnew:
+        return TakenAnew(
+            store=self.state_store,
+            environment=self.options.environment,
+            name=self.options.name,
+            connector=self._connector,
+            context=self.context,
+        )
 
     @cached_property
     def _marks(self) -> Marks:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -24,6 +24,9 @@ if TYPE_CHECKING:  # pragma: no cover
 #: pg_class.relkind of what is recorded, and its name in manifests.
 KINDS = {"r": "table", "p": "partitioned", "m": "matview", "f": "foreign"}
 _SEQUENCE = "S"
+#: The schema in which a database remembers its migrations. Whatever is chosen by schemas, it goes with them: else what
+#: is restored would be taken for as far as the database was.
+LEDGER = "ops_runbooks"
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 #: The columns of the query below behind schema and name, as fields of :class:`Relation`.
@@ -146,6 +149,8 @@ def choose(relations: Sequence[Relation], wanted: Selection, *, standby: bool) -
     if missing:
         raise _missing(missing)
     partial = bool(wanted.tables or wanted.schemas)
+    if wanted.schemas and not wanted.tables and LEDGER in present:
+        wanted = replace(wanted, schemas=tuple(sorted({*wanted.schemas, LEDGER})))
     chosen, gone = {each.oid for each in included}, {each.oid for each in excluded}
     # pg_dump by itself would keep the sequences of a table that is left out.
     gone |= {each.oid for each in relations if each.owner in gone}

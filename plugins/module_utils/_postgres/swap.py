@@ -11,7 +11,7 @@ become of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +129,9 @@ class Swapping:
         connector: Connector,
         session: Session,
         context: Context,
+        foresee: Callable[[str], None],
     ) -> None:
+        self._foresee = foresee
         self._state = state
         self._context = context
         self._marks = marks
@@ -179,6 +181,7 @@ class Swapping:
                 raise refused("other_live", target, session.endpoint.label, reason, "Run the same command again.")
             new = catalog.database(session, name)
             statements = carry_over(live, new, read_role_settings(session, name))
+        self._foresee(name)
         exchange = self._exchange(live.database.oid)
         self._marks.write(replace(mark, phase=SWAPPING, exchange=exchange))
         oids = (live.database.oid, new.oid)
@@ -192,6 +195,7 @@ class Swapping:
         exchange = self._exchange(known.replaced_oid)
         if previous is None or mark.oid is None:
             raise ValueError("an undoing was planned of which the databases are not known")
+        self._foresee(previous)
         self._marks.write(replace(mark, phase=REVERTING, exchange=exchange))
         renames = [(target, exchange.aside), (previous, target)]
         ended = self._swapper.rename(renames, (mark.oid, known.replaced_oid))

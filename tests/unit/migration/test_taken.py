@@ -24,6 +24,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._migration.model impo
     taken_of,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import Seen
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.taken_anew import now_taken
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.taken_away import Taken
 
 AT = datetime(2026, 11, 20, 2, tzinfo=UTC)
@@ -91,3 +92,12 @@ def test_where_only_the_store_is_behind_no_tool_is_started(monkeypatch: pytest.M
     monkeypatch.setattr(foreign, "carry_out", lambda *given: started.append(given))
     operation._carry_out(cast(Any, None), cast(Any, None), state, plan)
     assert not started
+
+
+def test_a_database_that_serves_anew_says_itself_what_it_lacks() -> None:
+    """Of another tool's, what it has had stays; of ours, only what it says."""
+    ours = (Taken(name="2_drop", applied_at="then"),)
+    known = [Taken(name=name) for name in ("2_drop", "5_undone", "20260101_prisma", "20260202_supabase")]
+    found = now_taken(known, ours, {"20260101_prisma", "20260202"})
+    assert [each.name for each in found] == ["2_drop", "20260101_prisma", "20260202_supabase"]
+    assert found[0].applied_at == "then"

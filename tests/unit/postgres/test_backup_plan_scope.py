@@ -86,6 +86,15 @@ def test_schemas() -> None:
     assert scope.arguments == ('--schema="app"', "--strict-names")
 
 
+def test_what_was_migrated_goes_with_every_schema() -> None:
+    """Else a database that is restored would be taken for as far as it was."""
+    migrated = (*DATABASE, relation(14, "ops_runbooks.migrations"))
+    scope = choose(migrated, selection(["app"], [], [], []), standby=False)
+    assert names(scope) == {"orders", "migrations"}
+    assert scope.arguments == ('--schema="app"', '--schema="ops_runbooks"', "--strict-names")
+    assert names(choose(migrated, selection([], ["app.orders"], [], []), standby=False)) == {"orders"}
+
+
 def test_excluded_tables_take_partitions_and_sequences_with_them() -> None:
     scope = chosen(exclude_tables=["events_2026", "users", "app.orders"])
     assert names(scope) == {"events", "events_old", "summary", "remote", "systems"}
