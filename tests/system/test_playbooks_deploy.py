@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.modules import ModuleRunner
 from harness.playbooks import PlaybookRunner, Played
 from harness.servers import FileStoreAt, fresh_database
 from harness.sites import Site, continuous_probe, make_site
@@ -150,6 +151,8 @@ def test_a_good_release_and_a_bad_one(
     assert "Result: failed (release_rolled_back)" in bad.output
     assert f"Production serves {site.id('D')} again" in bad.output
     assert f"Production affected: no; it serves {site.id('D')} as before" in bad.output
+    assert f"Changed: promoted production from {site.id('D')} to {bad_id}; rolled production back" in bad.output
+    assert "Next: ansible-playbook ops.runbooks.status " in bad.output
     (seconds,) = re.findall(r"again, ([0-9.]+) s after the gate", bad.output)[:1]
     # 3 s on a machine that does nothing else; this one runs other tests beside it.
     assert float(seconds) < 9
@@ -185,13 +188,18 @@ def test_two_apps_are_one_release(
 def test_a_killed_controller(
     vercel: VercelServer, file_store: FileStoreAt, run_playbook: PlaybookRunner, tmp_path: Path
 ) -> None:
-    """Killed as soon as it serves, and as soon as it goes back: the same command decides, and moves nothing twice."""
+    """Killed as soon as it serves, and as soon as it goes back: the same command decides, and moves nothing twice.
+
+    A database that cannot be reached by then says nothing of a release that needs no more migrations.
+    """
     ops = build(vercel, file_store, run_playbook, tmp_path, web="D")
     site = ops.sites["web"]
     child = ops.start("d")
     until(lambda: site.serves == "D")
     child.kill()
     child.wait()
+    ops.app = {"app_databases": ["main"]}
+    ops.main = {"database_url": "postgresql://nobody@127.0.0.1:1/gone", "migrations_directory": str(tmp_path)}
     child = ops.start("d")
     until(lambda: any("/rollback/" in each for each in site.posts()))
     child.kill()
@@ -204,6 +212,42 @@ def test_a_killed_controller(
     assert len(site.posts("rollback")) == 1
     assert ops.recorded("web", "D")["gate"] == "fail"
     assert "Result: failed (release_bad)" in ops.deploy("d").red().output
+
+
+def test_what_says_nothing_of_the_release(
+    vercel: VercelServer,
+    file_store: FileStoreAt,
+    run_playbook: PlaybookRunner,
+    run_module: ModuleRunner,
+    tmp_path: Path,
+) -> None:
+    """A promote that is refused, and production that others move before this run has the locks: nothing is touched."""
+    ops = build(vercel, file_store, run_playbook, tmp_path, web="")
+    site = ops.sites["web"]
+    vercel.faults({"method": "POST", "path": "/promote/", "times": 1, "status": 402})
+    refused = ops.deploy("d").red()
+    vercel.faults()
+    assert "Result: failed (plan_limit)" in refused.output
+    assert f"Nothing was promoted: production serves {site.id('C')}" in refused.output
+    assert f"Production affected: no; it serves {site.id('C')}" in refused.output
+    assert (ops.recorded("web", "D")["bad"], ops.recorded("web", "D")["gate"]) == ("", "")
+
+    lock = {"store": file_store.url, "environment": "test", "name": "web", "resource": "app/web", "run_id": "other"}
+    run_module("runbook_lock", {**lock, "lock_lease": "10m"}).ok()
+
+    def looks() -> int:
+        found = vercel.requests("GET", "/deployments")
+        return sum("rollbackCandidate" in each["target"] and site.project_id in each["target"] for each in found)
+
+    before = looks()
+    child = ops.start("d")
+    until(lambda: looks() > before)
+    site.change(production=site.id("B"))
+    vercel.put(replace(vercel.world().aliases[site.host], deployment=site.id("B")))
+    run_module("runbook_lock", {**lock, "state": "absent"}).ok()
+    assert "Result: failed (plan_changed)" in child.wait().output
+    assert (site.serves, len(site.posts())) == ("B", 1)
+    assert ops.recorded("web", "D")["bad"] == ""
 
 
 def test_everything_before_it_serves(

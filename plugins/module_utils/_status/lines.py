@@ -14,6 +14,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.stored impo
 from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import Facts, LastRun, Unknown
 from ansible_collections.ops.runbooks.plugins.module_utils._status.outcome import Outcome
 
+#: Failures that a runbook ends with after it has seen everything through, so that its summary is what was changed.
+_EXACT = ("release_rolled_back",)
+
 
 def closing_lines(
     outcome: Outcome | None, facts: Facts, options: str, repeated: str = ""
@@ -60,7 +63,7 @@ def _changed(outcome: Outcome | None, facts: Facts) -> str:
         return _recorded(facts.last_run)
     if not outcome.changed:
         return "nothing"
-    if outcome.failed:
+    if outcome.failed and not (outcome.code in _EXACT and outcome.summary):
         return f"possibly a part of this: {outcome.summary}" if outcome.summary else "possibly something; see Result"
     return ("nothing yet; would " if outcome.check else "") + (outcome.summary or "see the tasks above")
 

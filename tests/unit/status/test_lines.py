@@ -93,6 +93,8 @@ def test_a_red_run() -> None:
     assert lines(replace(red, command=""))["Next"] == f"ansible-playbook ops.runbooks.backup {OPTIONS}"
     assert lines(replace(red, next="ansible-playbook x"))["Next"] == "ansible-playbook x"
     assert lines(replace(red, changed=True, summary="write it"))["Changed"] == "possibly a part of this: write it"
+    back = replace(red, changed=True, summary="went back", code="release_rolled_back")
+    assert lines(back)["Changed"] == "went back"
     assert lines(replace(red, message=""))["Result"] == "failed (store_unreachable)"
     assert Outcome.read({"failed": True, "msg": "Could not."}).code == "run_refused"
     again = closing_lines(red, FACTS, OPTIONS, "-e runbooks_rpo=2h")
