@@ -46,7 +46,7 @@ options:
   ignore:
     description:
       - Names of checks that do not count. Where this runs in GitHub Actions on the same commit, its own job is one that
-        is never done meanwhile.
+        is never done meanwhile, and so are V(further checks), the name under which the rest of its workflow run counts.
     type: list
     elements: str
     default: []
