@@ -269,7 +269,7 @@ def test_what_ansible_shows_of_values(run_module: ModuleRunner, site: Site) -> N
         diff=True,
     )
     said = child.wait(60).output
-    assert said.count("value: VALUE_SPECIFIED_IN_NO_LOG_PARAMETER") == 4
+    assert said.count("value: VALUE_SPECIFIED_IN_NO_LOG_PARAMETER") >= len(listed)
     assert "create NODE_ENV for production as encrypted" in said
     assert "kanarienvogel" not in said
     assert "chatty" not in said
