@@ -9,7 +9,8 @@ from __future__ import annotations
 
 class ModuleDocFragment:
     """C(ops.runbooks._vercel) for modules of Vercel, C(ops.runbooks._vercel.record) for those that change something,
-    C(ops.runbooks._vercel.move) for those that move production."""
+    C(ops.runbooks._vercel.move) for those that move production, C(ops.runbooks._vercel.forbidden) for those that
+    are told what may not serve again."""
 
     DOCUMENTATION = r"""
 options:
@@ -89,23 +90,6 @@ options:
     type: str
     choices: [keep, 'true', 'false']
     default: keep
-  forbidden:
-    description:
-      - Deployments that may not serve again, such as ones whose schema or secrets are gone.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      deployment_id:
-        description:
-          - The deployment.
-        type: str
-        required: true
-      reason:
-        description:
-          - Why not. It is what a refusal says.
-        type: str
-        required: true
   releases:
     description:
       - The releases on record, newest first, as M(ops.runbooks.release_info) returns them.
@@ -193,4 +177,25 @@ options:
       - A directory of this machine for them. The default is C(ops.runbooks) in E(XDG_STATE_HOME), else in
         C(~/.local/state).
     type: path
+"""
+
+    FORBIDDEN = r"""
+options:
+  forbidden:
+    description:
+      - Deployments that may not serve again, such as ones whose schema or secrets are gone.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      deployment_id:
+        description:
+          - The deployment.
+        type: str
+        required: true
+      reason:
+        description:
+          - Why not. It is what a refusal says.
+        type: str
+        required: true
 """

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - ops.runbooks._store
   - ops.runbooks._store.s3
   - ops.runbooks._vercel
+  - ops.runbooks._vercel.forbidden
 options:
   release:
     description:
@@ -88,23 +89,6 @@ options:
     type: list
     elements: str
     default: []
-  forbidden:
-    description:
-      - Deployments that may not serve again, such as ones whose schema or secrets are gone.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      deployment_id:
-        description:
-          - The deployment.
-        type: str
-        required: true
-      reason:
-        description:
-          - Why not. It is what a refusal says.
-        type: str
-        required: true
   ungated_pushes:
     description:
       - Whether it is accepted that each push to the production branch takes the production domains by itself.

@@ -37,6 +37,8 @@ _PAGE = 1000
 _PRUNED = 20
 #: Reads of a document that vanishes between its listing and its reading, because a newer one was written.
 _READS = 5
+#: Tries of one who adds a version while others do.
+_APPENDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,24 @@ class Series:
         if not self._create(self._key(number), _encoded(full)):
             return None
         return self._if_highest(number, full)
+
+    def append(self, body: Mapping[str, Any], *, attempted: str, effect: Callable[[str], None]) -> None:
+        """Write the next version of a document whose versions need not know each other, whoever writes beside.
+
+        ``effect`` is called with ``attempted`` before each try. Raises ``store_failed``.
+        """
+        for _attempt in range(_APPENDS):
+            effect(attempted)
+            found = self.current()
+            if self.create_next(body, after=found.number if found is not None else 0) is not None:
+                return
+        raise RunbookError(
+            code="store_failed",
+            attempted=attempted,
+            object=self.where,
+            reason="other writers were faster every time",
+            remedy="Run the same command again.",
+        )
 
     def rewrite(self, document: Document, body: Mapping[str, Any]) -> Document | None:
         """Replace the content of a version that is this writer's own. None where there is a higher one by now."""

@@ -17,14 +17,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.documents import Series
-from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
     from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
-
-#: Attempts to write against others that write the same document.
-_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +53,8 @@ def write(store: Store, environment: str, database: str, taken: Sequence[Taken],
     body = {
         "taken_away": [{"name": each.name, "applied_at": each.applied_at, "release": each.release} for each in taken]
     }
-    for _attempt in range(_ATTEMPTS):
-        if read(store, environment, database) == tuple(taken):
-            return
-        found = series.current()
-        context.effect(f"write down what migrations take away from {database}")
-        if series.create_next(body, after=found.number if found is not None else 0) is not None:
-            return
-    raise RunbookError(
-        code="store_failed",
-        attempted=f"write down what migrations take away from {database}",
-        object=series.where,
-        reason="other writers were faster every time",
-        remedy="Run the same command again.",
-    )
+    if read(store, environment, database) != tuple(taken):
+        series.append(body, attempted=f"write down what migrations take away from {database}", effect=context.effect)
 
 
 def _series(store: Store, environment: str, database: str) -> Series:

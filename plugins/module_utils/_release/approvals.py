@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.documents import Document, Series
-from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
@@ -26,8 +25,6 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: How a name came about. A login of a terminal is whatever its owner says it is.
 Way = Literal["awx", "github", "terminal"]
-#: Attempts to write behind others that write at the same time.
-_ATTEMPTS = 5
 #: Versions of one document that are kept: each is evidence.
 _KEPT = 1000
 
@@ -133,18 +130,7 @@ class Approvals:
         series = self._series(digest)
         verb = "withdraw" if approval.withdrawn else "record"
         body = {"approval": self._context.redactor.value(approval.body(self._release, digest))}
-        for _attempt in range(_ATTEMPTS):
-            self._context.effect(f"{verb} the approval of {self._release}")
-            document = series.current()
-            if series.create_next(body, after=document.number if document is not None else 0) is not None:
-                return
-        raise RunbookError(
-            code="store_failed",
-            attempted=f"{verb} the approval of {self._release}",
-            object=series.where,
-            reason="other writers were faster every time",
-            remedy="Run the same command again.",
-        )
+        series.append(body, attempted=f"{verb} the approval of {self._release}", effect=self._context.effect)
 
     def _series(self, digest: str) -> Series:
         return Series(self._store, self._prefix + digest, keep=_KEPT)

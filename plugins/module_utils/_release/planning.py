@@ -37,6 +37,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.deployment_pl
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move_plan import Seen, check_service, check_target
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.moves import Moves
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.options import FORBIDDEN
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.output import read_output
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.resolve import check_own, resolve
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
@@ -52,7 +53,6 @@ _MIGRATION = {
     "name": {"type": "str", "required": True},
     "checksum": {"type": "str"},
 }
-_FORBIDDEN = {"deployment_id": {"type": "str", "required": True}, "reason": {"type": "str", "required": True}}
 PLAN_SPEC = STORE_SPEC.merge(
     VERCEL_SPEC,
     ArgumentSpec(
@@ -66,7 +66,7 @@ PLAN_SPEC = STORE_SPEC.merge(
             "databases": {"type": "list", "elements": "str", "default": []},
             "env_changes": {"type": "list", "elements": "str", "default": []},
             "required_variables": {"type": "list", "elements": "str", "default": []},
-            "forbidden": {"type": "list", "elements": "dict", "default": [], "options": _FORBIDDEN},
+            "forbidden": {"type": "list", "elements": "dict", "default": [], "options": FORBIDDEN},
             "ungated_pushes": {"type": "str", "choices": ["refuse", "accept"], "default": "refuse"},
             "break_glass": {"type": "str", "default": ""},
             "attempt_max_age": {"type": "str", "default": "1h"},

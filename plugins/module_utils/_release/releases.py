@@ -17,14 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import compact
 from ansible_collections.ops.runbooks.plugins.module_utils._core.documents import Series
-from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
     from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
-
-#: Attempts to write against others that write the same record.
-_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,18 +100,7 @@ class Releases:
         series = self._series(folder)
         known = {**recorded.describe(), "measurements": dict(measurements)}
         body = {"recorded": self._context.redactor.value(known)}
-        for _attempt in range(_ATTEMPTS):
-            self._context.effect(f"record the release {recorded.release}")
-            document = series.current()
-            if series.create_next(body, after=document.number if document is not None else 0) is not None:
-                return
-        raise RunbookError(
-            code="store_failed",
-            attempted=f"record the release {recorded.release}",
-            object=series.where,
-            reason="other writers were faster every time",
-            remedy="Run the same command again.",
-        )
+        series.append(body, attempted=f"record the release {recorded.release}", effect=self._context.effect)
 
     def _folders(self) -> set[str]:
         return {each.key.removeprefix(self._prefix).split("/")[0] for each in self._store.list(self._prefix)}

@@ -26,8 +26,6 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: Moves of one app that are kept.
 _KEPT = 500
-#: Attempts to write behind another writer. The app's lock keeps others of ours out.
-_ATTEMPTS = 5
 #: Why a run may go on without the store: it cannot be used, whatever the reason.
 UNUSABLE = (
     "store_unreachable",
@@ -59,18 +57,7 @@ class Moves:
 
     def write(self, body: Mapping[str, Any], what: str) -> None:
         """Write down a move, or what became of it. Raises ``store_failed`` where others write all the time."""
-        for _attempt in range(_ATTEMPTS):
-            self._context.effect(what)
-            document = self._series.current()
-            if self._series.create_next(body, after=document.number if document is not None else 0) is not None:
-                return
-        raise RunbookError(
-            code="store_failed",
-            attempted=what,
-            object=self._series.where,
-            reason="other writers were faster every time",
-            remedy="Run the same command again.",
-        )
+        self._series.append(body, attempted=what, effect=self._context.effect)
 
     def bodies(self) -> list[dict[str, Any]]:
         """Every move, oldest first, as it was written."""

@@ -12,7 +12,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import Arg
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.client import VERCEL_SPEC
 
-_DEPLOYMENT = {"deployment_id": {"type": "str", "required": True}, "reason": {"type": "str", "required": True}}
+FORBIDDEN = {"deployment_id": {"type": "str", "required": True}, "reason": {"type": "str", "required": True}}
 _RELEASE = {
     "release": {"type": "str", "required": True},
     "deployment_id": {"type": "str", "required": True},
@@ -40,7 +40,7 @@ MOVE_SPEC = ArgumentSpec(
         **_STORE,
         "to": {"type": "str", "required": True},
         "from_deployment": {"type": "str"},
-        "forbidden": {"type": "list", "elements": "dict", "default": [], "options": _DEPLOYMENT},
+        "forbidden": {"type": "list", "elements": "dict", "default": [], "options": FORBIDDEN},
         "releases": {"type": "list", "elements": "dict", "default": [], "options": _RELEASE},
         "auto_assign": {"type": "str", "choices": ["keep", "true", "false"], "default": "keep"},
         "timeout": {"type": "str", "default": "5m"},

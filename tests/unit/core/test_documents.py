@@ -56,6 +56,36 @@ def test_versions_follow_each_other(store: FileStore) -> None:
     assert body == {"schema": 1, "release": body["release"], "token": second.token, "content": "second"}
 
 
+def overtaken(store: FileStore, times: int) -> Series:
+    """A document to which somebody else adds a version first, so many times."""
+    theirs = Series(store, "doc")
+
+    def create(key: str, raw: bytes) -> bool:
+        nonlocal times
+        if times:
+            times -= 1
+            write(theirs, content="theirs")
+        return store.create(key, raw)
+
+    return Series(store, "doc", create=create)
+
+
+def test_a_version_is_added_behind_those_of_others(store: FileStore) -> None:
+    mine, said = overtaken(store, 1), list[str]()
+    mine.append({"content": "mine"}, attempted="write", effect=said.append)
+    assert [document.body["content"] for document in mine.history()] == ["theirs", "mine"]
+    assert said == ["write", "write"]
+
+
+def test_who_is_overtaken_every_time_says_so(store: FileStore) -> None:
+    mine, said = overtaken(store, 99), list[str]()
+    with failing("store_failed") as failure:
+        mine.append({"content": "mine"}, attempted="write it down", effect=said.append)
+    assert "write it down" in failure().message
+    assert [document.body["content"] for document in mine.history()] == ["theirs"] * len(said)
+    assert len(said) == 5
+
+
 def test_only_one_of_two_that_read_the_same_version_writes_the_next(store: FileStore) -> None:
     mine, theirs = Series(store, "doc"), Series(store, "doc")
     assert mine.create_next({}, after=0) is not None
