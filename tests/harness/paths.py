@@ -19,3 +19,5 @@ MODULES = CHECKOUT / "plugins" / "modules"
 MODULE_UTILS = CHECKOUT / "plugins" / "module_utils"
 PLAYBOOKS = CHECKOUT / "playbooks"
 ROLES = CHECKOUT / "roles"
+#: Migrations for tests that need some, whatever they do.
+MIGRATIONS = CHECKOUT / "tests" / "harness" / "migrations"

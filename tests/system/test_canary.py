@@ -31,7 +31,7 @@ from psycopg import sql
 from harness.canaries import Canary, Search, files, new_canary, watched_command_lines
 from harness.children import Child, clean_environment
 from harness.modules import ModuleRunner
-from harness.paths import CHECKOUT, PLAYBOOKS
+from harness.paths import CHECKOUT, MIGRATIONS, PLAYBOOKS
 from harness.playbooks import PlaybookRunner, Played
 from harness.receiver import receiver
 from harness.servers import Database, S3StoreAt, fresh_database, fresh_s3_store
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from sandbox.vercel import VercelServer
 
 #: Migrations without a secret.
-MIGRATIONS = CHECKOUT / "tests" / "harness" / "migrations"
 #: A port on which nobody listens.
 CLOSED = 9
 HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}

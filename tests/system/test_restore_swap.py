@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -361,6 +362,12 @@ def retain(shop: Shop, *, check: bool = False, **changes: Any) -> Outcome:
     return shop.run("postgres_backup_retention", {**options, **changes}, check=check)
 
 
+def steady(outcome: Outcome) -> str:
+    """What retention says, but for the size of databases: the server's own upkeep changes it from run to run."""
+    said = json.dumps([outcome["retention"], outcome["plan"]])
+    return re.sub(r'"bytes": \d+|\(\d+\.\d MiB\)', "size", said)
+
+
 def test_retention_drops_what_was_put_aside_when_it_was_kept_for_long_enough(shop: Shop) -> None:
     kept = swap(shop).ok()["restore"]["previous_database"]
     again = retain(shop).ok()
@@ -384,7 +391,7 @@ def test_retention_drops_what_was_put_aside_when_it_was_kept_for_long_enough(sho
     assert due in str(planned["plan"]["steps"])
     assert due in str(planned["plan"]["irreversible"])
     done = retain(shop).ok()
-    assert (done["retention"], done["plan"]) == (planned["retention"], planned["plan"])
+    assert steady(done) == steady(planned)
     assert set(shop.databases()) == {shop.target, kept}
     assert live_rows(shop) == NEW
     assert not retain(shop).ok().changed

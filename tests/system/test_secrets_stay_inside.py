@@ -24,6 +24,7 @@ from psycopg import sql
 from harness.canaries import Canary, Search, files, new_canary, watched_command_lines
 from harness.children import clean_environment
 from harness.modules import ModuleRunner
+from harness.paths import MIGRATIONS
 from harness.playbooks import PlaybookRunner, Played
 from harness.servers import Database, S3StoreAt, fresh_database, fresh_s3_store
 from harness.source import module_names, modules
@@ -93,6 +94,9 @@ def arguments(options: dict[str, Any], database: Database, store: S3StoreAt, by_
         "content": "a canary sang",
         "maintenance_database": "postgres",
         "target_database": f"{database.name}_restored",
+        "directory": str(MIGRATIONS),
+        "git": {"sha": "5ca1ab1e" * 5, "ref": "main"},
+        "variables": [{"name": "API_KEY", "value": OTHER.text}],
         **({"database_url": url} if by_url else by_parts),
     }
     given = {name: value for name, value in known.items() if name in options}
