@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from sandbox import Sandbox
     from sandbox.vercel import VercelServer
 
-#: Migrations without a secret.
 #: A port on which nobody listens.
 CLOSED = 9
 HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
