@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,7 +67,7 @@ _INSTEAD: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = tuple(
         (r"\bdb (?:seed|execute)\b", "it changes rows and not the schema", "Write it into a migration."),
         (
             r"--db-url\b",
-            "everybody on this machine can read the password in it",
+            "everybody on this machine can read the password in --db-url",
             "Take it away, and give --linked.",
         ),
     )
@@ -92,7 +93,7 @@ def check_command(given: Sequence[str], tool: str) -> Command:
     text = " ".join(words)
     for pattern, reason, remedy in _INSTEAD:
         if pattern.search(text):
-            raise _refused(text if "--db-url" not in text else "--db-url", reason, remedy)
+            raise _refused(words, reason, remedy)
     at = 0
     if words and os.path.basename(words[0]) in _LAUNCHERS:
         at = 1
@@ -103,13 +104,13 @@ def check_command(given: Sequence[str], tool: str) -> Command:
     wanted = FORWARD[tool]
     if (named, *verbs) != wanted:
         reason = f"what it does is not known; what brings a database forward is {' '.join(wanted)}"
-        raise _refused(text, reason, f"Write command as [npx, {', '.join(wanted)}], without a script around it.")
+        raise _refused(words, reason, f"Write command as [npx, {', '.join(wanted)}], without a script around it.")
     options = tuple(words[at + 3 :])
-    _check_options(options, tool, text)
+    _check_options(options, tool, words)
     return Command(tool=tool, launcher=tuple(words[: at + 1]), options=options)
 
 
-def _check_options(options: Sequence[str], tool: str, text: str) -> None:
+def _check_options(options: Sequence[str], tool: str, words: Sequence[str]) -> None:
     value_of = ""
     for word in options:
         name = word.partition("=")[0]
@@ -117,7 +118,7 @@ def _check_options(options: Sequence[str], tool: str, text: str) -> None:
             value_of = ""
         elif name not in _OPTIONS[tool]:
             known = ", ".join(sorted(_OPTIONS[tool]))
-            raise _refused(text, f"{name} is not one of {known}", "Take it away.")
+            raise _refused(words, f"{_named(name)} is not one of {known}", "Take it away.")
         elif name in _WITH_VALUE and "=" not in word:
             value_of = name
 
@@ -243,8 +244,16 @@ def run(
 _PASSED: Final = ("SUPABASE_ACCESS_TOKEN", "SUPABASE_DB_PASSWORD")
 
 
-def _refused(text: str, reason: str, remedy: str) -> RunbookError:
-    return RunbookError(code="command_refused", attempted="run a command", object=text, reason=reason, remedy=remedy)
+def _refused(words: Sequence[str], reason: str, remedy: str) -> RunbookError:
+    """The failure for a command line; of that only the verbs, since what follows may be a password."""
+    verbs = takewhile(lambda word: not word.startswith("-") and "=" not in word and "://" not in word, words)
+    shown = " ".join(verbs) or "command"
+    return RunbookError(code="command_refused", attempted="run a command", object=shown, reason=reason, remedy=remedy)
+
+
+def _named(option: str) -> str:
+    """An option for a sentence. What sticks to a short one may be a password, and a word that is none as well."""
+    return option if option.startswith("--") else option[:2] if option.startswith("-") else "a word without an option"
 
 
 def url_of(params: Mapping[str, Any], source: str, keywords: Mapping[str, str]) -> str:
