@@ -72,7 +72,8 @@ class GitHub:
                 reason="it is given but empty",
                 remedy="Put a token into the environment variable GITHUB_TOKEN, or unset it for a public repository.",
             )
-        context.redactor.protect(token)
+        self._redactor = context.redactor
+        self._redactor.protect(token)
         self._has_token = token is not None
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION}
         if token is not None:
@@ -144,7 +145,7 @@ class GitHub:
         if reply.good:
             rules = _items(reply.body)
         elif reply.status not in (403, 404):
-            raise failed(reply, "read the rules of the branch", self._branch(branch))
+            raise self._refusal(reply, "read the rules of the branch", self._branch(branch))
         else:
             unread.append("its rulesets")
         found, workflows = of_rules(rules)
@@ -154,7 +155,7 @@ class GitHub:
         if reply.good:
             found += of_protection(reply.fields)
         elif reply.status not in (403, 404):
-            raise failed(reply, "read the protection of the branch", self._branch(branch))
+            raise self._refusal(reply, "read the protection of the branch", self._branch(branch))
         else:
             unread.append("its protection")
         return Demands(demands=tuple(dict.fromkeys(found)), unread=tuple(unread))
@@ -171,7 +172,7 @@ class GitHub:
 
     def _fields(self, reply: Reply, attempted: str) -> Mapping[str, Any]:
         if not reply.good or not isinstance(reply.body, dict):
-            raise failed(reply, attempted, self.name)
+            raise self._refusal(reply, attempted, self.name)
         return reply.body
 
     def _pages(self, path: str, query: Mapping[str, str], attempted: str) -> Iterator[Mapping[str, Any]]:
@@ -180,7 +181,10 @@ class GitHub:
             yield self._fields(reply, attempted)
             if 'rel="next"' not in reply.headers.get("link", ""):
                 return
-        raise failed(Reply(status=200), attempted, f"{self.name}, more than {_PAGES} pages")
+        raise self._refusal(Reply(status=200), attempted, f"{self.name}, more than {_PAGES} pages")
+
+    def _refusal(self, reply: Reply, attempted: str, place: str) -> RunbookError:
+        return failed(reply, attempted, place, self._redactor)
 
     def _moved(self, reply: Reply) -> RunbookError:
         return RunbookError(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Reply
+from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import Redactor
 
 _NEEDS = (
     "a fine-grained one with the repository and Checks, Commit statuses, Contents and Metadata to read, or a classic "
@@ -32,7 +33,7 @@ _KNOWN: Mapping[int, tuple[str, str, str]] = {
 }
 
 
-def failed(reply: Reply, attempted: str, place: str) -> RunbookError:
+def failed(reply: Reply, attempted: str, place: str, redactor: Redactor) -> RunbookError:
     """The failure for an answer; what GitHub says is quoted, cut to a line."""
     other = (
         "service_failed",
@@ -43,7 +44,7 @@ def failed(reply: Reply, attempted: str, place: str) -> RunbookError:
     if reply.status == 403 and "x-github-sso" in reply.headers:
         reason = "the organisation takes only tokens that are authorized for its single sign-on"
         remedy = "Authorize the token for the organisation in GitHub's settings of tokens."
-    said = message_of(reply)
+    said = message_of(reply, redactor)
     return RunbookError(
         code=code,
         attempted=attempted,
@@ -79,6 +80,10 @@ def hidden(reply: Reply, name: str, *, token: bool, owner_known: bool) -> Runboo
     )
 
 
-def message_of(reply: Reply) -> str:
-    """What GitHub says, in one line of at most 200 characters."""
-    return " ".join(str(reply.fields.get("message") or "").split())[:200].rstrip(".")
+def message_of(reply: Reply, redactor: Redactor) -> str:
+    """What GitHub says, in one line of at most 200 characters.
+
+    Redacted before it is cut: half a secret is not recognised.
+    """
+    said = redactor.text(str(reply.fields.get("message") or ""))
+    return " ".join(said.split())[:200].rstrip(".")

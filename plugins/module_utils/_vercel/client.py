@@ -72,7 +72,8 @@ class Vercel:
                 reason="there is no token",
                 remedy="Put a token of the team into the environment variable VERCEL_TOKEN.",
             )
-        context.redactor.protect(token)
+        self._redactor = context.redactor
+        self._redactor.protect(token)
         self._api = Api(
             service="Vercel",
             url=check_address(params["api_url"], "api_url"),
@@ -224,7 +225,7 @@ class Vercel:
         headers = {"Content-Type": "application/octet-stream", "x-now-digest": sha, "x-now-size": str(size)}
         reply = api.upload("/v2/files", self._scope, headers, content)
         if not reply.good:
-            raise failed(reply, f"upload {name}", self.place)
+            raise self.refusal(reply, f"upload {name}")
 
     def cancel(self, deployment: str) -> Reply:
         """Ask for the end of a build. Raises :class:`Unanswered`."""
@@ -245,7 +246,7 @@ class Vercel:
 
     def refusal(self, reply: Reply, attempted: str) -> RunbookError:
         """The failure for an answer that is none of the expected ones."""
-        return failed(reply, attempted, self.place)
+        return failed(reply, attempted, self.place, self._redactor)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -258,7 +259,7 @@ class Vercel:
 
     def _fields(self, reply: Reply, attempted: str) -> Mapping[str, Any]:
         if not reply.good or not isinstance(reply.body, dict):
-            raise failed(reply, attempted, self.place)
+            raise self.refusal(reply, attempted)
         return reply.body
 
     def _pages(self, path: str, query: Mapping[str, str], key: str, attempted: str) -> Iterator[Mapping[str, Any]]:

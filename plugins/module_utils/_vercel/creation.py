@@ -214,9 +214,12 @@ class Creation:
         )
 
     def _log(self, found: Deployment) -> list[str]:
-        """The end of the log; a failure without it is better than none."""
+        """The end of the log; a failure without it is better than none.
+
+        Redacted before its lines are cut: half a secret is not recognised.
+        """
         try:
-            return [line[:500] for line in self._vercel.build_log(found.id, LOG_LINES)]
+            return [self._context.redactor.text(line)[:500] for line in self._vercel.build_log(found.id, LOG_LINES)]
         except RunbookError as error:
             self._context.warn(f"The log of the build could not be read: {error.reason}.")
             return []

@@ -198,7 +198,8 @@ class VercelEnv(Operation[SeenVariables, EnvPlan]):
         reply = reply or Reply(status=400, body={"error": dict(error)})
         failure = self._vercel.refusal(reply, f"set the environment variables {name}")
         if reply.status == 400:
-            failure = replace_reason(failure, f"Vercel did not take {name} ({message_of(reply) or 'no reason given'})")
+            quoted = message_of(reply, self.context.redactor) or "no reason given"
+            failure.reason = f"Vercel did not take {name} ({quoted})"
         raise failure
 
     def _refuse_unseen(self, actions: Sequence[Action]) -> None:
@@ -214,13 +215,6 @@ class VercelEnv(Operation[SeenVariables, EnvPlan]):
                 reason="Vercel says that it exists, and this token does not see it",
                 remedy="Take a token that sees the variables of production.",
             )
-
-
-def replace_reason(error: RunbookError, reason: str) -> RunbookError:
-    """The same failure with another reason."""
-    return RunbookError(
-        code=error.code, attempted=error.attempted, object=error.object, reason=reason, remedy=error.remedy
-    )
 
 
 def _batches(actions: Sequence[Action]) -> Iterator[list[Action]]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Reply
+from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import Redactor
 
 #: Status to failure code, reason and remedy; what the service says itself follows the reason.
 _KNOWN: Mapping[int, tuple[str, str, str]] = {
@@ -39,7 +40,7 @@ _KNOWN: Mapping[int, tuple[str, str, str]] = {
 }
 
 
-def failed(reply: Reply, attempted: str, place: str) -> RunbookError:
+def failed(reply: Reply, attempted: str, place: str, redactor: Redactor) -> RunbookError:
     """The failure for an answer; what Vercel says is quoted, cut to a line."""
     other = (
         "service_failed",
@@ -52,7 +53,7 @@ def failed(reply: Reply, attempted: str, place: str) -> RunbookError:
     if reply.status == 401 and "acr_values" in reply.headers.get("www-authenticate", ""):
         reason = "Vercel wants to see the person again who owns the token, which no machine can answer"
         remedy = "Take a token of an account that reads this without a second sign-in."
-    said = message_of(reply)
+    said = message_of(reply, redactor)
     return RunbookError(
         code=code,
         attempted=attempted,
@@ -62,10 +63,13 @@ def failed(reply: Reply, attempted: str, place: str) -> RunbookError:
     )
 
 
-def message_of(reply: Reply) -> str:
-    """What Vercel says: code and message, in one line of at most 200 characters."""
+def message_of(reply: Reply, redactor: Redactor) -> str:
+    """What Vercel says: code and message, in one line of at most 200 characters.
+
+    Redacted before it is cut: half a secret is not recognised.
+    """
     error = reply.fields.get("error")
     if not isinstance(error, Mapping):
         return ""
     said = " ".join(str(error.get(key) or "") for key in ("code", "message"))
-    return " ".join(said.split())[:200].rstrip(".")
+    return " ".join(redactor.text(said).split())[:200].rstrip(".")

@@ -271,12 +271,10 @@ class Move(Operation[Seen, MovePlan]):
         self._refused = True
         failure = self._vercel.refusal(reply, attempted)
         if reply.status == 402 and self.kind == "rollback":
-            failure = RunbookError(
-                code="plan_limit",
-                attempted=attempted,
-                object=self._vercel.place,
-                reason=f"its plan does not allow this rollback (it answered 402: {message_of(reply) or 'no text'})",
-                remedy="On the hobby plan only the deployment directly before can be rolled back to: use to=previous.",
+            said = message_of(reply, self.context.redactor) or "no text"
+            failure.reason = f"its plan does not allow this rollback (it answered 402: {said})"
+            failure.remedy = (
+                "On the hobby plan only the deployment directly before can be rolled back to: use to=previous."
             )
         raise failure
 

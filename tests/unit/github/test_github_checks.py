@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Reply
+from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import Redactor
 from ansible_collections.ops.runbooks.plugins.module_utils._github.client import too_many
-from ansible_collections.ops.runbooks.plugins.module_utils._github.failures import hidden
+from ansible_collections.ops.runbooks.plugins.module_utils._github.failures import failed, hidden
 from ansible_collections.ops.runbooks.plugins.module_utils._github.model import (
     Check,
     Demand,
@@ -171,3 +172,11 @@ def test_a_repository_that_is_not_shown() -> None:
     for words, failure in said.items():
         assert words in failure.message
         assert failure.code == "repository_missing"
+
+
+def test_what_is_quoted_is_redacted_before_it_is_cut() -> None:
+    """The ``@`` that a password is known by may lie behind the end of the line."""
+    body = {"message": f"{'x' * 150} https://app:{'hunter2' * 20}@proxy is in the way"}
+    message = failed(Reply(status=500, body=body), "read the commit", "acme/web", Redactor()).message
+    assert "xxx" in message
+    assert "hunter2" not in message

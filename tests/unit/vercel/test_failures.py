@@ -6,11 +6,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Reply
+from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import Redactor
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.creation import Creation
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.deployment_plan import Source, Wish
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.failures import failed, message_of
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project
+
+from harness.stores import run_context
 
 
 @pytest.mark.parametrize(
@@ -29,14 +36,44 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.failures impo
     ],
 )
 def test_failed(status: int, error: Any, code: str, word: str) -> None:
-    failure = failed(Reply(status=status, body={"error": error}), "read the project", "project web of team acme")
+    reply = Reply(status=status, body={"error": error})
+    failure = failed(reply, "read the project", "project web of team acme", Redactor())
     assert failure.code == code
     assert word in failure.message
     assert "project web of team acme" in failure.message
 
 
 def test_what_is_quoted_is_one_short_line() -> None:
-    said = message_of(Reply(status=400, body={"error": {"code": "x", "message": "a\nb " * 200}}))
+    said = message_of(Reply(status=400, body={"error": {"code": "x", "message": "a\nb " * 200}}), Redactor())
     assert "\n" not in said
     assert len(said) <= 200
-    assert message_of(Reply(status=502)) == ""
+    assert message_of(Reply(status=502), Redactor()) == ""
+
+
+LONG = "hunter2" * 20
+KNOWN = "canary  of two words" + "y" * 100
+
+
+@pytest.mark.parametrize("secret", [f"postgresql://app:{LONG}@db/app", f"password='{LONG}'", f"token {KNOWN}"])
+def test_what_is_quoted_is_redacted_before_it_is_cut(secret: str) -> None:
+    """What a password is known by, the ``@`` behind it or its own end, may lie behind the end of the line."""
+    context = run_context()
+    context.redactor.protect(KNOWN)
+    reply = Reply(status=400, body={"error": {"code": "x", "message": f"{'x' * 150} {secret}"}})
+    message = failed(reply, "read the project", "project web", context.redactor).message
+    assert "xxx" in message
+    assert "hunter2" not in message
+    assert "canary" not in message
+
+
+@pytest.mark.parametrize("column", [150, 450])
+def test_the_end_of_a_log_is_redacted_before_it_is_cut(column: int) -> None:
+    lines = ["  it begins", f"{'x' * column} postgresql://app:{LONG}@db/app"]
+    vercel: Any = SimpleNamespace(place="project web", build_log=lambda _deployment, _lines: lines)
+    source = Source(mark="git:a", name="commit a", body={})
+    creation = Creation(vercel, Project(id="prj_1", name="web"), Wish(state="present"), source, run_context())
+    failure = creation._failed(Deployment(id="dpl_A", state="ERROR"))
+    assert failure.details is not None
+    assert failure.details["log"][0] == "  it begins"
+    assert len(failure.details["log"][1]) <= 500
+    assert "hunter2" not in f"{failure.message} {failure.details}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Reply
+from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import Redactor
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import HIDDEN, ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.failures import failed
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.fingerprint import (
@@ -286,4 +287,4 @@ def test_what_people_are_shown_of_secret_options() -> None:
 
 def test_a_challenge_that_no_machine_can_answer() -> None:
     reply = Reply(status=401, headers={"www-authenticate": 'Bearer acr_values="urn:vercel:2fa"'})
-    assert "no machine" in failed(reply, "read", "project web").message
+    assert "no machine" in failed(reply, "read", "project web", Redactor()).message
