@@ -26,8 +26,8 @@ PAGES = CHECKOUT / "docs" / "runbooks"
 FIELDS = ("Works on", "Inputs", "Irreversible", "Partner", "Takes", "Examples")
 #: Those of them that are one line each.
 FACTS = ("Works on", "Irreversible", "Partner", "Takes")
-#: Roles that every runbook runs; their variables are explained once, on their own pages.
-SHARED = ("runbooks", "database")
+#: Roles that several runbooks run, and what their variables describe; these are explained once, on their own pages.
+SHARED = {"runbooks": "the environment", "database": "the way to the database", "app": "the app"}
 
 _REPOSITORY = "https://github.com/ops-runbooks/ops.runbooks"
 _MARK = "<!-- Generated from {source} by `PYTHONPATH=tests python -m harness.runbook_pages`. -->"
@@ -150,18 +150,22 @@ def targets() -> dict[Path, str]:
 
 
 def _settings(runbook: Runbook) -> Iterator[str]:
-    links = ", ".join(
-        f"[`{role}`]({_REPOSITORY}/blob/main/roles/{role}/README.md)" for role in SHARED if role in runbook.roles
-    )
-    if links:
-        yield f"The environment and the way to the database are described by variables of the roles {links}."
+    shared = [
+        (f"[`{role}`]({_REPOSITORY}/blob/main/roles/{role}/README.md)", described)
+        for role, described in SHARED.items()
+        if role in runbook.roles
+    ]
+    if shared:
+        (link, described), *others = shared
+        more = "".join(f", those of {link} {described}" for link, described in others)
+        yield f"Variables of the role {link} describe {described}{more}."
     inputs = {name for play in runbook.plays for name in play.get("vars", {})}
     if runbook.name in runbook.roles:
         options = specs_of(runbook.name)["main"].get("options") or {}
         # What asks a role only whether it could is set by preflight alone.
         own = {name: option for name, option in options.items() if name not in inputs | {f"{runbook.name}_preflight"}}
         if own:
-            yield "Set in the inventory, for all databases or for one:"
+            yield f"Set in the inventory, for all {'apps' if 'app' in runbook.roles else 'databases'} or for one:"
             yield _options(own)
 
 
