@@ -2,11 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The integration targets against a private sandbox, on both supported ends of ansible-core.
+"""The integration targets against a private sandbox, on the oldest supported ansible-core and its oldest Python.
 
-The newest runs them with a store in a directory, the oldest with one in S3: which store it is does not matter to
-ansible. On the newest, the system tests run every module with both, and molecule every runbook with S3; on the oldest,
-the unit tests write to directories.
+On the newest, the system tests send every module through ansible and run every runbook, as molecule does on the oldest.
+Which store it is does not matter to ansible: here it is S3, and the unit tests on the oldest write to directories.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness.ansible_test import ToolChain, ansible_test, on_each, staged
+from harness.ansible_test import ToolChain, ansible_test, staged, toolchains
 from harness.paths import CHECKOUT
 from harness.servers import s3_client
 from harness.shared import HERE
@@ -82,7 +81,7 @@ def interpreter(chain: ToolChain, directory: Path) -> Path:
 
 
 def run_targets(chain: ToolChain) -> int:
-    """Run them with one ansible-core, on servers of its own: the other would find everything done."""
+    """Run them on servers of their own."""
     from sandbox import Sandbox
     from sandbox.github import GitHubServer
     from sandbox.vercel import GitLink, VercelServer
@@ -101,8 +100,7 @@ def run_targets(chain: ToolChain) -> int:
         file_store.mkdir()
         fill(github)
         config = root / "tests" / "integration" / "integration_config.yml"
-        stores = ["directory"] if chain.newest else ["s3"]
-        known = variables(sandbox, bucket, file_store, stores, make_site(vercel), github)
+        known = variables(sandbox, bucket, file_store, ["s3"], make_site(vercel), github)
         connected = make_site(vercel, link=link)
         known |= {"sandbox_vercel_connected": connected.options, "sandbox_vercel_connected_serves": connected.id("C")}
         known["ansible_python_interpreter"] = str(interpreter(chain, Path(directory)))
@@ -112,9 +110,10 @@ def run_targets(chain: ToolChain) -> int:
 
 
 def main() -> int:
-    """Run the targets with both; further arguments go to ansible-test, such as the name of one target."""
+    """Run the targets; further arguments go to ansible-test, such as the name of one target."""
     sys.path.insert(0, str(CHECKOUT))
-    return on_each(run_targets)
+    _newest, oldest = toolchains()
+    return run_targets(oldest)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -199,11 +200,13 @@ def test_under_async_the_job_goes_on(ticking: Ticking) -> None:
 
 def _python_of(pid: int) -> list[psutil.Process]:
     """The module's process below a playbook, once it is there."""
-    return [
-        process
-        for process in psutil.Process(pid).children(recursive=True)
-        if any("AnsiballZ_ticking" in word for word in process.cmdline()) and process.name().startswith("python")
-    ]
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        # Some of them, such as the shells that make directories, end while they are looked at.
+        with suppress(psutil.NoSuchProcess):
+            if any("AnsiballZ_ticking" in word for word in process.cmdline()) and process.name().startswith("python"):
+                found.append(process)
+    return found
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no setsid to call elsewhere")

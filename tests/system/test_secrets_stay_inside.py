@@ -30,7 +30,7 @@ from harness.servers import Database, S3StoreAt, fresh_database, fresh_s3_store
 from harness.source import module_names, modules
 
 if TYPE_CHECKING:
-    from sandbox import Sandbox
+    from sandbox import PostgresServer, S3Server, Sandbox
 
 PASSWORD, SECRET_KEY, TOKEN, OTHER = new_canary(), new_canary("/+="), new_canary("//++=="), new_canary()
 SEARCH = Search((PASSWORD, SECRET_KEY, TOKEN, OTHER))
@@ -41,10 +41,10 @@ HERE = {"all": {"hosts": {"here": {"ansible_connection": "local", "ansible_pytho
 
 @pytest.fixture(scope="module")
 def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """Servers of this file's own; PostgreSQL writes each statement to its log."""
+    """A server of this file's own: PostgreSQL that writes each statement to its log."""
     from sandbox import Sandbox
 
-    with Sandbox(tmp_path_factory.mktemp("talkative"), log_statements=True) as sandbox:
+    with Sandbox(tmp_path_factory.mktemp("talkative"), log_statements=True, s3=False) as sandbox:
         yield sandbox
 
 
@@ -99,7 +99,7 @@ def arguments(options: dict[str, Any], database: Database, store: S3StoreAt, by_
         "variables": [{"name": "API_KEY", "value": OTHER.text}],
         **({"database_url": url} if by_url else by_parts),
     }
-    given = {name: value for name, value in known.items() if name in options}
+    given = {name: value for name, value in known.items() if name in options and _fits(value, options[name])}
     for name, option in options.items():
         if name in given or name in by_parts or name == "database_url":
             continue
@@ -110,37 +110,50 @@ def arguments(options: dict[str, Any], database: Database, store: S3StoreAt, by_
     return given
 
 
+def _fits(value: Any, option: dict[str, Any]) -> bool:
+    """Whether an option of that name is the one that is meant."""
+    return not isinstance(value, list) or option["type"] == "list"
+
+
 def _sample(kind: str) -> Any:
     return {"list": ["x"], "dict": {"x": "y"}, "int": 1, "bool": False, "float": 1.0}.get(kind, "x")
 
 
 class Case:
-    """Plays one task in a home of its own and looks for canaries everywhere."""
+    """Plays tasks in a home of its own and looks for canaries everywhere."""
 
-    def __init__(self, home: Path, sandbox: Sandbox, store: S3StoreAt) -> None:
+    def __init__(self, home: Path, server: PostgresServer, store: S3StoreAt) -> None:
         self.home = home
         self.run = PlaybookRunner(home)
-        self._logs = sandbox.postgres.directory
+        self._logs = server.directory
         self._store = store
 
-    def play(self, module: str, given: dict[str, Any]) -> tuple[Played, dict[str, set[Canary]]]:
-        """The run, and where canaries were seen: place to canaries, empty where all is well."""
-        # The arguments come from the environment: in the playbook they would be ansible's to show.
-        task = {
-            "name": "Try",
-            f"ops.runbooks.{module}": "{{ lookup('ansible.builtin.env', 'CANARY_ARGUMENTS') | from_json }}",
-            "register": "tried",
-        }
-        show = {"name": "Show all of it", "ansible.builtin.debug": {"var": "tried"}}
-        block = [{"name": "Try and show", "block": [task], "always": [show]}]
-        play = [{"name": "Canary", "hosts": "here", "gather_facts": False, "tasks": block}]
+    def play(self, tries: list[tuple[str, dict[str, Any]]]) -> tuple[Played, dict[str, set[Canary]]]:
+        """The run of pairs of module and arguments, and where canaries were seen: place to canaries."""
+        env = {"ANSIBLE_LOG_PATH": str(self.home / "ansible.log")}
+        tasks: list[dict[str, Any]] = []
+        for number, (module, given) in enumerate(tries):
+            # The arguments come from the environment: in the playbook they would be ansible's to show.
+            env[f"CANARY_{number}"] = json.dumps(given)
+            arguments = f"{{{{ lookup('ansible.builtin.env', 'CANARY_{number}') | from_json }}}}"
+            task = {"name": f"Try {module}", f"ops.runbooks.{module}": arguments, "ignore_errors": True}
+            tasks.append({**task, "register": f"tried_{number}"})
+        shown = {f"{number}": f"{{{{ tried_{number} }}}}" for number in range(len(tries))}
+        tasks.append({"name": "Show all of it", "ansible.builtin.debug": {"msg": shown}})
+        keep = {"name": "Keep it", "ansible.builtin.copy": {"content": "{{ shown | to_json }}", "dest": str(self.kept)}}
+        tasks.append({**keep, "vars": {"shown": shown}, "diff": False})
+        play = [{"name": "Canary", "hosts": "here", "gather_facts": False, "tasks": tasks}]
         self.home.mkdir(parents=True, exist_ok=True)
         book = self.home / "play.yml"
         book.write_text(yaml.safe_dump(play), encoding="utf-8")
-        env = {"CANARY_ARGUMENTS": json.dumps(given), "ANSIBLE_LOG_PATH": str(self.home / "ansible.log")}
         with watched_command_lines() as lines:
-            played = self.run(str(book), inventory=HERE, env=env, diff=True, verbosity=5)
+            played = self.run(str(book), inventory=HERE, env=env, diff=True, verbosity=5, timeout=600)
         return played, SEARCH.places(self.texts(played, lines))
+
+    @property
+    def kept(self) -> Path:
+        """The file with all results, by the number of the task."""
+        return self.home / "results.json"
 
     def texts(self, played: Played, lines: set[str]) -> Iterator[tuple[str, str]]:
         """Place and text of all that a run leaves."""
@@ -153,28 +166,22 @@ class Case:
             yield key, self._store.read(key).decode(errors="replace")
 
 
-#: Module, and whether it gets the address of a database as a URL or in parts, where it takes one at all.
-CASES = [
-    *((module, True) for module in module_names()),
-    *((source.path.stem, False) for source in modules() if "  - ops.runbooks._postgres\n" in source.text),
-]
+#: Modules that get the address of a database in parts, once more.
+IN_PARTS = [source.path.stem for source in modules() if "  - ops.runbooks._postgres\n" in source.text]
 
 
-@pytest.mark.parametrize(("module", "by_url"), CASES)
-def test_module(
-    module: str,
-    by_url: bool,
-    options: dict[str, dict[str, Any]],
-    guarded: Database,
-    talkative: Sandbox,
-    tmp_path: Path,
+def test_every_module(
+    options: dict[str, dict[str, Any]], guarded: Database, talkative: Sandbox, s3: S3Server, tmp_path: Path
 ) -> None:
-    store = fresh_s3_store(talkative.s3, talkative.s3.bucket)
-    case = Case(tmp_path / "home", talkative, store)
-    if module != "postgres_backup":
-        backup = arguments(options["postgres_backup"], guarded, store, True)
-        ModuleRunner(tmp_path / "before")("postgres_backup", backup).ok()
-    given = arguments(options[module], guarded, store, by_url)
-    played, found = case.play(module, given)
+    """All in one play, since a start of ansible costs more than most of them; a backup is there for those after it."""
+    store = fresh_s3_store(s3, s3.bucket)
+    case = Case(tmp_path / "home", talkative.postgres, store)
+    backup = arguments(options["postgres_backup"], guarded, store, True)
+    ModuleRunner(tmp_path / "before")("postgres_backup", backup).ok()
+    chosen = [*((name, True) for name in module_names()), *((name, False) for name in IN_PARTS)]
+    tries = [(name, arguments(options[name], guarded, store, by_url)) for name, by_url in chosen]
+    played, found = case.play(tries)
     assert not found, played.output
-    assert "run_id" in played.output, "the module did not come as far as its runner"
+    results = json.loads(case.kept.read_text(encoding="utf-8"))
+    missed = [name for number, (name, _given) in enumerate(tries) if "run_id" not in results[str(number)]]
+    assert not missed, f"these did not come as far as their runner: {missed}\n{played.output}"
