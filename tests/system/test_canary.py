@@ -467,6 +467,9 @@ def arguments(module: str, planted: Planted) -> dict[str, Any]:
         "slo": {"error_rate": 1},
         "outcome": {"runbook": "canary", "failed": True},
     }
+    if module == "postgres_role_pair":
+        # One that is taken, so that it comes as far as the server.
+        known |= {"group": "canary_app", "state": "active", "role": "canary_app_a", "password": planted.other.quoted}
     if module == "vercel_env":
         known["variables"] = [{"name": "A_CANARY", "type": kind, "value": planted.bypass.text, "targets": [target]}
                               for kind, target in (("encrypted", "preview"), ("sensitive", "production"))]  # fmt: skip

@@ -96,6 +96,13 @@ FAILURE_CODES: dict[str, str] = {
     "tool_failed": "A command line tool could not be started or ended with an error.",
     "tool_missing": "A command line tool of the right version was not found.",
     "verification_failed": "A restored backup did not pass a check: a constraint, amcheck or an assertion.",
+    "adoption_refused": "A group cannot take the place of a login role; failure.refused says what stands in the way.",
+    "login_differs": "A login works, but acts as another role than it should, or lacks rights.",
+    "login_unproven": "The server did not ask for the password, so that a login proves nothing about it.",
+    "pooler_stale": "A pooler refuses a password that its server takes already.",
+    "role_in_use": "A role has sessions, or may still log in, so that the work would stop somebody.",
+    "role_needed": "A role owns something or holds rights, so that it cannot be dropped.",
+    "role_refused": "A role may not be changed here: the run's own, a superuser's, a platform's, or no group.",
     # services
     "plan_limit": "The plan or the billing of an account does not allow the work.",
     "rate_limited": "A service takes no more requests for longer than the run may wait.",

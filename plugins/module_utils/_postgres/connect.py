@@ -49,6 +49,10 @@ CONNECT_TIMEOUT = "10"
 _KEEPALIVES = {"keepalives": "1", "keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
 #: Files that libpq finds through a variable only; they say nothing about where to connect.
 _KEPT_VARIABLES = frozenset({"PGSERVICEFILE", "PGSYSCONFDIR"})
+#: Keywords that say who logs in, and with what.
+_PROVING = frozenset(
+    {"user", "password", "passfile", "service", "options", "sslcert", "sslkey", "sslcertmode", "require_auth"}
+)
 #: Where Supabase's addresses carry the project's ref: the direct host, and the user at its poolers.
 _SUPABASE_HOST = re.compile(r"^db\.(?P<ref>[a-z0-9]{16,})\.supabase\.(?:co|net)$")
 _SUPABASE_USER = re.compile(r"^[^.]+\.(?P<ref>[a-z0-9]{16,})$")
@@ -124,6 +128,12 @@ class Connector:
         kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         password = self._keywords.get("password")
         return {**kept, **({"PGPASSWORD": password} if password else {})}
+
+    def logging_in_as(self, user: str, password: str) -> Connector:
+        """The way to the same server for another role. Nothing that proves who the first one is goes with it."""
+        kept = {name: value for name, value in self._keywords.items() if name not in _PROVING}
+        keywords = {**kept, "user": user, "password": password}
+        return Connector(Address(keywords=keywords, source=self.address.source), self._context)
 
     def _with(self, database: str | None, setting: str | None) -> dict[str, Any]:
         """The keywords of a connection to ``database``, with ``setting`` in force from its first moment on."""

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import Clock
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import failures
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.address import Address
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ServerFact
+from psycopg.conninfo import conninfo_to_dict
 
 from harness.manifests import make_context
 
@@ -121,3 +124,13 @@ def test_tools_are_told_where_without_the_password(tmp_path: object) -> None:
     assert connector.tool_environment()["PGPASSWORD"] == "p4ssword"
     assert context.redactor.text("p4ssword") == "********"
     assert Clock().now()
+
+
+def test_another_login_takes_nothing_along_that_proves_who_the_first_one_is(tmp_path: Path) -> None:
+    proofs = {"passfile": "/p", "sslcert": "/c", "sslkey": "/k", "options": "-c role=x", "require_auth": "none"}
+    keywords = {"host": "h", "port": "5433", "dbname": "d", "user": "ops", "password": "p4ssword", "sslmode": "require"}
+    first = Connector(Address(keywords={**keywords, **proofs}, source="x"), make_context(tmp_path))
+    other = first.logging_in_as("app_a", "an0ther")
+    assert conninfo_to_dict(other.tool_dbname()).items() >= {"user": "app_a", "host": "h", "sslmode": "require"}.items()
+    assert not proofs.keys() & conninfo_to_dict(other.tool_dbname()).keys()
+    assert other.tool_environment()["PGPASSWORD"] == "an0ther"
