@@ -33,7 +33,7 @@ def content_of(wanted: Wanted, found: Found) -> str:
     if by_commit and (deployment is None or deployment.sha == wanted.release):
         return f"git:{wanted.release}"
     if deployment is None:
-        return wanted.output
+        return found.output
     built_here = wanted.build == "prebuilt" and deployment.source.startswith("prebuilt:")
     return deployment.source if built_here else deployment.id
 

@@ -44,7 +44,7 @@ class Migration:
 class Wanted:
     """What is to be released, and by which rules. ``retry`` is why to go past a verdict on record.
 
-    ``build`` is what the caller would build from, ``output`` the mark of what was built here.
+    ``build`` is what the caller would build from.
     """
 
     environment: str
@@ -52,7 +52,6 @@ class Wanted:
     release: str
     target: str = "production"
     build: str = "none"
-    output: str = ""
     migrations: tuple[Migration, ...] = ()
     env_changes: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
@@ -64,11 +63,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The world. ``deployment`` is None where the release has to be built; ``moves`` and ``releases`` newest first."""
+    """The world. ``deployment`` is None where the release has to be built; ``moves`` and ``releases`` newest first.
+
+    ``output`` is the mark of what was built here, where that is still to become a deployment.
+    """
 
     project: Project
     now: datetime
     deployment: Deployment | None = None
+    output: str = ""
     candidates: tuple[Deployment, ...] = ()
     releases: tuple[Recorded, ...] = ()
     moves: tuple[Intent, ...] = ()

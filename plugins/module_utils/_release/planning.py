@@ -102,7 +102,6 @@ class ReleasePlan(Operation[Found, Plan]):
             name=params["name"],
             release=self._release,
             build=params["build"],
-            output=self._output(),
             migrations=read_migrations(params["migrations"]),
             env_changes=tuple(params["env_changes"]),
             required=tuple(params["required_variables"]),
@@ -124,7 +123,12 @@ class ReleasePlan(Operation[Found, Plan]):
         project = self._vercel.project()
         deployment = self._find(project, releases)
         found = Found(
-            project=project, now=self.state_store.now(), deployment=deployment, releases=releases, moves=moves
+            project=project,
+            now=self.state_store.now(),
+            deployment=deployment,
+            output=self._output() if deployment is None else "",
+            releases=releases,
+            moves=moves,
         )
         phase = phase_of(found)
         if phase == "done":
@@ -132,16 +136,7 @@ class ReleasePlan(Operation[Found, Plan]):
         if phase in AHEAD:
             self._check(project, deployment)
         variables, hidden = self._variables(project) if phase in AHEAD else (frozenset(), 0)
-        return Found(
-            project=project,
-            now=found.now,
-            deployment=deployment,
-            releases=releases,
-            moves=moves,
-            candidates=self._candidates(project),
-            variables=variables,
-            hidden=hidden,
-        )
+        return replace(found, candidates=self._candidates(project), variables=variables, hidden=hidden)
 
     def plan(self, state: Found) -> Plan:
         """See :func:`plan_release`. Raises ``plan_changed`` where it is not what was planned before."""
@@ -174,7 +169,7 @@ class ReleasePlan(Operation[Found, Plan]):
         return found
 
     def _output(self) -> str:
-        """The mark of what was built here, for the digest."""
+        """The mark of what was built here, for the digest. Raises ``source_missing``, ``source_unusable``."""
         directory = self.params["prebuilt"]
         if self.params["build"] != "prebuilt" or not directory:
             return ""

@@ -239,10 +239,11 @@ def test_a_digest_outlives_the_build_and_not_another_content() -> None:
     commit = replace(WANTED, build="git", release="a" * 40)
     built = replace(deployment("D"), sha="a" * 40)
     assert digest(commit, found(deployment=None)) == digest(commit, found(deployment=built))
-    named = replace(WANTED, build="prebuilt", release="v1", output="prebuilt:1")
+    named = replace(WANTED, build="prebuilt", release="v1")
     built = replace(deployment("D"), source="prebuilt:1")
-    assert digest(named, found(deployment=None)) == digest(named, found(deployment=built))
-    assert digest(named, found(deployment=None)) != digest(replace(named, output="prebuilt:2"), found(deployment=None))
+    here = found(deployment=None, output="prebuilt:1")
+    assert digest(named, here) == digest(named, found(deployment=built))
+    assert digest(named, here) != digest(named, replace(here, output="prebuilt:2"))
 
 
 def test_an_approval_does_not_outlive_a_release_that_failed() -> None:
