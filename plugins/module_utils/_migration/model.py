@@ -50,7 +50,7 @@ class Migration:
     """A migration that was looked into.
 
     ``reasons`` say why it is not plainly additive, ``refused`` why it cannot be run as it is written. ``blocks`` are
-    tables whose writers wait for an index of it; ``locks`` and ``statements_within`` its own time limits.
+    tables whose writers wait for an index of it; ``lock_timeout`` and ``statement_timeout`` are its own limits.
     """
 
     name: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +84,12 @@ def _is_nested(name: str) -> bool:
 
 def _read_nested(directory: str) -> dict[str, bytes]:
     """The migrations of a directory as Prisma lays it out."""
-    folders = [name for name in read_directory(directory, folders=True) if name.endswith("/")]
     found = {}
-    for folder in folders:
-        path = os.path.join(directory, folder, _NESTED.strip("/"))
-        if os.path.exists(path):
-            found[f"{folder.rstrip('/')}{_NESTED}"] = read_file(path, directory)
+    with _entries(directory) as entries:
+        for entry in entries:
+            path = f"{entry.path}{_NESTED}"
+            if not entry.name.startswith(".") and entry.is_dir() and os.path.exists(path):
+                found[f"{entry.name}{_NESTED}"] = read_file(path, directory)
     return found
 
 
@@ -114,24 +115,28 @@ def made(contents: Mapping[str, bytes], label: str) -> Source:
     return Source(files=files, label=label)
 
 
-def read_directory(directory: str, *, folders: bool = False) -> dict[str, bytes]:
-    """The SQL files of a directory by their names; of others the names alone, those of folders with a slash."""
+def read_directory(directory: str) -> dict[str, bytes]:
+    """The SQL files of a directory by their names; of others the names alone."""
     found: dict[str, bytes] = {}
+    with _entries(directory) as entries:
+        for entry in entries:
+            if not entry.name.startswith(".") and entry.is_file():
+                found[entry.name] = read_file(entry.path, directory) if entry.name.endswith(".sql") else b""
+    return found
+
+
+@contextmanager
+def _entries(directory: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """What is in a directory. Raises ``source_missing`` and ``source_unusable``, for what is read of it too."""
     try:
         with os.scandir(directory) as entries:
-            for entry in entries:
-                if folders and entry.is_dir() and not entry.name.startswith("."):
-                    found[f"{entry.name}/"] = b""
-                if entry.name.startswith(".") or not entry.is_file():
-                    continue
-                found[entry.name] = read_file(entry.path, directory) if entry.name.endswith(".sql") else b""
+            yield entries
     except FileNotFoundError as error:
         raise _unreadable("source_missing", directory, "there is no such directory") from error
     except NotADirectoryError as error:
         raise _unreadable("source_unusable", directory, "it is no directory") from error
     except OSError as error:
         raise _unreadable("source_unusable", directory, error.strerror or "it cannot be read") from error
-    return found
 
 
 def read_file(path: str, where: str) -> bytes:
