@@ -181,7 +181,13 @@ class GitHub:
             yield self._fields(reply, attempted)
             if 'rel="next"' not in reply.headers.get("link", ""):
                 return
-        raise self._refusal(Reply(status=200), attempted, f"{self.name}, more than {_PAGES} pages")
+        raise RunbookError(
+            code="service_failed",
+            attempted=attempted,
+            object=self.name,
+            reason=f"there are more than {_PAGES * _PAGE} of them",
+            remedy="Report this line; no commit is known to have as many.",
+        )
 
     def _refusal(self, reply: Reply, attempted: str, place: str) -> RunbookError:
         return failed(reply, attempted, place, self._redactor)
