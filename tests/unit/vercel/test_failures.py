@@ -6,16 +6,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Reply
 from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import Redactor
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.creation import Creation
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.deployment_plan import Source, Wish
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.failures import failed, message_of
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project
 
 from harness.stores import run_context
 
@@ -64,16 +60,3 @@ def test_what_is_quoted_is_redacted_before_it_is_cut(secret: str) -> None:
     assert "xxx" in message
     assert "hunter2" not in message
     assert "canary" not in message
-
-
-@pytest.mark.parametrize("column", [150, 450])
-def test_the_end_of_a_log_is_redacted_before_it_is_cut(column: int) -> None:
-    lines = ["  it begins", f"{'x' * column} postgresql://app:{LONG}@db/app"]
-    vercel: Any = SimpleNamespace(place="project web", build_log=lambda _deployment, _lines: lines)
-    source = Source(mark="git:a", name="commit a", body={})
-    creation = Creation(vercel, Project(id="prj_1", name="web"), Wish(state="present"), source, run_context())
-    failure = creation._failed(Deployment(id="dpl_A", state="ERROR"))
-    assert failure.details is not None
-    assert failure.details["log"][0] == "  it begins"
-    assert len(failure.details["log"][1]) <= 500
-    assert "hunter2" not in f"{failure.message} {failure.details}"
