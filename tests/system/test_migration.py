@@ -290,6 +290,17 @@ def test_two_at_once(schema: Schema) -> None:
     assert schema.recorded == ["0001_orders applied", "0002_notes applied"]
 
 
+def test_what_somebody_else_has_recorded_meanwhile(schema: Schema) -> None:
+    """Who keeps to the lock does no such thing; here a migration does."""
+    recorded = "INSERT INTO ops_runbooks.migrations (name, checksum, phase, state)"
+    schema.write(
+        _1_a=f"-- runbooks: phase=expand\n{recorded} VALUES ('2_b', 'x', 'expand', 'applied')",
+        _2_b="CREATE TABLE b (x int)",
+    )
+    assert "since this run looked" in schema().refused("migration_drift").message
+    assert schema.database.value("SELECT to_regclass('b')") is None
+
+
 def test_another_run_that_does_not_end(schema: Schema) -> None:
     sample(schema)
     with schema.database.connect(application_name="a laptop") as connection:
