@@ -141,9 +141,6 @@ release:
         Where to go on, V(build), V(promote), V(gate) (it serves without a passed gate on record), V(rollback) (its gate
         failed, and production is not back yet), V(failed) (production is back, and that is not on record) or V(done).
       type: str
-    ahead:
-      description: Whether production still has to be brought to it, in V(build) and V(promote).
-      type: bool
     reason:
       description: Why, in a clause.
       type: str

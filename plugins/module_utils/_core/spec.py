@@ -60,10 +60,6 @@ class ArgumentSpec:
         """``params`` for people: what is secret is hidden by where it stands, also inside of lists and objects."""
         return _hidden(params, self.options)
 
-    def secret_names(self) -> frozenset[str]:
-        """The options whose values must never leave the module."""
-        return frozenset(name for name, option in self.options.items() if option.get("no_log"))
-
 
 def _hidden(given: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     shown: dict[str, Any] = {}

@@ -132,7 +132,6 @@ def describe(seen: Seen, chosen: Sequence[Migration]) -> dict[str, Any]:
         "ahead": [row.name for row in seen.ledger.applied if row.name not in known],
         "unfinished": [row.name for row in seen.ledger.rows if row.state == STARTED],
         "drift": drift(seen),
-        "refused": [],
         "digest": digest(chosen),
         "known": {
             "head": seen.files[-1].name if seen.files else None,

@@ -68,7 +68,6 @@ class Approval:
     withdrawn: bool = False
     approved_at: datetime = field(default_factory=lambda: datetime.min.replace(tzinfo=UTC))
     valid_for: timedelta = timedelta(0)
-    number: int = 0
 
     @classmethod
     def read(cls, document: Document) -> Approval:
@@ -89,7 +88,6 @@ class Approval:
             withdrawn=body.get("state") == "withdrawn",
             approved_at=at,
             valid_for=valid,
-            number=document.number,
         )
 
     def body(self, release: str, digest: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def digest_of(wanted: Wanted, found: Found, rollback_to: str, attempt: int) -> s
         "runbook": "deploy",
         "environment": wanted.environment,
         "name": wanted.name,
-        "target": wanted.target,
+        "target": "production",
         "project": found.project.id,
         "release": wanted.release,
         "content": content_of(wanted, found),

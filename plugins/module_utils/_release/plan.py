@@ -50,7 +50,6 @@ class Wanted:
     environment: str
     name: str
     release: str
-    target: str = "production"
     build: str = "none"
     migrations: tuple[Migration, ...] = ()
     env_changes: tuple[str, ...] = ()
@@ -199,7 +198,6 @@ def plan_release(wanted: Wanted, found: Found) -> Plan:
         "id": label,
         "release": wanted.release,
         "phase": phase,
-        "ahead": phase in AHEAD,
         "deployment": deployment.describe() if deployment is not None else None,
         "serving": found.serving or None,
         "rollback_to": rollback_to or None,

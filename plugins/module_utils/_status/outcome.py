@@ -14,24 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: Of what playbooks refuse by themselves, with no failure of a module behind it: in general, and of single runbooks.
+#: Of what playbooks refuse by themselves, with no failure of a module behind it and no code of their own.
 PLAY_CODE = "run_refused"
-PLAY_CODES = (
-    PLAY_CODE,
-    "rpo_exceeded",
-    "not_ready",
-    "drill_overdue",
-    "not_proven",
-    "verify_failed",
-    "verify_inconclusive",
-    "approval_missing",
-    "checks_not_green",
-    "release_rolled_back",
-    "release_stopped",
-    "smoke_failed",
-    "window_closed",
-)
-
 _TRUE = {"true", "yes", "on", "1", "t", "y"}
 
 

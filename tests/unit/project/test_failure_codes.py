@@ -13,6 +13,7 @@ from functools import cache
 import pytest
 
 from harness.failure_codes import PAGE, TABLE, codes, render
+from harness.paths import PLAYBOOKS, ROLES
 from harness.source import Source, plugins, suite
 
 REGISTERED = sorted(codes())
@@ -20,8 +21,11 @@ REGISTERED = sorted(codes())
 
 @cache
 def used() -> set[str]:
-    """Every registered code that stands in our code as a string, the table itself left out."""
-    return {text for source in plugins() if source.path != TABLE for text in strings(source)} & codes()
+    """Every registered code that stands in our code as a string, the table itself left out, or in a play."""
+    plays = (path.read_text(encoding="utf-8") for folder in (ROLES, PLAYBOOKS) for path in folder.rglob("*.yml"))
+    lines = (line for text in plays for line in text.splitlines() if not line.lstrip().startswith("#"))
+    words = {word for line in lines for word in re.findall(r"[a-z_]+", line)}
+    return ({text for source in plugins() if source.path != TABLE for text in strings(source)} | words) & codes()
 
 
 @cache
