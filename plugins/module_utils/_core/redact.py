@@ -76,9 +76,7 @@ class Redactor:
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, MASK)
-        if ":" in text or "=" in text:
-            for pattern in (_URL_PASSWORD, _DSN_PASSWORD, _SIGNATURE, _HEADER):
-                text = pattern.sub(rf"\g<head>{MASK}", text)
+        text = masked(text)
         # ansible-core 2.19 refuses module output that is not UTF-8.
         return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
@@ -93,6 +91,17 @@ class Redactor:
         if value is None or isinstance(value, (bool, int, float)):
             return value
         return self.text(str(value))
+
+
+def masked(text: str) -> str:
+    """``text`` with what is a password by where it stands masked, in a URL, a DSN or a header.
+
+    For what is cut where no redactor is at hand: of half a URL nobody could tell any more.
+    """
+    if ":" in text or "=" in text:
+        for pattern in (_URL_PASSWORD, _DSN_PASSWORD, _SIGNATURE, _HEADER):
+            text = pattern.sub(rf"\g<head>{MASK}", text)
+    return text
 
 
 def _key(key: Any) -> str | None:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import masked
 
 #: What ends an alias job, and what does not.
 RUNNING = ("pending", "in-progress")
@@ -116,7 +117,7 @@ class Deployment:
             gone=bool(given.get("softDeletedByRetention")) or _text(given, "readyState") == "DELETED",
             sha=_git(meta, "CommitSha") or _text(git, "sha"),
             ref=_git(meta, "CommitRef") or _text(git, "ref"),
-            message=_git(meta, "CommitMessage").partition("\n")[0][:120],
+            message=masked(_git(meta, "CommitMessage").partition("\n")[0])[:120],
             identity=_text(meta, IDENTITY),
             source=_text(meta, SOURCE),
             prebuilt=given.get("prebuilt") is True,

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import masked
 from ansible_collections.ops.runbooks.plugins.module_utils._core.zones import zone_of
 from ansible_collections.ops.runbooks.plugins.module_utils._window.model import Freeze, Interval, Unreadable
 
@@ -130,7 +131,7 @@ def _event(component: Any) -> str:
 
 
 def _line(value: Any) -> str:
-    return " ".join(str(value or "").split())[:80]
+    return masked(" ".join(str(value or "").split()))[:80]
 
 
 def _refused(where: str, value: str, reason: str) -> RunbookError:

@@ -486,3 +486,12 @@ def test_info_says_what_would_be_overlooked() -> None:
     assert len(notes(known)) == 4
     # Switched off on purpose.
     assert not project(auto_assign=False).pinned_by_rollback
+
+
+def test_the_message_of_a_commit_is_masked_before_it_is_cut() -> None:
+    """The ``@`` that a password is known by may lie behind the end of the line."""
+    message = f"{'x' * 90} postgresql://app:{'hunter2' * 20}@db/app\nmore"
+    told = Deployment.read({"uid": "dpl_A", "meta": {"githubCommitMessage": message}}).message
+    assert told.startswith("xxx")
+    assert len(told) <= 120
+    assert "hunter2" not in told

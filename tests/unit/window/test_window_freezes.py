@@ -123,3 +123,11 @@ def test_days_that_are_none(start: str, end: str) -> None:
     with pytest.raises(RunbookError, match=r"freezes\[2\]") as refused:
         read_freeze({"start": start, "end": end, "timezone": None, "reason": None}, 2)
     assert refused.value.code == "invalid_parameter"
+
+
+def test_what_a_freeze_is_called_is_masked_before_it_is_cut() -> None:
+    """The ``@`` that a password is known by may lie behind the end of the line."""
+    reason = f"{'x' * 50} postgresql://app:{'hunter2' * 20}@db/app"
+    told = read_freeze({"start": "2026-12-24", "end": "2026-12-26", "reason": reason}, 0).reason
+    assert len(told) <= 80
+    assert "hunter2" not in told
