@@ -17,6 +17,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")
 #: Identities of changes (backup_id, restore_id, run_id, ...): no dot, since dots part the fields of index keys.
 ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def check_name(value: str, what: str) -> str:
@@ -27,6 +28,11 @@ def check_name(value: str, what: str) -> str:
 def check_id(value: str, what: str) -> str:
     """``value`` where it is usable as an identity; ``what`` is the parameter's name."""
     return _check(ID, value, what, "letters, digits, '_' and '-'")
+
+
+def is_commit(value: str) -> bool:
+    """Whether it is the whole id of a Git commit: what a part of it means may be another commit tomorrow."""
+    return bool(_COMMIT.fullmatch(value))
 
 
 def _check(pattern: re.Pattern[str], value: str, what: str, allowed: str) -> str:

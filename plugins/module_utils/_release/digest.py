@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import is_commit
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._release.plan import Found, Wanted
 
-_SHA = re.compile(r"[0-9a-f]{40}")
 #: What has to be as it was when it was planned.
 _KEPT = ("phase", "serving", "rollback_to", "attempt", "digest")
 
@@ -29,7 +28,7 @@ def content_of(wanted: Wanted, found: Found) -> str:
     The name of a release is none: the same name may be given to something else after it was approved.
     """
     deployment = found.deployment
-    by_commit = wanted.build == "git" and _SHA.fullmatch(wanted.release) is not None
+    by_commit = wanted.build == "git" and is_commit(wanted.release)
     if by_commit and (deployment is None or deployment.sha == wanted.release):
         return f"git:{wanted.release}"
     if deployment is None:

@@ -29,6 +29,12 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import
 Phase = Literal["build", "promote", "gate", "rollback", "failed", "done"]
 #: Phases in which production still has to be brought to the release.
 AHEAD = ("build", "promote")
+#: A pending migration of a database as modules are given it.
+MIGRATION = {
+    "database": {"type": "str", "required": True},
+    "name": {"type": "str", "required": True},
+    "checksum": {"type": "str"},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,16 +7,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_name
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_name, is_commit
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import STORE_SPEC
@@ -25,6 +23,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._release.digest impor
 from ansible_collections.ops.runbooks.plugins.module_utils._release.fitting import judged
 from ansible_collections.ops.runbooks.plugins.module_utils._release.plan import (
     AHEAD,
+    MIGRATION,
     Found,
     Wanted,
     phase_of,
@@ -48,11 +47,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import
     served,
 )
 
-_MIGRATION = {
-    "database": {"type": "str", "required": True},
-    "name": {"type": "str", "required": True},
-    "checksum": {"type": "str"},
-}
 PLAN_SPEC = STORE_SPEC.merge(
     VERCEL_SPEC,
     ArgumentSpec(
@@ -62,7 +56,7 @@ PLAN_SPEC = STORE_SPEC.merge(
             "prebuilt": {"type": "path"},
             "planned": {"type": "dict", "default": {}},
             "build": {"type": "str", "choices": ["none", "git", "prebuilt"], "default": "none"},
-            "migrations": {"type": "list", "elements": "dict", "default": [], "options": _MIGRATION},
+            "migrations": {"type": "list", "elements": "dict", "default": [], "options": MIGRATION},
             "databases": {"type": "list", "elements": "str", "default": []},
             "env_changes": {"type": "list", "elements": "str", "default": []},
             "required_variables": {"type": "list", "elements": "str", "default": []},
@@ -75,9 +69,8 @@ PLAN_SPEC = STORE_SPEC.merge(
 )
 #: Seconds that Vercel has for all questions, and for one of them while it gives no answer at all.
 _PATIENCE, _OUTAGE = 60, 20
-#: Releases and candidates that are looked at.
-_RECORDS, _CANDIDATES = 50, 1000
-_SHA = re.compile(r"[0-9a-f]{40}")
+#: Releases that are looked at.
+_RECORDS = 50
 
 
 class ReleasePlan(Operation[Found, Plan]):
@@ -136,7 +129,8 @@ class ReleasePlan(Operation[Found, Plan]):
         if phase in AHEAD:
             self._check(project, deployment)
         variables, hidden = self._variables(project) if phase in AHEAD else (frozenset(), 0)
-        return replace(found, candidates=self._candidates(project), variables=variables, hidden=hidden)
+        candidates = tuple(filter(served, self._vercel.candidates(project)))
+        return replace(found, candidates=candidates, variables=variables, hidden=hidden)
 
     def plan(self, state: Found) -> Plan:
         """See :func:`plan_release`. Raises ``plan_changed`` where it is not what was planned before."""
@@ -160,7 +154,7 @@ class ReleasePlan(Operation[Found, Plan]):
         except RunbookError as error:
             if error.code != "deployment_missing":
                 raise
-            if self._wanted.build == "prebuilt" or (self._wanted.build == "git" and _SHA.fullmatch(self._release)):
+            if self._wanted.build == "prebuilt" or (self._wanted.build == "git" and is_commit(self._release)):
                 return None
             raise
         if not find_release(wish.to, wish.releases):
@@ -195,10 +189,6 @@ class ReleasePlan(Operation[Found, Plan]):
             forbidden=self._wanted.forbidden,
             releases=tuple(Release.read(each.describe()) for each in releases),
         )
-
-    def _candidates(self, project: Project) -> tuple[Deployment, ...]:
-        listed = self._vercel.deployments(project, target="production", rollbackCandidate="true")
-        return tuple(each for each in islice(listed, _CANDIDATES) if served(each))
 
     def _variables(self, project: Project) -> tuple[frozenset[str], int]:
         """The names of what builds for production get; asked only where some are required."""

@@ -20,15 +20,11 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import Arg
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import taken_away
 from ansible_collections.ops.runbooks.plugins.module_utils._release.fitting import judged
+from ansible_collections.ops.runbooks.plugins.module_utils._release.plan import MIGRATION
 from ansible_collections.ops.runbooks.plugins.module_utils._release.releases import Recorded, Releases
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.moves import Moves
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import rolled_away
 
-_MIGRATION = {
-    "database": {"type": "str", "required": True},
-    "name": {"type": "str", "required": True},
-    "checksum": {"type": "str"},
-}
 RELEASE_SPEC = STORE_SPEC.merge(
     RUN_SPEC,
     ArgumentSpec(
@@ -45,7 +41,7 @@ RELEASE_SPEC = STORE_SPEC.merge(
             "moves_before": {"type": "int"},
             "digest": {"type": "str"},
             "migrations": {"type": "dict"},
-            "pending": {"type": "list", "elements": "dict", "options": _MIGRATION},
+            "pending": {"type": "list", "elements": "dict", "options": MIGRATION},
             "measurements": {"type": "dict", "default": {}},
         }
     ),

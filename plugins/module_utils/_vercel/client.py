@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: Items that one page of a list is asked for, and pages that are read at most.
 _PAGE, _PAGES = 100, 50
+#: Deployments that are looked through for one.
+_FAR = 1000
 
 #: Options of every module that talks to Vercel, documented in the fragment ``_vercel``.
 VERCEL_SPEC = ArgumentSpec(
@@ -122,6 +125,10 @@ class Vercel:
         query = {"projectId": project.id, "limit": str(_PAGE), **filters}
         for item in self._pages("/v7/deployments", query, "deployments", "list the deployments"):
             yield Deployment.read(item)
+
+    def candidates(self, project: Project) -> Iterator[Deployment]:
+        """What can be rolled back to by Vercel's own mark, newest first, as far back as anybody would go."""
+        return islice(self.deployments(project, target="production", rollbackCandidate="true"), _FAR)
 
     def production_domains(self, project: Project) -> list[str]:
         """The host names of production that are verified and lead nowhere else."""

@@ -10,13 +10,13 @@ asked for, also where that never heard the answer, and asks for no second one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human_bytes
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import is_commit
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import (
     FAILED,
@@ -30,7 +30,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import 
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.output import Output
 
 State = Literal["present", "canceled", "absent"]
-_SHA = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +82,7 @@ class DeploymentPlan(Plan):
 
 def git_source(project: Project, sha: str, ref: str) -> Source:
     """A commit of the repository that the project is connected with. Raises ``repository_unlinked``."""
-    if not _SHA.fullmatch(sha):
+    if not is_commit(sha):
         raise RunbookError(
             code="invalid_parameter",
             attempted="use git.sha",

@@ -136,8 +136,7 @@ class VercelInfo(Operation[Known, Plan]):
             )
         wanted = self.params["variables"] or self.params["required"]
         variables, hidden = vercel.variables(project) if wanted else (None, 0)
-        candidates = vercel.deployments(project, target="production", rollbackCandidate="true")
-        usable = (each for each in candidates if served(each) and each.id != project.production_id)
+        usable = (each for each in vercel.candidates(project) if served(each) and each.id != project.production_id)
         return Known(
             project=project,
             deployments=tuple(islice(vercel.deployments(project), limit)),

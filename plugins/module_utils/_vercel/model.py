@@ -192,6 +192,8 @@ class Project:
     rollback_reason: str = ""
     rolling_configured: bool = False
     crons_deployment: str | None = None
+    #: The repository where it is GitHub's, whose checks can be asked for, and the branch whose pushes go to production:
+    #: that of any repository, of kinds too that ``link`` does not know how to deploy from.
     repository: str = ""
     production_branch: str = ""
     link: Link | None = None

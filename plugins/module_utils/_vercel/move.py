@@ -100,8 +100,8 @@ class Move(Operation[Seen, MovePlan]):
             if error.code not in UNUSABLE:
                 raise
             if not self.params["break_glass"]:
-                remedy = f"{error.remedy} To go on without the store, give break_glass a reason."
-                raise replace_remedy(error, remedy) from error
+                error.remedy = f"{error.remedy} To go on without the store, give break_glass a reason."
+                raise
             self._without = error.reason
             self.context.warn(f"The store was not used (break-glass: {self.params['break_glass']}): {error.reason}.")
             return local_store(self._directory, self.context)
@@ -379,18 +379,6 @@ class Move(Operation[Seen, MovePlan]):
             reason="Vercel had not finished it within timeout, and still works on it",
             remedy="Run the same command again: it waits for this job and asks for no second one.",
         )
-
-
-def replace_remedy(error: RunbookError, remedy: str) -> RunbookError:
-    """The same failure with another remedy."""
-    return RunbookError(
-        code=error.code,
-        attempted=error.attempted,
-        object=error.object,
-        reason=error.reason,
-        remedy=remedy,
-        details=error.details,
-    )
 
 
 def _forbidden(given: Any) -> dict[str, str]:

@@ -40,7 +40,7 @@ def resolve(
         reference = _previous(vercel, wish, project, left, rolled_away(moves))
     elif not reference and wish.to == LAST_GOOD:
         serving = (vercel.deployment(left) or project.production) if left else None
-        reference = last_good(serving, _candidates(vercel, project), wish, intent, rolled_away(moves))
+        reference = last_good(serving, vercel.candidates(project), wish, intent, rolled_away(moves))
     elif not reference:
         reference = _by_commit(vercel, wish, project)
     if not reference:
@@ -96,8 +96,7 @@ def departure(vercel: Vercel, wish: Wish, project: Project) -> str:
     found = vercel.deployment(reference) if reference else None
     if found is None or not found.id:
         raise _missing(vercel, wish.from_id, "from_deployment has to be one that Vercel knows, and it knows none such")
-    if _host(reference) not in (found.id, _host(found.url)):
-        raise _missing(vercel, wish.from_id, f"it is no address of one deployment, though it leads to {found.id} now")
+    check_own(vercel, wish.from_id, found)
     return found.id
 
 
@@ -132,16 +131,10 @@ def _previous(vercel: Vercel, wish: Wish, project: Project, left: str, away: Map
     leaving = vercel.deployment(left) if left else None
     if leaving is None:
         raise _missing(vercel, PREVIOUS, "no deployment serves production, so that nothing served before it")
-    candidates = _candidates(vercel, project)
-    found = previous(leaving, project, candidates, {**wish.barred, **dict.fromkeys(away, "")})
+    found = previous(leaving, project, vercel.candidates(project), {**wish.barred, **dict.fromkeys(away, "")})
     if not found:
         raise _missing(vercel, PREVIOUS, f"nothing that served before {left} can be rolled back to")
     return found
-
-
-def _candidates(vercel: Vercel, project: Project) -> list[Deployment]:
-    """What can be rolled back to, newest first, as far back as anybody would go."""
-    return list(islice(vercel.deployments(project, target="production", rollbackCandidate="true"), _FAR))
 
 
 def _by_commit(vercel: Vercel, wish: Wish, project: Project) -> str:

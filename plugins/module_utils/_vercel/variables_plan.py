@@ -24,7 +24,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.fingerprint i
     text_of,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Project, Variable
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.settings import Setting
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.settings import TARGETS, Setting
 
 Unknown = Literal["skip", "update", "fail"]
 #: What may stand beside values of today: the older kind is encrypted under another name.
@@ -348,10 +348,9 @@ def _irreversible(actions: Sequence[Action]) -> tuple[str, ...]:
 
 def _places(places: Sequence[str]) -> dict[str, list[str]]:
     """Targets and custom environments as Vercel takes them."""
-    own = ("production", "preview", "development")
     return {
-        "target": [each for each in places if each in own],
-        "customEnvironmentIds": [each for each in places if each not in own],
+        "target": [each for each in places if each in TARGETS],
+        "customEnvironmentIds": [each for each in places if each not in TARGETS],
     }
 
 

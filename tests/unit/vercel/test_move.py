@@ -154,6 +154,8 @@ class Directory:
     def deployments(self, _project: Project, **_filters: str) -> list[Deployment]:
         return ALL
 
+    candidates = deployments
+
 
 def test_what_is_left_can_be_named_by_its_own_address() -> None:
     vercel: Any = Directory()
