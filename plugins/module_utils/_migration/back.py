@@ -66,11 +66,6 @@ class BackPlan(Plan):
     record: tuple[Migration, ...] = ()
     finish: Migration | None = None
 
-    @property
-    def works(self) -> bool:
-        """Whether there is anything to do in the database."""
-        return self.down is not None or bool(self.forget or self.record) or self.finish is not None
-
 
 def cover(
     params: Mapping[str, Any], store: Store, session: Session, found: Ledger, file: File | None, context: Context
@@ -202,10 +197,8 @@ def _written(seen: Seen, step: str, **parts: Any) -> BackPlan:
     )
 
 
-def carry_out(plan: Plan, applier: Applier, session: Session, release: str, context: Context) -> None:
+def carry_out(plan: BackPlan, applier: Applier, session: Session, release: str, context: Context) -> None:
     """What was planned here."""
-    if not isinstance(plan, BackPlan):
-        raise TypeError("state and plan are of two different operations")
     if plan.down is not None:
         applier.undo(plan.down)
     if plan.forget:

@@ -16,12 +16,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.operation impor
 from ansible_collections.ops.runbooks.plugins.module_utils._migration import tools
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.files import unusable
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.model import STARTED, Migration
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import (
-    ApplyPlan,
-    Seen,
-    describe,
-    plan_apply,
-)
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan import Seen, describe, plan_apply
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
@@ -52,7 +47,7 @@ def plan_foreign(seen: Seen, params: Mapping[str, Any]) -> Plan:
     if failed:
         raise _failed(seen, tool, failed[0])
     plan = plan_apply(seen, params["phase"])
-    if not isinstance(plan, ApplyPlan) or not plan.changed:
+    if not plan.changed:
         return plan
     if over := [each.name for each in seen.pending if each not in plan.chosen]:
         reason = (
@@ -129,11 +124,15 @@ def _command(params: Mapping[str, Any], seen: Seen) -> tools.Command:
 
 
 def carry_out(
-    plan: Plan, params: Mapping[str, Any], url: str, session: Session, seen: Seen, limit: timedelta, context: Context
+    plan: ForeignPlan,
+    params: Mapping[str, Any],
+    url: str,
+    session: Session,
+    seen: Seen,
+    limit: timedelta,
+    context: Context,
 ) -> None:
     """Let the tool run, then look at what it has written down. Raises ``migration_failed``."""
-    if not isinstance(plan, ForeignPlan):
-        raise TypeError("state and plan are of two different operations")
     command = _command(params, seen)
     context.effect(f"run {' '.join(command.line(*plan.verbs))}")
     seconds = limit.total_seconds()

@@ -17,7 +17,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import pa
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
-from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC, Store
 from ansible_collections.ops.runbooks.plugins.module_utils._migration import back, foreign, ledger, tools
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.apply import Applier
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.files import look_into
@@ -130,17 +130,24 @@ class PostgresMigration(Operation[Found, Plan]):
             pooler.require_session(self.connector, session)
             self._proven = True
         found = self._recorded(session)
-        self._last = self._seen(source, found, bound=self._bound(server, name))
+        if not self.params["adopt"]:
+            binding.check(*self._name, self.connector.identity(server, name))
+        self._last = self._seen(source, found)
         self._refuse_what_cannot_be(server, found)
         cover = self._cover(found)
         return Found(seen=self._last, server=server, database=name, backup=cover, taken=self._read_taken())
 
     def _read_taken(self) -> tuple[taken_away.Taken, ...]:
         """What the store says that migrations have taken away."""
-        return taken_away.read(self.state_store, self.params["environment"], self.params["name"])
+        return taken_away.read(*self._name)
 
     def _write_taken(self, taken: tuple[taken_away.Taken, ...]) -> None:
-        taken_away.write(self.state_store, self.params["environment"], self.params["name"], taken, self.context)
+        taken_away.write(*self._name, taken, self.context)
+
+    @property
+    def _name(self) -> tuple[Store, str, str]:
+        """Where the store has what it knows of the database."""
+        return self.state_store, self.params["environment"], self.params["name"]
 
     @property
     def _foreign(self) -> bool:
@@ -159,7 +166,7 @@ class PostgresMigration(Operation[Found, Plan]):
         file = next((each for each in self.source.files if each.name == name), None)
         return back.cover(self.params, self.store, self.session, found, file, self.context)
 
-    def _seen(self, source: Source, found: Ledger, *, bound: bool) -> Seen:
+    def _seen(self, source: Source, found: Ledger) -> Seen:
         applied = {row.name for row in found.applied}
         waiting = [each for each in source.files if each.name not in applied]
         pending = tuple(look_into(each, foreign=self._foreign) for each in waiting)
@@ -170,7 +177,6 @@ class PostgresMigration(Operation[Found, Plan]):
             ledger=found,
             where=self.session.endpoint.label,
             source=source.label,
-            bound=bound,
             elsewhere=self._elsewhere,
             resumes={} if self._foreign else self._resumes(pending, found),
             sizes=ledger.sizes(self.session, tables),
@@ -187,15 +193,6 @@ class PostgresMigration(Operation[Found, Plan]):
             state = ledger.index_state(self.session, named[1], named[0]) if named is not None else None
             resumes[each.name] = resume_of(row, each, state)
         return resumes
-
-    def _bound(self, server: ServerFact, database: str) -> bool:
-        """Whether the name is bound to what was reached; another binding is refused, unless it may be replaced."""
-        identity = self.connector.identity(server, database)
-        name = (self.state_store, self.params["environment"], self.params["name"])
-        if not self.params["adopt"]:
-            return binding.check(*name, identity) is not None
-        found = binding.read(*name)
-        return found is not None and found.is_to(identity)
 
     def _refuse_what_cannot_be(self, server: ServerFact, found: Ledger) -> None:
         reason = remedy = ""
@@ -251,7 +248,8 @@ class PostgresMigration(Operation[Found, Plan]):
 
     def act(self, state: Found, plan: Plan) -> Mapping[str, Any]:
         """Under the lease of the database, take its own lock too, look once more, and carry the plan out."""
-        self._bind(state)
+        identity = self.connector.identity(state.server, state.database)
+        binding.bind(*self._name, identity, self.context, adopt=self.params["adopt"])
         session = self.connector.open()
         applier = Applier(
             session,
@@ -264,7 +262,7 @@ class PostgresMigration(Operation[Found, Plan]):
         found = self._recorded(session)
         if found != state.seen.ledger:
             # A run with another store, or one that was killed and whose last step came to its end since.
-            state = replace(state, seen=self._seen(self.source, found, bound=True))
+            state = replace(state, seen=self._seen(self.source, found))
             plan = self._plan(state)
             self.came_late = not plan.changed
         release, now = self.params["release"] or "", self.context.clock.now()
@@ -276,7 +274,7 @@ class PostgresMigration(Operation[Found, Plan]):
         except RunbookError as error:
             with suppress(RunbookError):
                 found = self._recorded(self.session)
-                self._last = self._seen(self.source, found, bound=True)
+                self._last = self._seen(self.source, found)
                 left = self._taken(found, taken)
                 self._write_taken(both(left, taken) if _in_doubt(error) else left)
             raise
@@ -285,15 +283,13 @@ class PostgresMigration(Operation[Found, Plan]):
 
     def _carry_out(self, applier: Applier, session: Session, state: Found, plan: Plan) -> None:
         if isinstance(plan, foreign.ForeignPlan):
-            if not plan.chosen and not plan.verbs:
-                return
             limit = self._limits["statement_timeout"]
             address = self.connector.address
             url = tools.url_of(self.params, address.source, address.keywords)
             foreign.carry_out(plan, self.params, url, session, state.seen, limit, self.context)
             return
-        work = bool(plan.chosen) if isinstance(plan, ApplyPlan) else isinstance(plan, back.BackPlan) and plan.works
-        if not work:
+        if not isinstance(plan, (ApplyPlan, back.BackPlan)):
+            # Nothing but the store is touched.
             return
         if not state.seen.ledger.exists:
             applier.create_ledger()
@@ -304,15 +300,9 @@ class PostgresMigration(Operation[Found, Plan]):
         else:
             back.carry_out(plan, applier, session, self.params["release"] or "", self.context)
 
-    def _bind(self, state: Found) -> None:
-        if not state.seen.bound:
-            identity = self.connector.identity(state.server, state.database)
-            name = (self.state_store, self.params["environment"], self.params["name"])
-            binding.bind(*name, identity, self.context, adopt=self.params["adopt"])
-
     def _report(self, session: Session, plan: Plan) -> Mapping[str, Any]:
         """What is recorded now; the migrations that were pending are shown as they were run."""
-        now = self._seen(self.source, self._recorded(session), bound=True)
+        now = self._seen(self.source, self._recorded(session))
         self._last = now
         return {**plan.result, **{key: describe(now, ())[key] for key in ("head", "applied", "unfinished")}}
 

@@ -57,7 +57,6 @@ class Seen:
     ledger: Ledger
     where: str
     source: str
-    bound: bool = True
     resumes: Mapping[str, Resume] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     elsewhere: str = ""
