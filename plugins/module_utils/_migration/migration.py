@@ -25,7 +25,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._migration.model impo
     STARTED,
     Ledger,
     Migration,
-    both,
     taken_before,
     taken_by,
     taken_of,
@@ -276,7 +275,7 @@ class PostgresMigration(Operation[Found, Plan]):
                 found = self._recorded(self.session)
                 self._last = self._seen(self.source, found)
                 left = self._taken(found, taken)
-                self._write_taken(both(left, taken) if _in_doubt(error) else left)
+                self._write_taken(taken_away.both(left, taken) if _in_doubt(error) else left)
             raise
         self._write_taken(self._taken(self._recorded(session), taken))
         return self._report(session, plan)

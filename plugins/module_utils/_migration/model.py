@@ -16,7 +16,7 @@ from typing import Any
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_tokens import Statement
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.taken_away import Taken
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.taken_away import Taken, both
 
 EXPAND, CONTRACT = "expand", "contract"
 #: A row of the ledger: a run is in it or has stopped in it, or it is done.
@@ -172,12 +172,6 @@ def taken_before(taken: Sequence[Taken], plan: Plan, release: str, now: datetime
         coming = (*coming, finish)
     new = (Taken(name=each.name, applied_at=iso(now), release=release) for each in coming if each.phase == CONTRACT)
     return both(taken, tuple(new))
-
-
-def both(taken: Sequence[Taken], more: Sequence[Taken]) -> tuple[Taken, ...]:
-    """What either says was taken away."""
-    names = {each.name for each in taken}
-    return (*taken, *(each for each in more if each.name not in names))
 
 
 def digest(migrations: Sequence[Migration]) -> str:

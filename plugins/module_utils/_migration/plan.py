@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human_bytes
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human_bytes, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.model import (
@@ -142,7 +142,7 @@ def describe(seen: Seen, chosen: Sequence[Migration]) -> dict[str, Any]:
 
 
 def _told(row: Row) -> dict[str, Any]:
-    at = row.applied_at.isoformat().replace("+00:00", "Z") if row.applied_at is not None else None
+    at = iso(row.applied_at) if row.applied_at is not None else None
     return {"name": row.name, "checksum": row.checksum, "phase": row.phase, "applied_at": at, "release": row.release}
 
 

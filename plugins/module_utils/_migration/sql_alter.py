@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final, Literal
 
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_calls import calls
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_tokens import Token, outside_parentheses
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_tokens import (
+    Token,
+    follows,
+    outside_parentheses,
+)
 
 Verdict = Literal["additive", "uncertain", "breaking"]
 _ORDER: Final = ("additive", "uncertain", "breaking")
@@ -142,12 +145,12 @@ def _known(
 def _add(tokens: Sequence[Token]) -> tuple[Verdict, str, str]:
     words = _words(tokens)
     if words[:1] and words[0] in _CONSTRAINTS:
-        held = "" if _pair(words, "not", "valid") else ", and reads all of them under a lock (NOT VALID would not)"
+        held = "" if follows(words, "not", "valid") else ", and reads all of them under a lock (NOT VALID would not)"
         return "uncertain", f"ADD CONSTRAINT refuses rows that the serving release may write{held}", ""
     rest = [word for word in outside_parentheses(words) if word != "column"]
-    filled = "default" in rest and not _pair(rest, "default", "null")
+    filled = "default" in rest and not follows(rest, "default", "null")
     given = filled or "generated" in rest or bool(_SERIAL & set(rest[:8]))
-    if (_pair(rest, "not", "null") or _pair(rest, "primary", "key")) and not given:
+    if (follows(rest, "not", "null") or follows(rest, "primary", "key")) and not given:
         return (
             "breaking",
             "ADD COLUMN ... NOT NULL without DEFAULT refuses the rows that the serving release writes",
@@ -171,7 +174,3 @@ def _rewrites(tokens: Sequence[Token], rest: Sequence[str]) -> bool:
         return False
     value = tokens[_words(tokens).index("default") + 1 :]
     return bool(calls(value) - _STABLE)
-
-
-def _pair(words: Sequence[str], first: str, second: str) -> bool:
-    return any(pair == (first, second) for pair in pairwise(words))

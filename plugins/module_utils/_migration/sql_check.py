@@ -14,10 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Final, Literal
+from typing import Final
 
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_alter import is_within, judge_alter_table
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_alter import (
+    Verdict,
+    is_within,
+    judge_alter_table,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_calls import PURE, calls
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_session import (
     doubt,
@@ -25,9 +28,11 @@ from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_sessio
     set_in_code,
     settings,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_tokens import Statement, outside_parentheses
-
-Verdict = Literal["additive", "uncertain", "breaking"]
+from ansible_collections.ops.runbooks.plugins.module_utils._migration.sql_tokens import (
+    Statement,
+    follows,
+    outside_parentheses,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +169,7 @@ def _table(statement: Statement, rest: Sequence[str]) -> Judged:
     if "as" in outer:
         query = statement.tokens[statement.words.index("as") + 1 :]
         return replace(_rows(replace(statement, tokens=query)), creates=made)
-    if _follows(outer, "partition", "of"):
+    if follows(outer, "partition", "of"):
         parent = name_after(statement, "of")
         reason = f"CREATE TABLE ... PARTITION OF locks everybody out of {parent}, and reads its default partition"
         return Judged(verdict="uncertain", reason=reason, creates=made, on=parent)
@@ -211,9 +216,9 @@ def _alter(statement: Statement) -> Judged:
         named = name_after(statement, "table", skip=("if", "exists", "only"))
         on = named if is_within(statement.tokens) else ""
         return Judged(verdict=verdict, reason=reason, warnings=warnings, on=on)
-    if kind == "type" and _follows(words, "add", "value"):
+    if kind == "type" and follows(words, "add", "value"):
         return Judged(verdict="additive")
-    if kind == "sequence" and _follows(words, "owned", "by"):
+    if kind == "sequence" and follows(words, "owned", "by"):
         return Judged(verdict="additive")
     if kind == "system":
         return Judged(verdict="uncertain", reason="ALTER SYSTEM changes the whole server", outside=True)
@@ -222,15 +227,11 @@ def _alter(statement: Statement) -> Judged:
         return Judged(
             verdict="breaking", reason=f"{named} ... RENAME takes a name away that the serving release may use"
         )
-    if kind in ("type", "domain") or _follows(words, "set", "schema"):
+    if kind in ("type", "domain") or follows(words, "set", "schema"):
         return Judged(verdict="breaking", reason=f"{named} changes what the serving release may use")
     if words[1:3] == ("default", "privileges") and "revoke" not in words:
         return Judged(verdict="additive")
     return Judged(verdict="uncertain", reason=f"{named} changes what is there")
-
-
-def _follows(words: Sequence[str], first: str, second: str) -> bool:
-    return any(pair == (first, second) for pair in pairwise(words))
 
 
 def _drop(statement: Statement) -> Judged:
@@ -257,7 +258,7 @@ def _update(statement: Statement) -> Judged:
 
 def _insert(statement: Statement) -> Judged:
     words = statement.words
-    if _follows(words, "do", "update"):
+    if follows(words, "do", "update"):
         return Judged(verdict="uncertain", reason="INSERT ... DO UPDATE changes rows")
     return _rows(statement)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, Literal
 
 #: word: an identifier or keyword, in lower case; quoted: a delimited identifier; string: a constant of any kind.
@@ -108,6 +109,11 @@ def statements(text: str) -> tuple[Statement, ...]:
 
 def _statement(text: str, begin: int, end: int, tokens: list[Token]) -> Statement:
     return Statement(text=text[begin:end].rstrip(), line=text.count("\n", 0, begin) + 1, tokens=tuple(tokens))
+
+
+def follows(words: Sequence[str], first: str, second: str) -> bool:
+    """Whether the one word comes directly before the other."""
+    return any(pair == (first, second) for pair in pairwise(words))
 
 
 def outside_parentheses(words: Sequence[str]) -> list[str]:

@@ -56,8 +56,7 @@ class TakenAnew:
         except RunbookError as error:
             self._warn(database, error)
             return
-        names = {each.name for each in known}
-        self._write((*known, *(each for each in ours if each.name not in names)))
+        self._write(taken_away.both(known, ours))
 
     def settle(self, database: str) -> None:
         """Now that ``database`` serves: what was taken away from it, and nothing else. That it serves is final."""

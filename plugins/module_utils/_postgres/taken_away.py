@@ -57,5 +57,11 @@ def write(store: Store, environment: str, database: str, taken: Sequence[Taken],
         series.append(body, attempted=f"write down what migrations take away from {database}", effect=context.effect)
 
 
+def both(taken: Sequence[Taken], more: Sequence[Taken]) -> tuple[Taken, ...]:
+    """What either says was taken away."""
+    names = {each.name for each in taken}
+    return (*taken, *(each for each in more if each.name not in names))
+
+
 def _series(store: Store, environment: str, database: str) -> Series:
     return Series(store, f"{environment}/databases/{database}/taken_away")
