@@ -26,12 +26,16 @@ class Received:
 
 @dataclass(slots=True, kw_only=True)
 class Receiver:
-    """``answers`` are the statuses of the next answers, 200 where there are none; ``delay`` is in seconds."""
+    """``answers`` are the statuses of the next answers, 200 where there are none; ``delay`` is in seconds.
+
+    ``content`` is what comes with each of them.
+    """
 
     url: str = ""
     received: list[Received] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     location: str = ""
+    content: bytes = b""
     delay: float = 0.0
 
 
@@ -50,8 +54,10 @@ def receiver() -> Iterator[Receiver]:
             self.send_response(state.answers.pop(0) if state.answers else 200)
             if state.location:
                 self.send_header("Location", state.location)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(state.content)))
             self.end_headers()
+            if state.content:
+                self.wfile.write(state.content)
 
         do_GET = do_POST = _take  # noqa: N815 - the names that the base class calls
 
@@ -60,7 +66,7 @@ def receiver() -> Iterator[Receiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     state.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield state

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._core.http import is_loopback
+from ansible_collections.ops.runbooks.plugins.module_utils._core.http import is_loopback, session
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
@@ -53,12 +53,9 @@ def _once(url: str, target: IO[bytes], what: str, limit: int, *, proxies: bool) 
     import requests
 
     host = urlsplit(url).hostname or ""
-    with requests.Session() as session:
-        session.trust_env = proxies
-        # Proxies of the environment are used, a password of ~/.netrc is not sent.
-        session.auth = lambda prepared: prepared
+    with session({}, proxies=proxies) as connection:
         try:
-            with session.get(url, timeout=_TIMEOUTS, allow_redirects=False, stream=True) as response:
+            with connection.get(url, timeout=_TIMEOUTS, allow_redirects=False, stream=True) as response:
                 if response.status_code >= 500:
                     raise _failed(what, host, "service_unreachable", f"it answered {response.status_code}")
                 if response.status_code != 200:

@@ -129,7 +129,7 @@ class Api:
         self._persistence = persistence
         self._hopeless = hopeless
         self._service = service
-        self._headers = dict(headers)
+        self._headers = {"Accept": "application/json", **headers}
         self._context = context
         self._limited = limited
         self._deadline = context.clock.monotonic() + patience
@@ -245,7 +245,7 @@ class Api:
         import requests
 
         if self._session is None:
-            self._session = _session(self._headers, proxies=self.url.startswith("https:"))
+            self._session = session(self._headers, proxies=self.url.startswith("https:"))
         try:
             with self._session.request(
                 method,
@@ -366,16 +366,19 @@ def _decoded(body: bytes) -> Any:
         return None
 
 
-def _session(headers: Mapping[str, str], *, proxies: bool) -> requests.Session:
+def session(headers: Mapping[str, str], *, proxies: bool) -> requests.Session:
+    """Connections with no credentials but those in ``headers``.
+
+    ``proxies`` of the environment are used, unless what is asked is this machine in plain text.
+    """
     import requests
 
-    session = requests.Session()
-    # What goes to this machine in plain text must not take the way through a proxy.
-    session.trust_env = proxies
-    # Proxies of the environment are used, a password of ~/.netrc is not sent.
-    session.auth = lambda prepared: prepared
-    session.headers.update({"User-Agent": f"ops.runbooks/{VERSION}", "Accept": "application/json", **headers})
-    return session
+    made = requests.Session()
+    made.trust_env = proxies
+    # A password of ~/.netrc is not sent.
+    made.auth = lambda prepared: prepared
+    made.headers.update({"User-Agent": f"ops.runbooks/{VERSION}", **headers})
+    return made
 
 
 def _never_connected(error: BaseException) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.version import VERSION
+from ansible_collections.ops.runbooks.plugins.module_utils._core.http import session
 
 if TYPE_CHECKING:  # pragma: no cover
     import requests
@@ -53,13 +53,13 @@ def protect_address(redactor: Redactor, address: str) -> None:
 
 def post_text(address: str, text: str) -> Answer:
     """Post ``{"text": text}``, once, as Slack and what is compatible with it take it."""
-    return _attempt(lambda session: session.post(address, json={"text": escape(text)}, **_options()))
+    return _attempt(lambda connection: connection.post(address, json={"text": escape(text)}, **_options()))
 
 
 def beat(address: str, clock: Clock) -> Answer:
     """Call a heartbeat's address, up to three times."""
     for pause in (*_PAUSES, None):
-        answer = _attempt(lambda session: session.get(address, **_options()))
+        answer = _attempt(lambda connection: connection.get(address, **_options()))
         if answer.taken or pause is None:
             return answer
         clock.sleep(pause)
@@ -81,11 +81,8 @@ def _attempt(send: Callable[[requests.Session], requests.Response]) -> Answer:
     except ImportError:
         return Answer(taken=False, reason="the Python library requests is not installed")
     try:
-        with requests.Session() as session:
-            # Proxies of the environment are used, a password of ~/.netrc is not sent.
-            session.auth = lambda prepared: prepared
-            session.headers["User-Agent"] = f"ops.runbooks/{VERSION}"
-            status = send(session).status_code
+        with session({}, proxies=True) as connection:
+            status = send(connection).status_code
     except requests.Timeout:
         return Answer(taken=False, reason=f"it did not answer within {_TIMEOUT} s")
     except requests.exceptions.SSLError:

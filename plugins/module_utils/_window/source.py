@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.http import is_loopback
-from ansible_collections.ops.runbooks.plugins.module_utils._core.version import VERSION
+from ansible_collections.ops.runbooks.plugins.module_utils._core.http import is_loopback, session
 from ansible_collections.ops.runbooks.plugins.module_utils._window.model import Unreadable
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -111,18 +110,13 @@ class _Web:
         raise Unreadable(f"it is redirected more than {_REDIRECTS} times")
 
     def _ask(self, url: str) -> requests.Response:
-        import requests
-
         parts = urlsplit(url)
         local = is_loopback(parts.hostname or "")
         if parts.scheme != "https" and not (parts.scheme == "http" and local):
             raise Unreadable("over plain http anybody on the way could change it; use https")
-        session = requests.Session()
-        session.trust_env = not local
-        session.auth = lambda prepared: prepared
         wait = max(1.0, min(10.0, self._left()))
-        headers = {"User-Agent": f"ops.runbooks/{VERSION}", "Accept": "text/calendar, */*;q=0.1"}
-        return session.get(url, headers=headers, timeout=(wait, wait), allow_redirects=False, stream=True)
+        connection = session({"Accept": "text/calendar, */*;q=0.1"}, proxies=not local)
+        return connection.get(url, timeout=(wait, wait), allow_redirects=False, stream=True)
 
     def _content(self, response: requests.Response) -> bytes:
         if response.status_code == 429 or response.status_code >= 500:
