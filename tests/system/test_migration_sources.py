@@ -27,7 +27,7 @@ def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHubServer]:
         (sources / "db" / "0001_a.sql").write_text("CREATE TABLE a (x int)")
         (sources / "db" / "old" / "0000_z.sql").write_text("DROP TABLE a")
         commits = {SHA: Commit(sha=SHA, sources=str(sources))}
-        started.put(Repository(name="acme/web", commits=commits, refs={"main": SHA}))
+        started.put(Repository(name="acme/web", commits=commits, refs={"main": SHA}, formerly=("acme/old",)))
         yield started
 
 
@@ -50,7 +50,12 @@ def test_the_archive_of_a_commit(
     assert github.token not in done.everything
     assert not call(env={"GITHUB_TOKEN": github.token}).ok().changed
 
+    # As a file has it, with the end of its line.
+    assert not call(token=f"{github.token}\n").ok().changed
+
     call(token="wrong").refused("service_denied")
+    call(env={"GITHUB_TOKEN": ""}).refused("connection_empty")
+    assert "renamed" in call(**good, repository="acme/old").refused("repository_missing").message
     call().refused("source_missing")
     call(**good, sha="f" * 40).refused("source_missing")
     call(**good, sha="main").refused("invalid_parameter")

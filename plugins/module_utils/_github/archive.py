@@ -12,68 +12,47 @@ or tag of this name has become, is in the archive itself.
 from __future__ import annotations
 
 import os
-import re
 import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.download import download
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Api, Reply, check_address
-from ansible_collections.ops.runbooks.plugins.module_utils._github.client import too_many
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import is_commit
+from ansible_collections.ops.runbooks.plugins.module_utils._github.client import GitHub
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 
-_SHA = re.compile(r"[0-9a-f]{40}")
-_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}/[A-Za-z0-9_.-]{1,100}")
 #: Bytes: of the archive, of all that is in it, of what is kept of it, of one file of that.
 _PACKED, _UNPACKED, _KEPT, _FILE = 512 * 1024**2, 4 * 1024**3, 64 * 1024**2, 16 * 1024**2
 #: Seconds that all waiting for GitHub may take together.
 _PATIENCE = 120.0
-_VERSION = "2022-11-28"
 
 
 def read_archive(given: Mapping[str, Any], wanted: Callable[[str], bool], context: Context) -> dict[str, bytes]:
     """The files below ``path`` of commit ``sha``, by their names relative to it; ``wanted`` says which of them.
 
-    ``given`` has ``repository``, ``sha``, ``path``, ``token`` and ``api_url``. Raises ``source_missing``,
-    ``source_unusable``, ``service_denied`` and what requests raise.
+    ``given`` has ``sha``, ``path`` and what :class:`GitHub` takes. Raises ``source_missing``, ``source_unusable``,
+    ``repository_missing``, ``service_denied`` and what requests raise.
     """
-    token = given.get("token") or os.environ.get("GITHUB_TOKEN", "")
-    context.redactor.protect(token)
-    repository, sha = str(given["repository"]), str(given["sha"])
-    if not _REPOSITORY.fullmatch(repository):
-        raise _failed("invalid_parameter", repository, "a repository is written owner/name", "Correct repository.")
-    if not _SHA.fullmatch(sha):
-        reason = "a commit is written with all of its forty digits, since a branch or tag is another one tomorrow"
-        raise _failed("invalid_parameter", f"{repository}, {sha}", reason, "Give the SHA; `git rev-parse` knows it.")
-    place = f"{repository} at {sha[:12]}"
-    with tempfile.TemporaryFile(dir=context.tmpdir) as file:
-        download(
-            _address(given, token, place, context), file, what=f"the archive of {place}", limit=_PACKED, context=context
-        )
-        file.seek(0)
-        return unpack(file, sha, str(given.get("path") or ""), wanted, place)
-
-
-def _address(given: Mapping[str, Any], token: str, place: str, context: Context) -> str:
-    """Where GitHub has the archive."""
-    headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION}
-    headers |= {"Authorization": f"Bearer {token}"} if token else {}
-    url = check_address(str(given.get("api_url") or "https://api.github.com"), "api_url")
-    api = Api(service="GitHub", url=url, headers=headers, patience=_PATIENCE, context=context, limited=too_many)
+    sha = str(given["sha"])
+    github = GitHub(given, context, os.environ, patience=_PATIENCE, persistence=_PATIENCE)
     try:
-        reply = api.read(f"/repos/{given['repository']}/tarball/{quote(str(given['sha']))}", {})
+        if not is_commit(sha):
+            reason = "a commit is written with all of its forty digits, since a branch or tag is another one tomorrow"
+            remedy = "Give the SHA; `git rev-parse` knows it."
+            raise _failed("invalid_parameter", f"{github.name}, {sha}", reason, remedy)
+        address = github.archive(sha)
     finally:
-        api.close()
-    location = reply.headers.get("location", "")
-    if reply.status != 302 or not location:
-        raise _refused(reply, place, token=bool(token))
-    return location
+        github.close()
+    place = f"{github.name} at {sha[:12]}"
+    with tempfile.TemporaryFile(dir=context.tmpdir) as file:
+        download(address, file, what=f"the archive of {place}", limit=_PACKED, context=context)
+        file.seek(0)
+        return unpack(file, sha, str(given["path"] or ""), wanted, place)
 
 
 def unpack(file: IO[bytes], sha: str, path: str, wanted: Callable[[str], bool], place: str) -> dict[str, bytes]:
@@ -126,20 +105,6 @@ def _entries(
         said = archive.pax_headers.get("comment") or "of no commit"
         raise _failed("source_unusable", place, f"the archive says that it is {said}", "Run the same command again.")
     return found, there
-
-
-def _refused(reply: Reply, place: str, *, token: bool) -> RunbookError:
-    if reply.status == 401:
-        reason = "GitHub does not know the token, or it has expired"
-        return _failed("service_denied", place, reason, "Make a new token and put it into GITHUB_TOKEN.")
-    if reply.status in (403, 404, 422):
-        reason = "GitHub has no such repository or commit, or does not show it to this token"
-        remedy = "Push the commit, or take a token that may read the repository's contents (GITHUB_TOKEN)."
-        if not token:
-            reason = "GitHub has no such public repository or commit, and without a token it shows no private one"
-        return _failed("source_missing", place, reason, remedy)
-    reason = f"GitHub answered {reply.status}"
-    return _failed("service_failed", place, reason, "Look at githubstatus.com, then run the same command again.")
 
 
 def _failed(code: str, place: str, reason: str, remedy: str) -> RunbookError:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # pragma: no cover
 #: Items that one page of a list is asked for, and pages that are read at most.
 _PAGE, _PAGES = 100, 100
 _VERSION = "2022-11-28"
+#: What is answered for a name that a repository had.
+_MOVED = (301, 307, 308)
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}/[A-Za-z0-9_.-]{1,100}")
 
 #: Options of every module that talks to GitHub.
@@ -94,7 +96,7 @@ class GitHub:
         if reply.status == 404:
             owner = self._api.read(f"/users/{quote(self.name.partition('/')[0], safe='')}", {})
             raise hidden(reply, self.name, token=self._has_token, owner_known=owner.status != 404)
-        if reply.status in (301, 307, 308):
+        if reply.status in _MOVED:
             raise self._moved(reply)
         return str(self._fields(reply, "read the repository").get("default_branch") or "main")
 
@@ -108,6 +110,19 @@ class GitHub:
         if not full.lower().startswith(sha.lower()):
             raise _no_commit(sha, self.name, "GitHub takes it for the name of a branch or a tag, which may move")
         return full, str(found.get("html_url") or "")
+
+    def archive(self, sha: str) -> str:
+        """Where the sources of exactly one commit can be fetched. Raises ``source_missing``, ``repository_missing``."""
+        reply = self._read(f"/tarball/{quote(sha, safe='')}")
+        attempted, place = "read the sources of the commit", f"{self.name} at {sha[:12]}"
+        if reply.status in _MOVED:
+            raise self._moved(reply)
+        if reply.status in (403, 404, 422):
+            raise _no_sources(attempted, place, token=self._has_token)
+        location = reply.headers.get("location", "")
+        if reply.status != 302 or not location:
+            raise self._refusal(reply, attempted, place)
+        return location
 
     def unfinished(self, sha: str) -> list[Check]:
         """Of each app that has reported something, and is not done with the commit, that there is more to come."""
@@ -211,6 +226,19 @@ def too_many(reply: Reply) -> bool:
 
 def _items(value: Any) -> list[Mapping[str, Any]]:
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def _no_sources(attempted: str, place: str, *, token: bool) -> RunbookError:
+    reason = "GitHub has no such repository or commit, or does not show it to this token"
+    if not token:
+        reason = "GitHub has no such public repository or commit, and without a token it shows no private one"
+    return RunbookError(
+        code="source_missing",
+        attempted=attempted,
+        object=place,
+        reason=reason,
+        remedy="Push the commit, or take a token that may read the repository's contents (GITHUB_TOKEN).",
+    )
 
 
 def _no_commit(sha: str, repository: str, reason: str) -> RunbookError:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._github.archive import read_archive
+from ansible_collections.ops.runbooks.plugins.module_utils._github.client import GITHUB_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.files import read_files, unusable
 from ansible_collections.ops.runbooks.plugins.module_utils._migration.model import File
 
@@ -29,11 +30,9 @@ SOURCE_SPEC = ArgumentSpec(
         "archive": {
             "type": "dict",
             "options": {
-                "repository": {"type": "str", "required": True},
+                **GITHUB_SPEC.options,
                 "sha": {"type": "str", "required": True},
                 "path": {"type": "str", "default": ""},
-                "token": {"type": "str", "no_log": True},
-                "api_url": {"type": "str", "default": "https://api.github.com"},
             },
         },
         "adapter": {"type": "str", "choices": ["sql", "prisma", "supabase"], "default": "sql"},

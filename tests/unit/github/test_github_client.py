@@ -60,3 +60,25 @@ def test_a_token_that_the_organisation_does_not_take() -> None:
 def test_a_token_that_is_given_but_empty(token: str | None, environ: dict[str, str]) -> None:
     with failing("connection_empty"):
         github(Reply(status=200), token=token, environ=environ)
+
+
+def test_where_an_archive_is() -> None:
+    there = Reply(status=302, headers={"location": "https://codeload.github.com/x?token=1"})
+    assert github(there).archive("a" * 40) == there.headers["location"]
+
+
+@pytest.mark.parametrize(
+    ("status", "token", "code", "says"),
+    [
+        (301, None, "repository_missing", "renamed"),
+        (302, None, "service_failed", "302"),
+        (401, "bad", "service_denied", "Make a new token"),
+        (403, "x", "source_missing", "to this token"),
+        (404, None, "source_missing", "without a token"),
+        (500, None, "service_failed", "githubstatus.com"),
+    ],
+)
+def test_an_archive_that_is_not_shown(status: int, token: str | None, code: str, says: str) -> None:
+    with failing(code) as failure:
+        github(Reply(status=status), token=token).archive("a" * 40)
+    assert says in failure().message
