@@ -8,8 +8,9 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """C(ops.runbooks._store) for every module with a store, C(ops.runbooks._store.run) for those that take locks,
-    C(ops.runbooks._store.s3) for those that reach S3, with a store or without."""
+    """C(ops.runbooks._store) for every module with a store, C(ops.runbooks._store.optional) for those that work without
+    one, C(ops.runbooks._store.run) for those that take locks, C(ops.runbooks._store.s3) for those that reach S3, with
+    a store or without."""
 
     DOCUMENTATION = r"""
 options:
@@ -47,6 +48,37 @@ options:
   store_kms_key_id:
     description:
       - The key for V(sse-kms); the account's default key for S3 where it is not given.
+    type: str
+"""
+
+    OPTIONAL = r"""
+options:
+  store:
+    description:
+      - Where locks, run records and what the module has to remember live.
+      - V(s3://bucket), V(s3://bucket/prefix) or V(file:///absolute/directory). Without it there is none of them.
+    type: str
+  state_store:
+    description:
+      - Where these are kept, if not in O(store).
+    type: str
+  environment:
+    description:
+      - The environment, such as V(production). Needed with O(store).
+    type: str
+  name:
+    description:
+      - The name of what is worked on, within O(environment), such as the app. Needed with O(store).
+    type: str
+  store_encryption:
+    description:
+      - How the S3 store encrypts what is written to it. V(none) leaves it to the bucket's default.
+    type: str
+    choices: [none, sse-s3, sse-kms]
+    default: none
+  store_kms_key_id:
+    description:
+      - The key for V(sse-kms).
     type: str
 """
 

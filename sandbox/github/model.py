@@ -96,13 +96,40 @@ class Repository:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """A secret of GitHub Actions, opened: what a workflow would be given."""
+
+    name: str
+    value: str
+    created_at: str
+    updated_at: str
+    #: Of an organization's: ``all``, ``private``, or ``selected`` with the ids of repositories.
+    visibility: str = ""
+    repositories: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vault:
+    """The secrets of one place and the key that they are sealed for; ``path`` is where they are in the API.
+
+    That of a repository is made when it is asked for. An environment, or an organization without repositories, is there
+    where its vault is put in: ``/repos/acme/web/environments/production``, ``/orgs/acme/actions``.
+    """
+
+    path: str
+    #: The private key in base64; drawn where there is none. Another one means that GitHub has changed its key.
+    key: str = ""
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
     """What a client shows, and the repositories that it reads; none named: all."""
 
     token: str
     login: str = "sandbox"
     repositories: tuple[str, ...] = ()
-    #: What a fine-grained one lacks: checks, statuses, contents, metadata.
+    #: What a fine-grained one lacks: checks, statuses, contents, metadata, secrets, environments, organization_secrets.
     lacks: tuple[str, ...] = ()
     #: The scopes of a classic one, as ``X-OAuth-Scopes`` names them; None: it is a fine-grained one.
     scopes: str | None = None
@@ -114,9 +141,12 @@ class World:
 
     repositories: Mapping[str, Repository] = field(default_factory=dict)
     tokens: Mapping[str, Token] = field(default_factory=dict)
+    vaults: Mapping[str, Vault] = field(default_factory=dict)
 
-    def put(self, thing: Repository | Token) -> Self:
+    def put(self, thing: Repository | Token | Vault) -> Self:
         """The world with this thing in it."""
+        if isinstance(thing, Vault):
+            return replace(self, vaults={**self.vaults, thing.path: thing})
         if isinstance(thing, Token):
             return replace(self, tokens={**self.tokens, thing.token: thing})
         return replace(self, repositories={**self.repositories, thing.name: thing})
@@ -128,20 +158,22 @@ def dump(world: World) -> dict[str, Any]:
         "schema": SCHEMA,
         "repositories": [codec.encode(each) for each in world.repositories.values()],
         "tokens": [codec.encode(each) for each in world.tokens.values()],
+        "vaults": [codec.encode(each) for each in world.vaults.values()],
     }
 
 
-def things(document: Mapping[str, Any]) -> list[Repository | Token]:
+def things(document: Mapping[str, Any]) -> list[Repository | Token | Vault]:
     """The things that a JSON document lists.
 
     Raises:
         BadState: It has another form; the text names the field.
     """
-    unknown = sorted(set(document) - {"schema", "repositories", "tokens"})
+    unknown = sorted(set(document) - {"schema", "repositories", "tokens", "vaults"})
     if unknown:
         raise codec.BadState(f"The state has unknown sections: {', '.join(unknown)}.")
     repositories = [codec.decode(Repository, each, "repositories[]") for each in document.get("repositories", [])]
-    return [*repositories, *(codec.decode(Token, each, "tokens[]") for each in document.get("tokens", []))]
+    tokens = [codec.decode(Token, each, "tokens[]") for each in document.get("tokens", [])]
+    return [*repositories, *tokens, *(codec.decode(Vault, each, "vaults[]") for each in document.get("vaults", []))]
 
 
 def find_commit(repository: Repository, ref: str) -> Commit:

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from sandbox.github import model
-from sandbox.github.model import CheckRun, Commit, Repository, World
+from sandbox.github import model, vaults
+from sandbox.github.model import CheckRun, Commit, Repository, Vault, World
 from sandbox.standin import codec, control, http
 from sandbox.standin.http import Reply
 from sandbox.standin.refusal import Refused
@@ -73,6 +73,11 @@ class Store:
                 raise KeyError(f"There is no {name} among the {section}.")
             self._keep(self.world.put(codec.decode(type(found), codec.encode(found) | dict(fields), name)))
 
+    def change(self, path: str, change: Callable[[Vault], Vault]) -> None:
+        """Make something else of one vault, while nobody else does."""
+        with self._lock:
+            self._keep(self.world.put(change(self.world.vaults.get(path, Vault(path=path)))))
+
     def _keep(self, world: World) -> None:
         self.world = world
         with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix="github.", delete=False) as file:
@@ -100,7 +105,7 @@ class Handler(http.Handler):
         elif self.path.startswith("/_codeload/"):
             self.spoilt(self._codeload, _failure)
         else:
-            self.spoilt(self._api, _failure)
+            self.spoilt(lambda: self._api(body), _failure)
 
     def _codeload(self) -> Reply:
         """Where archives are, which is another host at GitHub: it knows no tokens, but the key that an address has."""
@@ -118,7 +123,7 @@ class Handler(http.Handler):
         except Refused as refused:
             return _error(refused)
 
-    def _api(self) -> Reply:
+    def _api(self, body: bytes) -> Reply:
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query))
         world, base = self.server.store.world, f"http://{self.headers.get('Host')}"
@@ -134,11 +139,31 @@ class Handler(http.Handler):
                     repository = _readable(world, reader, names)
                     _require(reader, needs)
                     return _limited(handler(repository, names, query, base), reader)
+            if reply := self._vaults(reader, parts.path, query, body):
+                return _limited(reply, reader)
             if match := re.fullmatch(r"/users/([^/]+)", parts.path):
                 return _limited(_account(world, unquote(match[1])), reader)
             raise _not_found()
         except Refused as refused:
             return _limited(_error(refused), reader)
+
+    def _vaults(self, reader: model.Token | None, path: str, query: Mapping[str, str], body: bytes) -> Reply | None:
+        """Secrets, which only who may write them is told of; None for what is something else."""
+        asked = vaults.read(self.command, path, query, body)
+        if asked is None:
+            return None
+        store = self.server.store
+        if asked.repository:
+            _readable(store.world, reader, dict(zip(("owner", "repo"), asked.repository.split("/"), strict=True)))
+        _require(reader, asked.permission)
+        if reader is None:
+            raise _not_found()
+        items = vaults.answer(asked, store.world, store.change)
+        if isinstance(items, Reply):
+            return items
+        name, found = items
+        page, headers = _page(found, query, f"http://{self.headers.get('Host')}{path}")
+        return Reply(body={"total_count": len(found), name: page}, headers=headers)
 
     def version_string(self) -> str:
         """What clients are told of the server."""

@@ -10,7 +10,7 @@ import secrets
 from pathlib import Path
 
 from sandbox.github import model
-from sandbox.github.model import Repository, Token, World
+from sandbox.github.model import Repository, Token, Vault, World
 from sandbox.service import Facts
 from sandbox.standin.service import StandIn
 
@@ -38,9 +38,15 @@ class GitHubServer(StandIn):
     def _prepare(self) -> None:
         self.put(Token(token=self.token))
 
-    def put(self, *things: Repository | Token) -> None:
+    def put(self, *things: Repository | Token | Vault) -> None:
         """Add things, or replace those with the same names."""
         world = World()
         for thing in things:
             world = world.put(thing)
         self.control("POST", "state", model.dump(world))
+
+    def vault(self, path: str) -> Vault:
+        """The secrets of one place, opened: ``/repos/acme/web/actions``."""
+        found = model.things(self.control("GET", "state"))
+        vaults = {each.path: each for each in found if isinstance(each, Vault)}
+        return vaults.get(path, Vault(path=path))

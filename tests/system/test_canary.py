@@ -473,6 +473,10 @@ def arguments(module: str, planted: Planted) -> dict[str, Any]:
     if module == "vercel_env":
         known["variables"] = [{"name": "A_CANARY", "type": kind, "value": planted.bypass.text, "targets": [target]}
                               for kind, target in (("encrypted", "preview"), ("sensitive", "production"))]  # fmt: skip
+    if module == "aws_access_key":
+        known["file"] = "/nowhere/key"
+    if module == "github_secret":
+        known["secrets"] = [{"name": "A_CANARY", "value": planted.bypass.text}]
     given = {name: value for name, value in known.items() if name in options}
     for name, option in options.items():
         if option.get("no_log") and name not in given and name != "database_url":

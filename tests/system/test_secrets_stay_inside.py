@@ -97,8 +97,12 @@ def arguments(options: dict[str, Any], database: Database, store: S3StoreAt, by_
         "directory": str(MIGRATIONS),
         "git": {"sha": "5ca1ab1e" * 5, "ref": "main"},
         "variables": [{"name": "API_KEY", "value": OTHER.text}],
+        "secrets": [{"name": "API_KEY", "value": OTHER.text}],
+        "repository": "acme/web",
         **({"database_url": url} if by_url else by_parts),
     }
+    if "access_key_id" in options:
+        known["file"] = "/nowhere/key"
     given = {name: value for name, value in known.items() if name in options and _fits(value, options[name])}
     for name, option in options.items():
         if name in given or name in by_parts or name == "database_url":

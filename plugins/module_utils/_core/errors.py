@@ -112,6 +112,20 @@ FAILURE_CODES: dict[str, str] = {
     # GitHub
     "commit_missing": "The repository has no such commit, or what was given is no commit.",
     "repository_missing": "The repository does not exist, was renamed, or the token may not see it.",
+    "scope_missing": "The environment or organization of a secret does not exist, or the token may not see it.",
+    # secrets
+    "secret_conflict": "A version of a secret has another value, or somebody else works on the secret.",
+    "secret_missing": "There is no such secret, or no such version of it.",
+    "secret_unknown": "The value of a secret cannot be read back, so that nobody can compare it.",
+    "secrets_differ": "Secrets are not what they were set to.",
+    # access keys
+    "access_key_in_use": "An access key is active, or was used lately, so that it may not go.",
+    "access_key_limit": "A user has as many access keys as there may be; none of them is deleted to make room.",
+    "access_key_missing": "The user, or the user's access key, does not exist.",
+    "access_key_unproven": "The service does not accept an access key.",
+    "access_key_unusable": "The access key in its place cannot be used.",
+    "destination_unusable": "A place that a secret is to go to cannot be read or written.",
+    "own_credential": "The credential is the one that the run itself works with.",
     # releases
     "approval_refused": "An approval cannot be given by who asked for it.",
     # Vercel

@@ -39,6 +39,9 @@ _TIMEOUTS = (10.0, 30.0)
 _LARGEST = 32 * 1024 * 1024
 #: Seconds between attempts: the first pause, and the longest.
 _PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+#: Seconds after a refusal of GitHub's for a secondary limit that does not say how long (its best practices, "handle
+#: rate limit errors appropriately").
+_UNSAID = 60.0
 
 
 class Unanswered(RunbookError):
@@ -316,8 +319,10 @@ class Api:
 def wait_of(reply: Reply, now: float) -> float:
     """Seconds to wait after a refusal for too many requests; ``now`` in seconds since 1970.
 
-    ``Retry-After`` first, then ``X-RateLimit-Reset`` (seconds since 1970), then the body's ``limit.reset`` (ms).
+    ``Retry-After`` first, then ``X-RateLimit-Reset`` (seconds since 1970) unless that limit is not the one that was
+    reached, then the body's ``limit.reset`` (ms).
     """
+    reached = reply.headers.get("x-ratelimit-remaining", "0") == "0"
     given = reply.headers.get("retry-after", "").strip()
     limit = _error(reply).get("limit") or reply.fields.get("limit")
     reset = limit.get("reset") if isinstance(limit, dict) else None
@@ -325,12 +330,12 @@ def wait_of(reply: Reply, now: float) -> float:
         wait = float(given)
     elif given:
         wait = _until(given, now)
-    elif (stamp := reply.headers.get("x-ratelimit-reset", "")).isdigit():
+    elif reached and (stamp := reply.headers.get("x-ratelimit-reset", "")).isdigit():
         wait = float(stamp) - now
     elif isinstance(reset, (int, float)):
         wait = reset / 1000 - now
     else:
-        wait = _LONGEST_PAUSE
+        wait = _UNSAID if reply.status == 403 else _LONGEST_PAUSE
     return max(wait, _PAUSE)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, Self
@@ -64,6 +64,14 @@ STORE_SPEC = S3_SPEC.merge(
             "store_kms_key_id": {"type": "str"},
         }
     )
+)
+
+#: The same where a store is never a must: without one there is neither lock nor record. Documented in the fragment
+#: ``_store.optional``, and for Vercel in ``_vercel.record``.
+OPTIONAL_STORE_SPEC = replace(
+    STORE_SPEC,
+    options={name: {**option, "required": False} for name, option in STORE_SPEC.options.items()},
+    required_by={**STORE_SPEC.required_by, "store": ("environment", "name")},
 )
 
 #: Options of every module that takes locks and belongs to a run, documented in the fragment ``_store.run``.

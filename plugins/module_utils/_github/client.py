@@ -43,6 +43,51 @@ GITHUB_SPEC = ArgumentSpec(
 )
 
 
+def check_repository(name: str, what: str) -> str:
+    """``name`` where it is written owner/name; ``what`` is the parameter's. Raises ``invalid_parameter``."""
+    if _REPOSITORY.fullmatch(name):
+        return name
+    raise RunbookError(
+        code="invalid_parameter",
+        attempted=f"use {what}",
+        object=repr(name),
+        reason="it is not of the form owner/name",
+        remedy="Write it like acme/web, without an address.",
+    )
+
+
+def connect(
+    params: Mapping[str, Any], context: Context, environ: Mapping[str, str], *, patience: float, persistence: float
+) -> tuple[Api, bool]:
+    """The API, and whether there is a token: ``token`` of the options, else ``GITHUB_TOKEN``.
+
+    ``persistence`` is how many seconds GitHub may be out of reach, ``patience`` those of all waiting.
+    """
+    token = params["token"] if params["token"] is not None else environ.get("GITHUB_TOKEN")
+    if token is not None and not token.strip():
+        raise RunbookError(
+            code="connection_empty",
+            attempted="talk to GitHub",
+            object="token" if params["token"] is not None else "GITHUB_TOKEN",
+            reason="it is given but empty",
+            remedy="Put a token into the environment variable GITHUB_TOKEN, or unset it for a public repository.",
+        )
+    context.redactor.protect(token)
+    headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token.strip()}"
+    api = Api(
+        service="GitHub",
+        url=check_address(params["api_url"], "api_url"),
+        headers=headers,
+        patience=patience,
+        persistence=persistence,
+        context=context,
+        limited=too_many,
+    )
+    return api, token is not None
+
+
 class GitHub:
     """One repository."""
 
@@ -56,39 +101,9 @@ class GitHub:
         persistence: float,
     ) -> None:
         """``persistence`` is how many seconds GitHub may be out of reach, ``patience`` those of all waiting."""
-        self.name = str(params["repository"])
-        if not _REPOSITORY.fullmatch(self.name):
-            raise RunbookError(
-                code="invalid_parameter",
-                attempted="use repository",
-                object=repr(self.name),
-                reason="it is not of the form owner/name",
-                remedy="Write it like acme/web, without an address.",
-            )
-        token = params["token"] if params["token"] is not None else environ.get("GITHUB_TOKEN")
-        if token is not None and not token.strip():
-            raise RunbookError(
-                code="connection_empty",
-                attempted="talk to GitHub",
-                object="token" if params["token"] is not None else "GITHUB_TOKEN",
-                reason="it is given but empty",
-                remedy="Put a token into the environment variable GITHUB_TOKEN, or unset it for a public repository.",
-            )
         self._redactor = context.redactor
-        self._redactor.protect(token)
-        self._has_token = token is not None
-        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token.strip()}"
-        self._api = Api(
-            service="GitHub",
-            url=check_address(params["api_url"], "api_url"),
-            headers=headers,
-            patience=patience,
-            persistence=persistence,
-            context=context,
-            limited=too_many,
-        )
+        self.name = check_repository(str(params["repository"]), "repository")
+        self._api, self._has_token = connect(params, context, environ, patience=patience, persistence=persistence)
 
     def default_branch(self) -> str:
         """The name of the branch that pull requests go to. Raises ``repository_missing``."""
@@ -218,9 +233,10 @@ class GitHub:
 
 
 def too_many(reply: Reply) -> bool:
-    """GitHub says so with 429, and with 403 where it adds how long to wait, or that nothing is left."""
+    """GitHub says so with 429, and with 403 where it adds how long to wait, that nothing is left, or just says so."""
     if reply.status == 403:
-        return "retry-after" in reply.headers or reply.headers.get("x-ratelimit-remaining") == "0"
+        told = "retry-after" in reply.headers or reply.headers.get("x-ratelimit-remaining") == "0"
+        return told or "secondary rate limit" in str(reply.fields.get("message")).lower()
     return reply.status == 429
 
 

@@ -18,12 +18,12 @@ from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.fingerprint import KEY_VARIABLE, FingerprintKey
 from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Reply, Unanswered
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.client import Vercel
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.failures import message_of
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.fingerprint import FingerprintKey
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Project, Variable
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.options import ENV_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.settings import Setting, read_settings, words
@@ -35,8 +35,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.variables_pla
     plan_variables,
 )
 
-#: Where the key of marks is found that no option gives.
-KEY_VARIABLE = "RUNBOOKS_FINGERPRINT_KEY"
 #: How often the world is looked at anew, and variables in one request at most.
 _ROUNDS, _BATCH = 4, 50
 #: Seconds before another look, where the last request has not gone as it should.

@@ -16,13 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.fingerprint import FingerprintKey
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.fingerprint import (
-    FingerprintKey,
-    mark_of,
-    marked,
-    text_of,
-)
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.fingerprint import mark_of, marked, text_of
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Project, Variable
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.settings import TARGETS, Setting
 

@@ -18,7 +18,17 @@ from harness.source import Source, module_names, modules, plugins, utils
 #: Packages that may know several services. Every other one beside ``_core`` is a service and knows none but itself.
 COMPOSING = {"_status", "_release", "_gate", "_rotation", "_migration"}
 #: Slow to import, and not needed by a run that changes nothing.
-HEAVY = {"boto3", "botocore", "dateutil", "icalendar", "psycopg", "recurring_ical_events", "requests", "zstandard"}
+HEAVY = {
+    "boto3",
+    "botocore",
+    "dateutil",
+    "icalendar",
+    "nacl",
+    "psycopg",
+    "recurring_ical_events",
+    "requests",
+    "zstandard",
+}
 LONGEST_FILE, LONGEST_MODULE, LONGEST_MODULE_CODE, LONGEST_FUNCTION = 400, 250, 120, 50
 HEADER = (
     "# Copyright (c) 2026 the ops.runbooks contributors\n"

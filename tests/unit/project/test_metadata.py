@@ -25,6 +25,7 @@ DISTRIBUTIONS = {
     "botocore": "boto3",
     "dateutil": "python-dateutil",
     "icalendar": "icalendar",
+    "nacl": "pynacl",
     "psycopg": "psycopg",
     "recurring_ical_events": "recurring-ical-events",
     "requests": "requests",

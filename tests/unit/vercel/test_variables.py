@@ -10,16 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.fingerprint import FingerprintKey
 from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Reply
 from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import Redactor
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import HIDDEN, ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.failures import failed
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.fingerprint import (
-    FingerprintKey,
-    mark_of,
-    marked,
-    text_of,
-)
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.fingerprint import mark_of, marked, text_of
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.info import Known
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project, Variable
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.options import ENV_SPEC
