@@ -26,6 +26,7 @@ from harness.sites import Site, make_site
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
+    from sandbox.aws import AwsServer
     from sandbox.github import GitHubServer
 
 
@@ -46,7 +47,13 @@ def fill(github: GitHubServer) -> None:
 
 
 def variables(
-    sandbox: Sandbox, bucket: str, file_store: Path, stores: list[str], site: Site, github: GitHubServer
+    sandbox: Sandbox,
+    bucket: str,
+    file_store: Path,
+    stores: list[str],
+    site: Site,
+    github: GitHubServer,
+    aws: AwsServer,
 ) -> dict[str, Any]:
     """What the targets know about the servers."""
     return {
@@ -65,6 +72,8 @@ def variables(
         "sandbox_vercel_url": site.vercel.api_url,
         "sandbox_vercel_host": site.host,
         "sandbox_github": {"api_url": github.api_url, "token": github.token, "repository": "acme/web"},
+        "sandbox_aws": aws.args,
+        "sandbox_aws_own_key": {"user": aws.user, "access_key_id": aws.access_key},
         "sandbox_github_commits": {"green": GREEN, "red": RED, "silent": SILENT},
         "sandbox_vercel_deployments": {letter: site.id(letter) for letter in "ABCD"},
     }
@@ -83,6 +92,7 @@ def interpreter(chain: ToolChain, directory: Path) -> Path:
 def run_targets(chain: ToolChain) -> int:
     """Run them on servers of their own."""
     from sandbox import Sandbox
+    from sandbox.aws import AwsServer, User
     from sandbox.github import GitHubServer
     from sandbox.vercel import GitLink, VercelServer
 
@@ -92,6 +102,7 @@ def run_targets(chain: ToolChain) -> int:
         Sandbox(Path(directory) / "sandbox", postgres="18") as sandbox,
         VercelServer(Path(directory) / "vercel") as vercel,
         GitHubServer(Path(directory) / "github") as github,
+        AwsServer(Path(directory) / "aws") as aws,
         staged() as root,
     ):
         bucket = "integration"
@@ -99,8 +110,9 @@ def run_targets(chain: ToolChain) -> int:
         file_store = Path(directory) / bucket
         file_store.mkdir()
         fill(github)
+        aws.put(User(name="integration"))
         config = root / "tests" / "integration" / "integration_config.yml"
-        known = variables(sandbox, bucket, file_store, ["s3"], make_site(vercel), github)
+        known = variables(sandbox, bucket, file_store, ["s3"], make_site(vercel), github, aws)
         connected = make_site(vercel, link=link)
         known |= {"sandbox_vercel_connected": connected.options, "sandbox_vercel_connected_serves": connected.id("C")}
         known["ansible_python_interpreter"] = str(interpreter(chain, Path(directory)))

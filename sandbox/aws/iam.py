@@ -1,0 +1,97 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Access keys of IAM and who-am-I of STS, as the stand-in for AWS has them.
+
+A user has two access keys at most, and those that are switched off count (IAM User Guide, "IAM and AWS STS quotas").
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sandbox.aws.model import ACCOUNT, AccessKey, World
+from sandbox.standin.refusal import Refused
+
+MOST = 2
+
+Query = Mapping[str, str]
+Answer = tuple[World, dict[str, Any]]
+
+
+def _list(world: World, query: Query, caller: AccessKey) -> Answer:
+    user = _user(world, query, caller)
+    keys = [each for each in world.keys.values() if each.user == user]
+    shown = [{**_shown(each), "CreateDate": _date(each.created_at)} for each in keys]
+    return world, {"AccessKeyMetadata": shown, "IsTruncated": "false"}
+
+
+def _create(world: World, query: Query, caller: AccessKey) -> Answer:
+    user = _user(world, query, caller)
+    if sum(each.user == user for each in world.keys.values()) >= MOST:
+        raise Refused(409, "LimitExceeded", f"Cannot exceed quota for AccessKeysPerUser: {MOST}")
+    id = f"AKIA{''.join(secrets.choice('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567') for _ in range(16))}"
+    made = AccessKey(id=id, secret=secrets.token_urlsafe(30), user=user, created_at=int(time.time()))
+    shown = {**_shown(made), "SecretAccessKey": made.secret, "CreateDate": _date(made.created_at)}
+    return world.put(made), {"AccessKey": shown}
+
+
+def _update(world: World, query: Query, caller: AccessKey) -> Answer:
+    return world.put(replace(_key(world, query, caller), status=query["Status"])), {}
+
+
+def _delete(world: World, query: Query, caller: AccessKey) -> Answer:
+    return world.without("keys", _key(world, query, caller).id), {}
+
+
+def _last_used(world: World, query: Query, _caller: AccessKey) -> Answer:
+    found = world.keys.get(query["AccessKeyId"])
+    if found is None:
+        raise Refused(403, "AccessDenied", "The access key is not of this account.")
+    used: dict[str, Any] = {"ServiceName": "N/A", "Region": "N/A"}
+    if found.last_used_at is not None:
+        used = {"LastUsedDate": _date(found.last_used_at), "ServiceName": "s3", "Region": "us-east-1"}
+    return world, {"UserName": found.user, "AccessKeyLastUsed": used}
+
+
+def _who(world: World, _query: Query, caller: AccessKey) -> Answer:
+    arn = f"arn:aws:iam::{ACCOUNT}:user/{caller.user}"
+    return world, {"Account": ACCOUNT, "UserId": f"AIDA{caller.user.upper()}", "Arn": arn}
+
+
+OPERATIONS: Mapping[str, Callable[[World, Query, AccessKey], Answer]] = {
+    "ListAccessKeys": _list,
+    "CreateAccessKey": _create,
+    "UpdateAccessKey": _update,
+    "DeleteAccessKey": _delete,
+    "GetAccessKeyLastUsed": _last_used,
+    "GetCallerIdentity": _who,
+}
+
+
+def _user(world: World, query: Query, caller: AccessKey) -> str:
+    name = query.get("UserName") or caller.user
+    if name not in world.users:
+        raise Refused(404, "NoSuchEntity", f"The user with name {name} cannot be found.")
+    return name
+
+
+def _key(world: World, query: Query, caller: AccessKey) -> AccessKey:
+    user, id = _user(world, query, caller), query["AccessKeyId"]
+    found = world.keys.get(id)
+    if found is None or found.user != user:
+        raise Refused(404, "NoSuchEntity", f"The Access Key with id {id} cannot be found.")
+    return found
+
+
+def _shown(key: AccessKey) -> dict[str, Any]:
+    return {"UserName": key.user, "AccessKeyId": key.id, "Status": key.status}
+
+
+def _date(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

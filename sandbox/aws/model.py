@@ -1,0 +1,151 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the stand-in for AWS knows: users, their access keys, secrets with their versions, and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from sandbox.standin import codec
+
+SCHEMA = 1
+ACCOUNT, REGION = "123456789012", "us-east-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A user of IAM."""
+
+    name: str
+
+    @property
+    def arn(self) -> str:
+        """Its address."""
+        return f"arn:aws:iam::{ACCOUNT}:user/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessKey:
+    """A pair. When it was used last is told hours late at AWS, so that here only a test says it. Seconds since 1970."""
+
+    id: str
+    secret: str
+    user: str
+    status: str = "Active"
+    created_at: int = 0
+    last_used_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One value of a secret."""
+
+    value: str
+    stages: tuple[str, ...] = ()
+    created_at: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """A secret of Secrets Manager. ``deleted_at`` is when it will be gone."""
+
+    name: str
+    arn: str
+    description: str = ""
+    kms_key_id: str | None = None
+    rotation: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, Version] = field(default_factory=dict)
+    deleted_at: int | None = None
+
+    def holder(self, stage: str) -> str | None:
+        """The version that carries a label."""
+        return next((id for id, each in self.versions.items() if stage in each.stages), None)
+
+    def labelled(self, version: str, stage: str) -> Secret:
+        """With the label at this version, and nowhere else; the version that was current becomes the previous one."""
+        before = self.holder(stage)
+        if before == version:
+            return self
+        made = self._without(stage)._with(version, stage)
+        if stage == "AWSCURRENT" and before is not None:
+            made = made._without("AWSPREVIOUS")._with(before, "AWSPREVIOUS")
+        return made
+
+    def _with(self, version: str, stage: str) -> Secret:
+        found = self.versions[version]
+        stages = tuple(sorted({*found.stages, stage}))
+        return replace(self, versions={**self.versions, version: replace(found, stages=stages)})
+
+    def _without(self, stage: str) -> Secret:
+        kept = {
+            id: replace(each, stages=tuple(label for label in each.stages if label != stage))
+            for id, each in self.versions.items()
+        }
+        return replace(self, versions=kept)
+
+    unlabelled = _without
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A parameter of Systems Manager."""
+
+    name: str
+    value: str
+    type: str = "SecureString"
+    version: int = 1
+    changed_at: int = 0
+
+
+Thing = User | AccessKey | Secret | Parameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything at one moment."""
+
+    users: Mapping[str, User] = field(default_factory=dict)
+    keys: Mapping[str, AccessKey] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def put(self, thing: Thing) -> Self:
+        """The world with this thing in it."""
+        if isinstance(thing, User):
+            return replace(self, users={**self.users, thing.name: thing})
+        if isinstance(thing, AccessKey):
+            return replace(self, keys={**self.keys, thing.id: thing})
+        if isinstance(thing, Parameter):
+            return replace(self, parameters={**self.parameters, thing.name: thing})
+        return replace(self, secrets={**self.secrets, thing.name: thing})
+
+    def without(self, section: str, name: str) -> World:
+        """The world without one thing."""
+        left = {key: each for key, each in getattr(self, section).items() if key != name}
+        return replace(self, **{section: left})
+
+
+KINDS: Mapping[str, type[Thing]] = {"users": User, "keys": AccessKey, "secrets": Secret, "parameters": Parameter}
+
+
+def dump(world: World) -> dict[str, Any]:
+    """The world as a JSON document."""
+    sections = {name: [codec.encode(each) for each in getattr(world, name).values()] for name in KINDS}
+    return {"schema": SCHEMA, **sections}
+
+
+def things(document: Mapping[str, Any]) -> list[Thing]:
+    """The things that a JSON document lists.
+
+    Raises:
+        BadState: It has another form; the text names the field.
+    """
+    unknown = sorted(set(document) - {"schema", *KINDS})
+    if unknown:
+        raise codec.BadState(f"The state has unknown sections: {', '.join(unknown)}.")
+    return [codec.decode(kind, each, f"{name}[]") for name, kind in KINDS.items() for each in document.get(name, [])]
