@@ -1,0 +1,221 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Access keys: the secret goes to its place alone, no key of others is deleted, and killed runs are continued."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.modules import ModuleRunner, Outcome
+from harness.paths import CHECKOUT
+from sandbox.aws import AccessKey, AwsServer, User
+
+Call = Callable[..., Outcome]
+DAY = 86400
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsServer]:
+    with AwsServer(tmp_path_factory.mktemp("aws")) as started:
+        yield started
+
+
+@pytest.fixture
+def user(server: AwsServer) -> Iterator[str]:
+    """One without keys."""
+    server.faults()
+    name = f"u{secrets.token_hex(4)}"
+    server.put(User(name=name))
+    yield name
+    server.faults()
+
+
+@pytest.fixture
+def call(run_module: ModuleRunner, server: AwsServer, user: str) -> Call:
+    """``call(file=...)``; no run may show a secret, of whatever key there is then."""
+
+    def run(*, check: bool = False, diff: bool = False, **params: Any) -> Outcome:
+        given = {**server.args, "user": user, "timeout": "3s", **params}
+        said = run_module("aws_access_key", given, check=check, diff=diff, verbosity=3)
+        assert not [key.id for key in server.world().keys.values() if key.secret in said.everything]
+        return said
+
+    return run
+
+
+def asked_for(server: AwsServer) -> set[str]:
+    """Actions of IAM."""
+    found = {each["target"].strip("/").replace("/", ":") for each in server.requests()}
+    return {each for each in found if each.startswith("iam:")}
+
+
+def allowed(module: str) -> set[str]:
+    """The actions of its policy in the documentation."""
+    text = (CHECKOUT / "docs" / "permissions.md").read_text(encoding="utf-8")
+    policy = json.loads(text.partition(f"### {module}\n")[2].partition("```json\n")[2].partition("```")[0])
+    return {action for statement in policy["Statement"] for action in statement["Action"]}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "key.json"
+
+
+def keys(server: AwsServer, user: str) -> dict[str, AccessKey]:
+    return {key.id: key for key in server.world().keys.values() if key.user == user}
+
+
+def foreign(server: AwsServer, user: str, number: int = 1, **fields: Any) -> AccessKey:
+    """A key that somebody else has made."""
+    made = AccessKey(id=f"AKIA{user.upper():0>15}{number}", secret=secrets.token_hex(20), user=user, **fields)
+    server.put(made)
+    return made
+
+
+def test_a_place_has_a_key(call: Call, server: AwsServer, user: str, file: Path) -> None:
+    """Predicted, made, proven, kept to its owner; deactivated and deleted, each once."""
+    told = call(file=str(file), check=True, diff=True).ok()
+    assert (told.changed, file.exists(), keys(server, user)) == (True, False, {})
+    done = call(file=str(file), diff=True).ok()
+    assert (done["plan"], done["diff"]) == (told["plan"], told["diff"])
+    (key,) = keys(server, user).values()
+    held = {"user": user, "access_key_id": key.id, "secret_access_key": key.secret}
+    assert (json.loads(file.read_text()), file.stat().st_mode & 0o777) == (held, 0o600)
+    assert (done["access_key"]["id"], done["access_key"]["status"]) == (key.id, "active")
+    assert [each.name for each in file.parent.iterdir() if "create" in each.name or "runbooks" in each.name] == []
+    assert not call(file=str(file)).ok().changed
+    file.chmod(0o644)
+    assert call(file=str(file)).ok().changed
+    assert (file.stat().st_mode & 0o777, call(file=str(file), check=True).ok().changed) == (0o600, False)
+
+    one = {"access_key_id": key.id}
+    assert "Deactivate it first" in call(state="absent", **one).refused("access_key_in_use").message
+    assert call(state="inactive", **one).ok()["access_key"]["status"] == "inactive"
+    assert not call(state="inactive", **one).ok().changed
+    call(file=str(file)).refused("access_key_unusable")
+    assert call(state="active", **one).ok().changed
+    assert not call(state="active", **one).ok().changed
+    call(state="inactive", **one).ok()
+    assert call(state="absent", **one).ok()["plan"]["irreversible"] == [f"the access key {key.id} is gone"]
+    assert (keys(server, user), call(state="absent", **one).ok().changed) == ({}, False)
+    call(state="inactive", **one).refused("access_key_missing")
+    assert asked_for(server) == allowed("aws_access_key")
+    assert call(file=str(file)).ok()["access_key"]["id"] != key.id, "what is gone is made anew"
+
+
+def test_a_secret_as_the_place(call: Call, server: AwsServer, user: str) -> None:
+    name = f"acme/{user}"
+    done = call(secret=name).ok()
+    (key,) = keys(server, user).values()
+    stored = server.world().secrets[name]
+    current = stored.versions[stored.holder("AWSCURRENT") or ""]
+    assert json.loads(current.value)["secret_access_key"] == key.secret
+    assert (done["access_key"]["id"], stored.holder("AWSPENDING")) == (key.id, None)
+    assert not call(secret=name).ok().changed
+
+
+def test_no_key_of_others_is_touched(call: Call, server: AwsServer, user: str, file: Path) -> None:
+    """Neither at the limit, which inactive keys count to, nor where it looks like one that was lost."""
+    mine = foreign(server, user, created_at=int(time.time()) - 90 * DAY)
+    theirs = foreign(server, user, 2, status="Inactive", created_at=int(time.time()))
+    refused = call(file=str(file)).refused("access_key_limit")
+    assert mine.id in refused.message
+    assert f"{theirs.id} (inactive" in refused.message
+    assert set(keys(server, user)) == {mine.id, theirs.id}
+    other = f"x{user}"
+    server.put(User(name=other))
+    stranger = foreign(server, other)
+    assert f"belongs to the user {other}" in call(state="absent", access_key_id=stranger.id).message
+    assert stranger.id in keys(server, other)
+    own = {"user": server.user, "access_key_id": server.access_key}
+    for state in ("inactive", "absent"):
+        call(state=state, **own).refused("own_credential")
+    assert keys(server, server.user)[server.access_key].status == "Active"
+
+
+def test_a_key_in_use_stays(call: Call, server: AwsServer, user: str) -> None:
+    """AWS tells late of a use: what was used yesterday may have been used since."""
+    now = int(time.time())
+    key = foreign(server, user, created_at=now - 90 * DAY, last_used_at=now - DAY - 3600)
+    one = {"state": "inactive", "access_key_id": key.id, "unused_for": "1d"}
+    refused = call(**one).refused("access_key_in_use")
+    assert "for s3" in refused.message
+    server.change("keys", key.id, last_used_at=now - 2 * DAY)
+    done = call(**one).ok()
+    assert (done.changed, keys(server, user)[key.id].status) == (True, "Inactive")
+    assert done["access_key"]["last_used_service"] == "s3"
+
+
+@pytest.mark.parametrize("place", ["file", "secret"])
+def test_a_secret_that_was_lost(call: Call, server: AwsServer, user: str, file: Path, place: str) -> None:
+    """The key was made and its answer lost: the next run deletes the key that nobody has, and only that one."""
+    old = foreign(server, user, created_at=int(time.time()) - 90 * DAY)
+    where = {"file": str(file)} if place == "file" else {"secret": f"acme/{user}"}
+    server.faults({"path": "CreateAccessKey", "times": 1, "drop": True, "after": True})
+    assert "looks first" in call(**where).refused("service_unreachable").message
+    server.faults()
+    (lost,) = set(keys(server, user)) - {old.id}
+    told = call(**where, check=True).ok()
+    assert told["plan"]["irreversible"] == [f"the access key {lost} is gone"]
+    assert set(keys(server, user)) == {old.id, lost}
+    done = call(**where).ok()
+    assert done["plan"] == told["plan"]
+    assert set(keys(server, user)) == {old.id, done["access_key"]["id"]}
+    assert not call(**where).ok().changed
+
+
+@pytest.mark.parametrize(
+    ("operation", "skip"),
+    [("CreateSecret", 0), ("CreateAccessKey", 0), ("PutSecretValue", 0), ("UpdateSecretVersionStage", 0),
+     ("UpdateSecretVersionStage", 1)],
+)  # fmt: skip
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_run_that_ends_at_any_step(
+    call: Call, server: AwsServer, user: str, operation: str, skip: int, after: bool
+) -> None:
+    """One clean run later there is exactly one key, it is in its place and works, and nothing is left beside it."""
+    name = f"acme/{user}"
+    server.faults({"path": operation, "skip": skip, "times": 1, "status": 400, "code": "AccessDenied", "after": after})
+    assert call(secret=name).failed
+    server.faults()
+    call(secret=name).ok()
+    (key,) = keys(server, user).values()
+    stored = server.world().secrets[name]
+    assert json.loads(stored.versions[stored.holder("AWSCURRENT") or ""].value)["access_key_id"] == key.id
+    assert stored.holder("AWSPENDING") is None
+    assert not call(secret=name).ok().changed
+
+
+def test_a_new_key_is_not_known_at_once(call: Call, server: AwsServer, user: str, file: Path) -> None:
+    slow = {"path": "sts/GetCallerIdentity", "status": 403, "code": "InvalidClientTokenId"}
+    server.faults({**slow, "times": 2})
+    assert call(file=str(file), timeout="30s").ok().changed
+    server.faults(slow)
+    refused = call(file=str(file), timeout="1s").refused("access_key_unproven")
+    assert "in a minute" in refused.message
+    server.faults()
+    assert not call(file=str(file)).ok().changed
+    held = json.loads(file.read_text())
+    file.write_text(json.dumps({**held, "secret_access_key": "of-another-key-altogether"}))
+    assert "SignatureDoesNotMatch" in call(file=str(file), timeout="0s").refused("access_key_unproven").message
+
+
+def test_refusals_say_what_to_do(call: Call, user: str, file: Path) -> None:
+    file.write_text("the notes of somebody")
+    call(file=str(file)).refused("destination_unusable")
+    assert file.read_text() == "the notes of somebody"
+    call(file=str(file.parent / "nowhere" / "x")).refused("destination_unusable")
+    call(file=str(file), secret="x").refused("invalid_parameter")
+    call(state="absent").refused("invalid_parameter")
+    call(state="absent", access_key_id="short").refused("invalid_parameter")
+    call(user="no such", file=str(file)).refused("invalid_parameter")
+    call(user=f"not-{user}", file=f"{file}.new").refused("access_key_missing")
