@@ -37,11 +37,8 @@ if TYPE_CHECKING:  # pragma: no cover
 _TIMEOUTS = (10.0, 30.0)
 #: The largest answer that is read, in bytes.
 _LARGEST = 32 * 1024 * 1024
-#: Seconds between attempts: the first pause, and the longest.
-_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
-#: Seconds after a refusal of GitHub's for a secondary limit that does not say how long (its best practices, "handle
-#: rate limit errors appropriately").
-_UNSAID = 60.0
+#: Seconds between attempts: the first pause, the longest, and after a 403 for too many that does not say how long.
+_PAUSE, _LONGEST_PAUSE, _UNSAID = 0.5, 8.0, 60.0
 
 
 class Unanswered(RunbookError):
@@ -319,8 +316,7 @@ class Api:
 def wait_of(reply: Reply, now: float) -> float:
     """Seconds to wait after a refusal for too many requests; ``now`` in seconds since 1970.
 
-    ``Retry-After`` first, then ``X-RateLimit-Reset`` (seconds since 1970) unless that limit is not the one that was
-    reached, then the body's ``limit.reset`` (ms).
+    ``Retry-After`` first, then ``X-RateLimit-Reset`` where that limit was reached, then the body's ``limit.reset`` (ms).
     """
     reached = reply.headers.get("x-ratelimit-remaining", "0") == "0"
     given = reply.headers.get("retry-after", "").strip()
