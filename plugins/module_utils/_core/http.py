@@ -316,7 +316,7 @@ class Api:
 def wait_of(reply: Reply, now: float) -> float:
     """Seconds to wait after a refusal for too many requests; ``now`` in seconds since 1970.
 
-    ``Retry-After`` first, then ``X-RateLimit-Reset`` where that limit was reached, then the body's ``limit.reset`` (ms).
+    ``Retry-After`` first, then ``X-RateLimit-Reset`` where its limit was reached, then the body's ``limit.reset`` (ms).
     """
     reached = reply.headers.get("x-ratelimit-remaining", "0") == "0"
     given = reply.headers.get("retry-after", "").strip()
