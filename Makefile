@@ -75,7 +75,7 @@ ansible-lint: venv
 	ANSIBLE_HOME=$(CURDIR)/.venv/ansible-lint ansible-lint --offline --strict --profile production
 
 test: setup check ## Everything: checks, sanity, integration, molecule and system tests
-	@PYTHONPATH=tests $(PYTHON) -m harness.stages molecule,floor,sanity,integration system
+	@PYTHONPATH=tests $(PYTHON) -m harness.stages molecule,floor sanity,integration system
 
 .PHONY: bench
 bench: venv venv-s3 ## Measure speed and memory beside other ways, in half an hour; options by BENCH="--help"

@@ -294,8 +294,8 @@ def case(talkative: Sandbox, planted: Planted, tmp_path: Path) -> Case:
 
 #: init takes no inventory, and no secret.
 RUNBOOKS = sorted(path.stem for path in PLAYBOOKS.glob("*.yml") if path.stem != "init")
-#: These do the same with --check and without.
-READING = ("preflight", "status")
+#: These plan the most, and show the most of what they plan. What the others would do, molecule asks them.
+PLANNING = ("backup", "deploy", "migrate", "restore")
 each_runbook = pytest.mark.parametrize("runbook", RUNBOOKS)
 
 
@@ -327,7 +327,7 @@ OF_APPS = ("approve", "deploy", "promote", "rollback", "verify")
 def test_a_playbook_that_does_its_work(runbook: str, case: Case, planted: Planted) -> None:
     if runbook != "backup":
         ModuleRunner(case.home.with_name("before"))("postgres_backup", arguments("postgres_backup", planted)).ok()
-    if runbook not in READING:
+    if runbook in PLANNING:
         case.play(f"ops.runbooks.{runbook}", extra_vars=inputs(runbook, planted, case.home), check=True).ok()
     case.play(f"ops.runbooks.{runbook}", extra_vars=inputs(runbook, planted, case.home)).ok()
 
