@@ -91,7 +91,7 @@ def test_a_place_has_a_key(call: Call, server: AwsServer, user: str, file: Path)
     held = {"user": user, "access_key_id": key.id, "secret_access_key": key.secret}
     assert (json.loads(file.read_text()), file.stat().st_mode & 0o777) == (held, 0o600)
     assert (done["access_key"]["id"], done["access_key"]["status"]) == (key.id, "active")
-    assert [each.name for each in file.parent.iterdir() if "create" in each.name or "runbooks" in each.name] == []
+    assert [each.name for each in file.parent.iterdir() if each.name.startswith(".")] == []
     assert not call(file=str(file)).ok().changed
     file.chmod(0o644)
     assert call(file=str(file)).ok().changed

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -156,18 +155,27 @@ class FilePlace(Place):
     def settle(self) -> None:
         """See :class:`Place`."""
         self._context.effect(f"keep {self._path} to its owner")
-        self._path.chmod(0o600)
-        self._beside.unlink(missing_ok=True)
+        try:
+            self._path.chmod(0o600)
+            self._beside.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unusable(f"its rights could not be set ({error.strerror})") from error
 
     def _write(self, path: Path, text: str) -> None:
+        """Under one name until it is whole: what a killed run leaves there is the next one's to take away."""
         self._context.effect(f"write {path}")
+        new = path.with_name(f".{path.name}.new")
         try:
-            # A temporary file has mode 0600 from its beginning.
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".runbooks-", delete=False) as file:
-                file.write(f"{text}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(file.name, path)
+            new.unlink(missing_ok=True)
+            file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                with open(file, "w", encoding="utf-8") as stream:
+                    stream.write(f"{text}\n")
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.replace(new, path)
+            finally:
+                new.unlink(missing_ok=True)
             directory = os.open(path.parent, os.O_RDONLY)
             try:
                 os.fsync(directory)
