@@ -336,6 +336,7 @@ def _python_codec(name: str) -> str:
     candidate = name.replace("WIN", "cp", 1) if name.startswith("WIN") else name
     try:
         "".encode(candidate)
-    except LookupError:
+    except (LookupError, ValueError):
+        # Of a damaged archive it may hold anything; a zero byte in it is the second of these.
         return "latin-1"
     return candidate

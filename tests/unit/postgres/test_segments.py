@@ -20,7 +20,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import Loading, read_on
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_segments import require_head, shares
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.segments import Segmented
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 ARCHIVES = {path.stem: path.read_bytes() for path in (Path(__file__).parent / "archives").glob("*.dump")}
@@ -95,6 +95,7 @@ def test_what_was_cut_has_segments_only_between_blocks(place: int, size: int) ->
 
 
 @given(place=st.integers(0, len(ARCHIVES["pg18_zstd"]) - 1), value=st.integers(0, 255), size=st.integers(1, 5000))
+@example(place=162, value=0, size=1)  # a zero byte in the name of the encoding
 def test_whatever_streams_by_it_only_looks(place: int, value: int, size: int) -> None:
     body = bytearray(ARCHIVES["pg18_zstd"])
     body[place] = value
