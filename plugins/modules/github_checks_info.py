@@ -46,7 +46,9 @@ options:
   ignore:
     description:
       - Names of checks that do not count. Where this runs in GitHub Actions on the same commit, its own job is one that
-        is never done meanwhile, and so are V(further checks), the name under which the rest of its workflow run counts.
+        is never done meanwhile.
+      - Of a workflow run in which nothing but such a job still runs, what was reported counts, and jobs that wait for
+        it do not. Every other one counts until it is done, under the name V(further checks) where jobs are to come.
     type: list
     elements: str
     default: []

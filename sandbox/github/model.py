@@ -28,6 +28,8 @@ class CheckRun:
     id: int = 0
     app: str = "github-actions"
     app_id: int = 15368
+    #: Its check suite among those of the app: in GitHub Actions each run of a workflow has one of its own.
+    suite: int = 0
     #: Where its details are; of GitHub Actions with the number of the workflow run in it.
     details_url: str = ""
     #: An earlier attempt of a check with the same name; ``filter=latest`` (the default) leaves it out.
@@ -53,7 +55,7 @@ class Commit:
     sources: str | None = None
     message: str = ""
     check_runs: tuple[CheckRun, ...] = ()
-    #: Apps whose next jobs wait for others and are not there yet, and apps that were told and have nothing to say.
+    #: Apps in whose suite 0 jobs wait for others and are not there yet; apps that were told and have nothing to say.
     unfinished: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     statuses: tuple[Status, ...] = ()

@@ -289,18 +289,25 @@ def _check_runs(repository: Repository, names: Mapping[str, str], query: Mapping
 
 
 def _check_suites(repository: Repository, names: Mapping[str, str], query: Mapping[str, str], base: str) -> Reply:
-    """One of each app that was told of the commit."""
+    """Those of the apps that were told of the commit."""
     commit = model.find_commit(repository, names["ref"])
     runs = [each for each in commit.check_runs if not each.superseded]
     shown: list[dict[str, Any]] = []
-    for app, app_id in sorted({(each.app, each.app_id) for each in runs} | {(app, 0) for app in commit.idle}):
-        mine = [each for each in runs if each.app == app]
-        done = bool(mine) and app not in commit.unfinished and all(each.status == "completed" for each in mine)
-        suite = {"id": len(shown) + 1, "head_sha": commit.sha, "app": {"id": app_id, "slug": app}}
+    for (app, app_id, number), name in _suites(commit).items():
+        mine = [each for each in runs if (each.app, each.suite) == (app, number)]
+        waits = app in commit.unfinished and number == 0
+        done = bool(mine) and not waits and all(each.status == "completed" for each in mine)
+        suite = {"id": name, "head_sha": commit.sha, "app": {"id": app_id, "slug": app}}
         status = "completed" if done else "in_progress" if mine else "queued"
         shown.append({**suite, "status": status, "latest_check_runs_count": len(mine)})
     page, headers = _page(shown, query, f"{base}/repos/{repository.name}/commits/{names['ref']}/check-suites")
     return Reply(body={"total_count": len(shown), "check_suites": page}, headers=headers)
+
+
+def _suites(commit: Commit) -> dict[tuple[str, int, int], int]:
+    """App, its id and the number of its suite, to the suite's id."""
+    found = {(each.app, each.app_id, each.suite) for each in commit.check_runs} | {(app, 0, 0) for app in commit.idle}
+    return {suite: 500 + number for number, suite in enumerate(sorted(found))}
 
 
 def _status(repository: Repository, names: Mapping[str, str], query: Mapping[str, str], base: str) -> Reply:
@@ -396,6 +403,7 @@ def _run(repository: Repository, commit: Commit, run: CheckRun, number: int, bas
         "html_url": f"{base}/{repository.name}/runs/{run.id or number + 1}",
         "details_url": run.details_url or f"{base}/{repository.name}/runs/{run.id or number + 1}",
         "app": {"id": run.app_id, "slug": run.app},
+        "check_suite": {"id": _suites(commit)[run.app, run.app_id, run.suite]},
     }
 
 

@@ -17,7 +17,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._github.client import GITHUB_SPEC, GitHub
-from ansible_collections.ops.runbooks.plugins.module_utils._github.model import Demand
+from ansible_collections.ops.runbooks.plugins.module_utils._github.model import Demand, latest, to_come
 from ansible_collections.ops.runbooks.plugins.module_utils._github.plan import Source, Verdict, judge
 
 CHECKS_SPEC = GITHUB_SPEC.merge(
@@ -94,9 +94,11 @@ class GithubChecksInfo(Operation[Seen, Plan]):
         end, pause = clock.monotonic() + self._wait, _PAUSE
         own_run = os.environ.get("GITHUB_RUN_ID", "")
         while True:
-            # Where nobody says what is needed, all has to be over: a job that waits for others is not seen before.
-            further = [] if demands else github.unfinished(sha)
-            found = [*github.checks(sha), *further]
+            # Where nobody says what is needed, all has to be over: a job that waits for others is not seen before. The
+            # suites are read first: what ends one in between is then seen to run, or to be done.
+            suites = [] if demands else github.unfinished(sha)
+            runs = github.runs(sha)
+            found = [*latest(runs), *github.statuses(sha), *to_come(suites, runs, self.params["ignore"])]
             verdict = judge(found, demands, source, ignore=self.params["ignore"], own_run=own_run)
             if verdict.decision in ("pass", "fail") or clock.monotonic() >= end:
                 return Seen(sha=sha, url=url, branch=branch, verdict=verdict, unread=unread)

@@ -18,7 +18,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._github.failures impo
 from ansible_collections.ops.runbooks.plugins.module_utils._github.model import (
     Check,
     Demands,
-    latest,
     of_protection,
     of_rules,
 )
@@ -140,13 +139,13 @@ class GitHub:
         return location
 
     def unfinished(self, sha: str) -> list[Check]:
-        """Of each app that has reported something, and is not done with the commit, that there is more to come."""
+        """The suites that have reported something and are not done with the commit."""
         pages = self._pages(f"/commits/{sha}/check-suites", {}, "list the check suites")
         found = [Check.of_suite(item) for page in pages for item in _items(page.get("check_suites"))]
-        return latest(each for each in found if each is not None)
+        return [each for each in found if each is not None]
 
-    def checks(self, sha: str) -> list[Check]:
-        """The newest check run of each name of each app, and the newest status of each context."""
+    def runs(self, sha: str) -> list[Check]:
+        """The check runs, of each name in each suite the newest."""
         runs: dict[int, Check] = {}
         total = 0
         attempted = "list the check runs"
@@ -161,11 +160,15 @@ class GitHub:
                 reason=f"GitHub listed {len(runs)} of {total}",
                 remedy="Run the same command again.",
             )
+        return list(runs.values())
+
+    def statuses(self, sha: str) -> list[Check]:
+        """The newest commit status of each context."""
         statuses: dict[str, Check] = {}
         for page in self._pages(f"/commits/{sha}/status", {}, "list the commit statuses"):
             for status in map(Check.of_status, _items(page.get("statuses"))):
                 statuses.setdefault(status.name, status)
-        return [*latest(runs.values()), *statuses.values()]
+        return list(statuses.values())
 
     def demands(self, branch: str) -> Demands:
         """What rulesets and the protection of a branch demand, as far as this token is shown it."""

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +18,10 @@ _STATUS: Mapping[str, State] = {"success": "pass", "pending": "pending"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A check run or a commit status. ``word`` is GitHub's own for how it stands; ``app`` 0 where nobody can tell."""
+    """A check run or a commit status. ``word`` is GitHub's own for how it stands; ``app`` 0 where nobody can tell.
+
+    ``suite`` is the check suite that a run belongs to: in GitHub Actions each run of a workflow has one of its own.
+    """
 
     name: str
     state: State
@@ -26,6 +29,7 @@ class Check:
     app: int = 0
     app_name: str = ""
     id: int = 0
+    suite: int = 0
     url: str = ""
 
     @property
@@ -38,6 +42,7 @@ class Check:
         """From a check run. A conclusion that is not known here is a failure: it is no success that GitHub knows."""
         app = item.get("app")
         app = app if isinstance(app, Mapping) else {}
+        suite = item.get("check_suite")
         done = item.get("status") == "completed"
         word = str(item.get("conclusion" if done else "status") or "unknown")
         state: State = "pending" if not done else "pass" if word in _LET_THROUGH else "fail"
@@ -48,6 +53,7 @@ class Check:
             app=_number(app.get("id")),
             app_name=str(app.get("slug") or app.get("name") or ""),
             id=_number(item.get("id")),
+            suite=_number(suite.get("id")) if isinstance(suite, Mapping) else 0,
             url=str(item.get("details_url") or item.get("html_url") or ""),
         )
 
@@ -59,8 +65,8 @@ class Check:
         """
         if item.get("status") == "completed" or not _number(item.get("latest_check_runs_count")):
             return None
-        suite = cls.of_run({"name": "further checks", "status": item.get("status"), "app": item.get("app")})
-        return suite if suite.state == "pending" else None
+        told = {"name": "further checks", "status": item.get("status"), "app": item.get("app")}
+        return cls.of_run({**told, "check_suite": {"id": item.get("id")}})
 
     @classmethod
     def of_status(cls, item: Mapping[str, Any]) -> Check:
@@ -98,6 +104,19 @@ def latest(runs: Iterable[Check]) -> list[Check]:
         if key not in found or each.id >= found[key].id:
             found[key] = each
     return sorted(found.values(), key=lambda each: (each.name, each.app, each.app_name))
+
+
+def to_come(suites: Iterable[Check], runs: Iterable[Check], ignore: Collection[str]) -> list[Check]:
+    """Of each app, that one of its suites that are not done has more to come.
+
+    Not so a suite of which nothing runs but what does not count: that is what keeps it open.
+    """
+    running: dict[int, list[Check]] = {}
+    for each in runs:
+        if each.suite and each.state == "pending":
+            running.setdefault(each.suite, []).append(each)
+    kept_open = {suite for suite, mine in running.items() if all(each.name in ignore for each in mine)}
+    return latest(each for each in suites if each.suite not in kept_open)
 
 
 def of_rules(rules: Iterable[Mapping[str, Any]]) -> tuple[list[Demand], bool]:

@@ -19,6 +19,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._github.model import 
     latest,
     of_protection,
     of_rules,
+    to_come,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._github.plan import judge
 from hypothesis import given
@@ -104,6 +105,24 @@ def test_what_is_ignored_and_the_own_job() -> None:
     assert "name it in ignore" in waiting.reasons[0]
     assert "ignore" not in judge([run("test"), own], [], "all", own_run="7").reasons[0]
     assert judge([run("test"), own], [], "all", ignore=["deploy"], own_run="77").decision == "pass"
+
+
+def test_only_what_is_ignored_keeps_a_suite_open() -> None:
+    """Each suite by itself: one of another workflow of the same app may still have jobs to come."""
+
+    def suite(number: int) -> Check:
+        found = Check.of_suite({"id": number, "status": "in_progress", "latest_check_runs_count": 1})
+        assert found is not None
+        return found
+
+    own = run("deploy", None, check_suite={"id": 1})
+    other, done = run("e2e", None, check_suite={"id": 1}), run("test", check_suite={"id": 2})
+    assert to_come([suite(1)], [own, done], ["deploy"]) == []
+    assert [each.suite for each in to_come([suite(1), suite(2)], [own, done], ["deploy"])] == [2]
+    for runs, ignore in (([own], []), ([own, other], ["deploy"]), ([], ["deploy"])):
+        assert [each.name for each in to_come([suite(1)], runs, ignore)] == ["further checks"]
+    assert Check.of_suite({"id": 3, "status": "completed", "latest_check_runs_count": 1}) is None
+    assert Check.of_suite({"id": 3, "status": "queued", "latest_check_runs_count": 0}) is None
 
 
 words = st.sampled_from(["success", "failure", "skipped", "neutral", None])
