@@ -47,18 +47,15 @@ options:
     type: dict
     suboptions:
       repository:
-        description:
-          - The repository, as C(owner/name).
+        description: The repository, as C(owner/name).
         type: str
         required: true
       sha:
-        description:
-          - The commit, with all of its forty digits.
+        description: The commit, with all of its forty digits.
         type: str
         required: true
       path:
-        description:
-          - The folder in the repository, such as V(db/migrations).
+        description: The folder in the repository, such as V(db/migrations).
         type: str
         default: ''
       token:
@@ -67,8 +64,7 @@ options:
             repository needs none.
         type: str
       api_url:
-        description:
-          - The address of GitHub's API, for GitHub Enterprise.
+        description: The address of GitHub's API, for GitHub Enterprise.
         type: str
         default: https://api.github.com
   adapter:
@@ -89,8 +85,7 @@ options:
     type: list
     elements: str
   chdir:
-    description:
-      - The directory in which O(command) is started.
+    description: The directory in which O(command) is started.
     type: path
   release:
     description:
@@ -112,6 +107,12 @@ options:
     type: str
     choices: [expand, contract, all]
     default: expand
+  planned:
+    description:
+      - Names to checksums, as V(pending) had them in an earlier look. Anything else is refused, since files may change.
+        Within one run files are read once, and what is run is what was compared. Another tool reads them itself, so
+        that of Prisma's the checksums are compared afterwards.
+    type: dict
   migration:
     description:
       - The name of one migration, as in C(0001_name). Needed with O(state=rolled_back) and O(state=resolved).
@@ -136,8 +137,7 @@ options:
     type: str
     default: 5s
   statement_timeout:
-    description:
-      - How long a statement may take, as a duration.
+    description: How long a statement may take, as a duration.
     type: str
     default: 15m
   wait:
@@ -211,8 +211,8 @@ migration:
     - V(digest) is over the names, contents and phases of V(pending).
     - V(drift) are migrations that were changed after they had been applied, V(ahead) those that are applied and not in
       the source, V(unfinished) those in which a run has stopped.
-    - V(known) is what the source has, its V(head) and the names of its V(contract) ones. Kept with a release by
-      M(ops.runbooks.release_record), it tells later whether that release fits the database.
+    - V(known) is what the source has, its V(head), the last one that it V(needs), and its V(contract) ones by name.
+      Kept with a release by M(ops.runbooks.release_record), it tells later whether that release fits the database.
     - V(source) and V(endpoint), where they come from and where they go to.
   returned: always
   type: dict

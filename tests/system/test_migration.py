@@ -100,12 +100,20 @@ def test_expand_then_contract_then_back(schema: Schema) -> None:
     assert (predicted.changed, names(predicted)) == (True, ["0001_orders", "0002_notes"])
     assert schema.database.value("SELECT to_regnamespace('ops_runbooks')") is None, "a prediction writes nothing"
     assert not schema.store.keys()
-    done = schema(release="r1").ok()
+    planned = {each["name"]: each["checksum"] for each in predicted["migration"]["pending"]}
+    changed = schema(release="r1", planned={**planned, "0002_notes": "0" * 64}).refused("plan_changed")
+    assert "not planned like this: 0002_notes" in changed.message
+    assert not schema.store.keys()
+    done = schema(release="r1", planned=planned).ok()
     for key in ("plan", "diff"):
         assert done[key] == predicted[key]
     assert done["migration"]["digest"] == predicted["migration"]["digest"]
     assert (done["migration"]["head"], done["migration"]["later"]) == ("0002_notes", ["0003_drop_email"])
-    assert done["migration"]["known"] == {"head": "0003_drop_email", "contract": ["0003_drop_email"]}
+    assert done["migration"]["known"] == {
+        "head": "0003_drop_email",
+        "needs": "0002_notes",
+        "contract": ["0003_drop_email"],
+    }
     assert "a@example.com" not in predicted.everything + done.everything, "statements are shown without data"
     assert schema.columns == ["id", "email", "note"]
     assert [each["release"] for each in done["migration"]["applied"]] == ["r1", "r1"]

@@ -9,6 +9,7 @@ What is proven is ours: when a command is started, with what, and that its table
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +159,14 @@ def test_prisma(project: Project) -> None:
     assert "it has not failed" in project("prisma", **good).refused("migration_unusable").message
     bad.write_text("CREATE TABLE other (id int)")
     assert project("prisma").ok()["migration"]["head"] == "20260104000000_bad"
+
+    # What it runs is what it reads, which may be another checkout than the one that was judged.
+    judged = project.directory / "judged"
+    shutil.copytree(project.directory / "prisma" / "migrations", judged)
+    for place, kind in ((judged, "int"), (project.directory / "prisma" / "migrations", "bigint")):
+        project.write(f"{place}/20260105000000_last/migration.sql", f"CREATE TABLE last (id {kind})")
+    other = project("prisma", directory=str(judged)).refused("migration_drift")
+    assert "of 20260105000000_last it has run other contents" in other.message
 
     project.write(later, "-- runbooks: phase=contract\nDROP TABLE more")
     project("prisma").refused("migration_drift")

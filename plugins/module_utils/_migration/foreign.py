@@ -148,6 +148,17 @@ def carry_out(
             f" {seen.where}",
             remedy="See that chdir has the same migrations as the source, and that the tool goes to the same database.",
         )
+    # The tool reads its files itself; Prisma writes down what they were.
+    rows = {each.name: now.row(each.name) for each in plan.chosen}
+    if others := [each.name for each in plan.chosen if (row := rows[each.name]) and row.checksum != each.checksum]:
+        raise RunbookError(
+            code="migration_drift",
+            attempted="run migrations",
+            object=" ".join(command.line()),
+            reason=f"of {', '.join(others)} it has run other contents than {seen.source} had when this was decided",
+            remedy="They are in the database. Let chdir and the source be one commit, and see what the difference did.",
+            details={"drift": others},
+        )
 
 
 def _failed(seen: Seen, tool: str, name: str) -> RunbookError:

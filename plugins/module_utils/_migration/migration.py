@@ -33,6 +33,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan impor
     ApplyPlan,
     Resume,
     Seen,
+    check_planned,
     choose,
     concurrent_index,
     describe,
@@ -56,6 +57,7 @@ MIGRATION_SPEC = ArgumentSpec(
         "phase": {"type": "str", "choices": ["expand", "contract", "all"], "default": "expand"},
         "migration": {"type": "str"},
         "resolve_as": {"type": "str", "choices": ["applied", "rolled_back", "baseline"]},
+        "planned": {"type": "dict"},
         "lock_timeout": {"type": "str", "default": "5s"},
         "statement_timeout": {"type": "str", "default": "15m"},
         "wait": {"type": "str", "default": "30s"},
@@ -228,6 +230,12 @@ class PostgresMigration(Operation[Found, Plan]):
         return taken_of(found)
 
     def _plan(self, state: Found) -> Plan:
+        plan = self._decide(state)
+        if self.params["planned"] is not None and isinstance(plan, (ApplyPlan, foreign.ForeignPlan)):
+            check_planned(state.seen, plan.chosen, self.params["planned"])
+        return plan
+
+    def _decide(self, state: Found) -> Plan:
         if self._foreign:
             return foreign.plan_foreign(state.seen, self.params)
         if self.params["state"] == "rolled_back":

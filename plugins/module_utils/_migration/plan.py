@@ -134,6 +134,7 @@ def describe(seen: Seen, chosen: Sequence[Migration]) -> dict[str, Any]:
         "digest": digest(chosen),
         "known": {
             "head": seen.files[-1].name if seen.files else None,
+            "needs": next((each.name for each in reversed(seen.files) if each.phase != CONTRACT), None),
             "contract": [each.name for each in seen.files if each.phase == CONTRACT],
         },
         "source": seen.source,
@@ -162,6 +163,19 @@ def check_drift(seen: Seen) -> None:
             reason=f"changed since they were applied: {', '.join(changed)}",
             remedy="Put back what was applied (git log shows it), and write what is missing into a new migration.",
             details={"drift": changed},
+        )
+
+
+def check_planned(seen: Seen, chosen: Sequence[Migration], planned: Mapping[str, Any]) -> None:
+    """Refuse what is not among what somebody has looked at: names, and the checksums of their contents."""
+    if others := [each.name for each in chosen if planned.get(each.name) != each.checksum]:
+        raise RunbookError(
+            code="plan_changed",
+            attempted="run exactly the migrations that were planned",
+            object=f"{seen.source}, {seen.where}",
+            reason=f"not planned like this: {', '.join(others)}, since files have changed meanwhile",
+            remedy="Nothing was run. Read the new plan with --check, then run the same command again.",
+            details={"unplanned": others},
         )
 
 

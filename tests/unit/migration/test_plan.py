@@ -19,6 +19,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._migration.plan impor
     BIG,
     Seen,
     all_or_nothing,
+    check_planned,
     plan_apply,
     resume_of,
 )
@@ -110,6 +111,19 @@ def test_what_is_for_later_does_not_stand_in_the_way() -> None:
     assert "3_c runs before 2_b" in plan.warnings[0]
     with pytest.raises(RunbookError):
         plan_apply(seen(found), "contract")
+
+
+def test_nothing_but_what_was_planned() -> None:
+    """Fewer may be left than were planned, since others may have run them; none may be new, or another one."""
+    found = seen(files(_1_a=ADD.format("a"), _2_b=ADD.format("b")))
+    plan = plan_apply(found, "expand")
+    planned = {each.name: each.checksum for each in plan.chosen}
+    check_planned(found, plan.chosen, planned)
+    check_planned(found, plan.chosen[1:], planned)
+    for wrong in ({}, {**planned, "1_a": "other"}, {"1_a": planned["1_a"]}):
+        with pytest.raises(RunbookError) as caught:
+            check_planned(found, plan.chosen, wrong)
+        assert caught.value.code == "plan_changed"
 
 
 def test_phases() -> None:

@@ -70,6 +70,7 @@ def test_a_time_that_nobody_knows_is_that_of_the_first_look() -> None:
 
 def test_where_only_the_store_is_behind_no_tool_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     params = {
+        "planned": None,
         "adapter": "prisma",
         "command": ["npx", "prisma", "migrate", "deploy"],
         "state": "resolved",
