@@ -153,6 +153,10 @@ options:
         description:
           - The digest of its plan.
         type: str
+      began_in:
+        description:
+          - The run by which the last attempt began.
+        type: str
       migrations:
         description:
           - The migrations of each of its databases.

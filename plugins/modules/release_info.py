@@ -53,7 +53,7 @@ releases:
       description: >-
         The releases, newest first, each with V(release), V(deployment_id), V(gate), V(bad), V(git_sha), V(url),
         V(recorded_at), V(baseline), V(attempt), V(started_at), V(rollback_to), V(moves_before), V(digest),
-        V(migrations) and V(pending), as M(ops.runbooks.release_record) explains them.
+        V(began_in), V(migrations) and V(pending), as M(ops.runbooks.release_record) explains them.
       type: list
       elements: dict
     newest_good:

@@ -107,6 +107,13 @@ options:
         duration. Later it begins anew, with a backup of its own.
     type: str
     default: 1h
+  unfinished:
+    description:
+      - The V(began_in) of other apps of the same release that are not decided. What was good in one of these runs is at
+        V(gate) again, since a release is whole or it is not.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: ops.runbooks.release_record
   - module: ops.runbooks.vercel_promote
@@ -167,6 +174,9 @@ release:
     resumes:
       description: Whether the attempt has begun already and was interrupted.
       type: bool
+    began_in:
+      description: The run by which the attempt on record began, empty where there is none.
+      type: str
     backup_id:
       description: The id of the backup that belongs to this attempt.
       type: str

@@ -171,6 +171,9 @@ release:
     digest:
       description: The digest of the plan of the attempt.
       type: str
+    began_in:
+      description: The run by which the last attempt began.
+      type: str
     migrations:
       description: What it knows of each of its databases.
       type: dict

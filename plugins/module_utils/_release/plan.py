@@ -71,6 +71,8 @@ class Found:
     """The world. ``deployment`` is None where the release has to be built; ``moves`` and ``releases`` newest first.
 
     ``output`` is the mark of what was built here, where that is still to become a deployment.
+    ``unfinished`` are runs that began the release for several apps and did not come to its end: it is whole or it is
+    not, so that what was good in one of them is decided again, with the others.
     """
 
     project: Project
@@ -82,6 +84,7 @@ class Found:
     moves: tuple[Intent, ...] = ()
     variables: frozenset[str] = frozenset()
     hidden: int = 0
+    unfinished: frozenset[str] = frozenset()
 
     @property
     def serving(self) -> str:
@@ -94,6 +97,18 @@ class Found:
         own = self.deployment.id if self.deployment is not None else ""
         return next((each for each in self.releases if own and each.deployment_id == own), None)
 
+    @property
+    def rejoins(self) -> bool:
+        """Whether it was good in a run that did not come to the end of the release."""
+        record = self.record
+        return record is not None and record.passed and record.began_in in self.unfinished - {""}
+
+    @property
+    def undecided(self) -> bool:
+        """Whether an attempt is on record that is not over."""
+        record = self.record
+        return record is not None and (record.open or self.rejoins)
+
 
 def rolled_back(found: Found) -> Intent | None:
     """The rollback that has left the release, where no later move has brought it back.
@@ -101,7 +116,7 @@ def rolled_back(found: Found) -> Intent | None:
     While an attempt is open only moves that are newer than its beginning are about it.
     """
     record = found.record
-    since = record.moves_before if record is not None and record.open else 0
+    since = record.moves_before if record is not None and found.undecided else 0
     own = found.deployment.id if found.deployment is not None else ""
     for each in found.moves:
         if not own or each.number <= since:
@@ -119,8 +134,8 @@ def phase_of(found: Found) -> Phase:
     if back is not None and back.state == "open":
         return "rollback"
     if found.serving != found.deployment.id:
-        return "failed" if back is not None and record is not None and record.open else "promote"
-    return "done" if record is not None and record.passed else "gate"
+        return "failed" if back is not None and found.undecided else "promote"
+    return "done" if record is not None and record.passed and not found.rejoins else "gate"
 
 
 def verdict(found: Found) -> str:
@@ -147,7 +162,7 @@ def way_back(wanted: Wanted, found: Found) -> tuple[str, str]:
     usable -= barred
     record = found.record
     kinds = {each.deployment_id: "good" for each in found.releases if each.passed}
-    if record is not None and record.open and record.rollback_to in usable:
+    if record is not None and found.undecided and record.rollback_to in usable:
         return record.rollback_to, kinds.get(record.rollback_to, "baseline")
     if found.serving in usable and found.serving in kinds:
         return found.serving, "good"
@@ -179,7 +194,7 @@ def attempt_of(wanted: Wanted, found: Found, phase: Phase) -> tuple[int, bool]:
     """
     record = found.record
     last = max((each.attempt for each in found.releases if each.release == wanted.release), default=0)
-    if record is None or not record.open:
+    if record is None or not found.undecided:
         return (last, False) if phase == "done" else (last + 1, False)
     young = bool(record.started_at) and found.now - parse_iso(record.started_at) <= wanted.attempt_max_age
     return (record.attempt, True) if young or phase != "promote" else (max(last, record.attempt) + 1, False)
@@ -216,7 +231,8 @@ def plan_release(wanted: Wanted, found: Found) -> Plan:
         "digest": digest_of(wanted, found, rollback_to, attempt),
         "continues": resumes and continues(wanted, found, rollback_to, attempt, begun),
         "approved_digest": record.digest if resumes and record is not None else "",
-        "reason": _reason(phase, back),
+        "began_in": record.began_in if record is not None else "",
+        "reason": _reason(phase, back, rejoins=found.rejoins),
         "auto_assign": found.project.assigns,
         "repository": found.project.repository or None,
         "branch": found.project.production_branch or None,
@@ -285,10 +301,11 @@ def _refused(code: str, wanted: Wanted, reason: str, remedy: str) -> RunbookErro
     )
 
 
-def _reason(phase: Phase, back: Intent | None) -> str:
+def _reason(phase: Phase, back: Intent | None, *, rejoins: bool) -> str:
+    undecided = "it serves production and was good, and the run ended before the whole release was decided"
     said = {
         "done": "it serves production, and its gate was passed",
-        "gate": "it serves production, and no passed gate is on record",
+        "gate": undecided if rejoins else "it serves production, and no passed gate is on record",
         "rollback": "a run ended while it rolled the release back",
         "failed": "it was rolled back, and the run ended before it could say so",
         "promote": "it is built, and does not serve",

@@ -64,6 +64,7 @@ PLAN_SPEC = STORE_SPEC.merge(
             "ungated_pushes": {"type": "str", "choices": ["refuse", "accept"], "default": "refuse"},
             "break_glass": {"type": "str", "default": ""},
             "attempt_max_age": {"type": "str", "default": "1h"},
+            "unfinished": {"type": "list", "elements": "str", "default": []},
         }
     ),
 )
@@ -122,6 +123,7 @@ class ReleasePlan(Operation[Found, Plan]):
             output=self._output() if deployment is None else "",
             releases=releases,
             moves=moves,
+            unfinished=frozenset(self.params["unfinished"]),
         )
         phase = phase_of(found)
         if phase == "done":

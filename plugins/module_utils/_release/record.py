@@ -69,8 +69,8 @@ RELEASE_INFO_SPEC = STORE_SPEC.merge(
 )
 
 
-def plan_record(found: Recorded | None, given: Mapping[str, Any], now: str) -> tuple[Plan, Recorded]:
-    """What is to be written. Options that are not given leave what is on record as it is.
+def plan_record(found: Recorded | None, given: Mapping[str, Any], now: str, run_id: str = "") -> tuple[Plan, Recorded]:
+    """What is to be written by a run. Options that are not given leave what is on record as it is.
 
     A higher ``attempt`` begins anew: what an earlier one came to no longer counts.
     """
@@ -80,7 +80,7 @@ def plan_record(found: Recorded | None, given: Mapping[str, Any], now: str) -> t
     if given.get("pending") is not None:
         changes["pending"] = _pending(given["pending"])
     if changes.get("attempt", 0) > before.attempt:
-        changes = {"gate": "", "bad": "", "pending": {}, "started_at": now, **changes}
+        changes = {"gate": "", "bad": "", "pending": {}, "started_at": now, "began_in": run_id, **changes}
     after = replace(before, **changes)
     changed = found is None or after != found
     if found is None:
@@ -132,13 +132,16 @@ class ReleaseRecord(Operation["Recorded | None", Plan]):
 
     def plan(self, state: Recorded | None) -> Plan:
         """See :func:`plan_record`."""
-        return plan_record(state, self.params, iso(self._now.replace(microsecond=0)))[0]
+        return self._decide(state)[0]
 
     def act(self, state: Recorded | None, plan: Plan) -> Mapping[str, Any]:
         """Write it."""
-        _plan, after = plan_record(state, self.params, iso(self._now.replace(microsecond=0)))
+        _plan, after = self._decide(state)
         self._releases().write(after, self.params["measurements"], self._now)
         return plan.result
+
+    def _decide(self, state: Recorded | None) -> tuple[Plan, Recorded]:
+        return plan_record(state, self.params, iso(self._now.replace(microsecond=0)), self.context.run_id)
 
     def _releases(self) -> Releases:
         return Releases(self.state_store, self.params["environment"], self.params["name"], self.context)

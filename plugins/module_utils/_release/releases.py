@@ -29,7 +29,8 @@ class Recorded:
 
     ``attempt`` counts how often it was set out to be released, 0 where never by a runbook; ``started_at`` and what
     follows are of the last attempt: the deployment that takes its place where its gate fails, the number of the last
-    move of production before it, and the digest of its plan. ``baseline`` is what served when the first one began.
+    move of production before it, the digest of its plan, and the run by which it began: apps whose attempts one run
+    began are one release. ``baseline`` is what served when the first one began.
     ``migrations`` are what it knows of each of its databases, as M(ops.runbooks.postgres_migration) returns it, and
     ``pending`` those with which the last attempt began: database to name to checksum.
     """
@@ -47,6 +48,7 @@ class Recorded:
     rollback_to: str = ""
     moves_before: int = 0
     digest: str = ""
+    began_in: str = ""
     migrations: Mapping[str, Any] = field(default_factory=dict)
     pending: Mapping[str, Any] = field(default_factory=dict)
 

@@ -27,6 +27,7 @@ _RELEASE = {
     "rollback_to": {"type": "str"},
     "moves_before": {"type": "int"},
     "digest": {"type": "str"},
+    "began_in": {"type": "str"},
     "migrations": {"type": "dict"},
     "pending": {"type": "dict"},
 }

@@ -129,6 +129,23 @@ def test_it_serves_and_nobody_knows() -> None:
     assert plan_release(WANTED, killed).result["rollback_to"] == "dpl_C"
 
 
+def test_what_was_good_is_decided_again_with_the_rest_of_its_release() -> None:
+    """Where the run that began both did not come to its end; not where it was good long ago, in another one."""
+    good = opened(gate="pass", began_in="run-1")
+    there = found("D", releases=(good, recorded("A", gate="pass")), moves=(move("promote", "C", "D", 8),))
+    assert phase(there) == ("done", 1, False)
+    assert phase(replace(there, unfinished=frozenset({"run-2"}))) == ("done", 1, False)
+    again = replace(there, unfinished=frozenset({"run-1"}))
+    assert phase(again) == ("gate", 1, True)
+    result = plan_release(WANTED, again).result
+    assert (result["rollback_to"], result["began_in"]) == ("dpl_C", "run-1")
+    assert "before the whole release was decided" in result["reason"]
+    for state, there_by_then, word in (("open", "D", "rollback"), ("done", "C", "failed")):
+        moves = (move("rollback", "D", "C", 9, state, "another app"), *there.moves)
+        left = found(there_by_then, releases=there.releases, moves=moves, unfinished=again.unfinished)
+        assert phase(left)[0] == word
+
+
 @pytest.mark.parametrize("state", ["open", "done"])
 def test_killed_on_the_way_back(state: str) -> None:
     """Before Vercel was asked, and when all was done but the record: the verdict stands."""

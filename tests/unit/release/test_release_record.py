@@ -55,6 +55,15 @@ def test_an_attempt_begins_anew() -> None:
     assert (second.open, second.gate, second.bad, second.started_at) == (True, "", "", "2026-11-21T02:00:00Z")
 
 
+def test_the_run_that_began_an_attempt_is_known() -> None:
+    """Who records later what it came to is another run, and began nothing."""
+    _plan, first = plan_record(None, given(attempt=1), NOW, "run-1")
+    _plan, good = plan_record(first, given(attempt=1, gate="pass"), NOW, "run-2")
+    assert (first.began_in, good.began_in, good.passed) == ("run-1", "run-1", True)
+    _plan, second = plan_record(good, given(attempt=2), NOW, "run-3")
+    assert second.began_in == "run-3"
+
+
 def test_a_record_of_an_older_release_of_the_collection() -> None:
     body = {"release": "v1", "deployment_id": "dpl_A", "gate": "pass", "measurements": {}}
     read = Recorded.read(body)
