@@ -176,6 +176,10 @@ restore:
       description: How far a swap came that failed, V(not begun), V(ending sessions), V(committing) or V(done).
       returned: failure with O(strategy=swap)
       type: str
+    releases:
+      description: By V(app) the V(release) that serves by what is on record, V(needs), V(backup_has), V(fits).
+      returned: where one uses the database, and something is restored
+      type: list
     schemas:
       {description: The schemas that were replaced., returned: O(strategy=in_place), type: list, elements: str}
     left_alone:
@@ -234,12 +238,12 @@ failure:
 """
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.runner import run
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore import Restore
+from ansible_collections.ops.runbooks.plugins.module_utils._release.restore import RestoreBelowReleases
 
 
 def main() -> None:
     """Run the module."""
-    run(Restore)
+    run(RestoreBelowReleases)
 
 
 if __name__ == "__main__":

@@ -467,3 +467,42 @@ def test_releases_that_do_not_know_what_was_taken_away_are_bad(schema: Schema) -
     schema.database.execute("DELETE FROM ops_runbooks.migrations WHERE name = '0003_drop_email'")
     assert schema(phase="expand").ok().changed
     assert set(bad().values()) == {""}
+
+
+def test_the_plan_of_a_restore_says_whether_what_serves_fits(schema: Schema) -> None:
+    sample(schema)
+    schema().ok()
+    schema.backup("before")
+    schema(phase="contract").ok()
+    schema.backup("after")
+    for name, needs, contract in (
+        ("ahead", "0004_more", ["0003_drop_email"]),
+        ("fits", "0002_notes", ["0003_drop_email"]),
+        ("left", "0002_notes", []),
+    ):
+        app = {**schema.store.args, "environment": "production", "name": name, "deployment_id": f"dpl_{name}"}
+        known = {"main": {"head": "0004_more", "needs": needs, "contract": contract}}
+        schema.run("release_record", {**app, "gate": "pass", "migrations": known}).ok()
+
+    def restored(backup: str, *, check: bool = True, **options: Any) -> Outcome:
+        names = {"environment": "production", "name": "main", "backup": backup, "restore_id": f"r-{backup}"}
+        return schema.run(
+            "postgres_restore", {**schema.store.args, **schema.database.args, **names, **options}, check=check
+        ).ok()
+
+    def said(outcome: Outcome) -> dict[str, tuple[str, bool]]:
+        return {each["app"]: (each["relation"], each["fits"]) for each in outcome["restore"]["releases"]}
+
+    live = {"strategy": "swap", "target_database": schema.database.name}
+    older, newer = restored("before", **live), restored("after", **live)
+    assert said(older) == {"ahead": ("older", False), "fits": ("same", True), "left": ("same", True)}
+    assert said(newer) == {"ahead": ("older", False), "fits": ("newer", True), "left": ("newer", False)}
+    assert "fits goes on with release dpl_fits, which needs migrations up to 0002_notes" in older["plan"]["steps"][-2]
+    assert "Run ops.runbooks.migrate with its migrations as soon as main is restored" in str(older["warnings"])
+    assert "it does not know 0003_drop_email" in str(newer["warnings"])
+    # Beside it, nothing meets what was restored; what is done says what was foretold.
+    beside = {"target_database": f"{schema.database.name}_beside"}
+    told, done = restored("before", **beside), restored("before", check=False, **beside)
+    assert said(told) == said(done) == said(older)
+    assert "goes on with" not in "".join(told["plan"]["steps"])
+    assert not restored("before", check=False, **beside).changed
