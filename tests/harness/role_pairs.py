@@ -45,12 +45,14 @@ class Team:
         return f"{self.group}_old"
 
     def pair(self, state: str, letter: str | None = None, **options: Any) -> Outcome:
-        """The module, as the manager."""
+        """The module, as the manager, or as the superuser where that is asked for."""
         how = {each: options.pop(each) for each in ("check", "diff", "env") if each in options}
         login = {**self.database.args, "login_user": self.manager, "login_password": self.password}
         del login["bindir"]
         if letter is not None:
             options["role"] = self.role(letter)
+        if options.pop("superuser", False):
+            login |= {"login_user": self.database.server.user, "login_password": self.database.server.password}
         asked = {"group": self.group, "state": state, "watch": "0s", **login, **options}
         return self.run("postgres_role_pair", asked, **how)
 

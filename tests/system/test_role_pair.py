@@ -172,11 +172,7 @@ def test_a_server_that_does_not_ask(crew18: Team, postgres: PostgresServer) -> N
     try:
         crew18.database.execute("SELECT pg_reload_conf()")
         crew18.pair("active", "a", password=password).refused("login_unproven")
-        args = {name: value for name, value in crew18.database.args.items() if name != "bindir"}
-        told = crew18.run(
-            "postgres_role_pair",
-            {**args, "group": crew18.group, "state": "active", "role": crew18.role("a"), "password": password},
-        ).ok()
+        told = crew18.pair("active", "a", password=password, superuser=True).ok()
         assert not told.changed
         assert told["role_pair"]["test"]["direct"]["password_asked"] is False
     finally:
@@ -236,12 +232,10 @@ def test_a_password_is_in_no_log(sandbox: Sandbox, run_module: ModuleRunner) -> 
         ]
         said += [crew.pair("tested", "a", password=poor.text).refused("login_denied")]
         # By a superuser, who may read verifiers; and a server that refuses the statement.
-        args = {name: value for name, value in database.args.items() if name != "bindir"}
-        same = {"group": crew.group, "state": "active", "role": crew.role("a"), **args}
-        again = run_module("postgres_role_pair", {**same, "password": canary.text}).ok()
+        again = crew.pair("active", "a", password=canary.text, superuser=True).ok()
         assert not again.changed
         database.execute(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on")
-        said += [again, run_module("postgres_role_pair", {**same, "password": poor.text}).refused("server_failed")]
+        said += [again, crew.pair("active", "a", password=poor.text, superuser=True).refused("server_failed")]
         with database.connect(options="-c default_transaction_read_only=off") as session:
             session.execute(f"ALTER DATABASE {database.name} RESET default_transaction_read_only".encode())
         written = log.read_bytes()[start:].decode(errors="replace")

@@ -27,7 +27,8 @@ CREATE ROLE {group}_readers; GRANT {group}_readers TO {old}; GRANT SELECT (id, s
 GRANT USAGE ON SEQUENCE numbers TO {old} WITH GRANT OPTION; GRANT USAGE ON SCHEMA side TO {old};
 CREATE FUNCTION side.secret() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION side.secret FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION side.secret TO {old}; CREATE TABLE side.seen (id int); INSERT INTO side.seen VALUES (1);
-GRANT SELECT ON side.seen TO {old}; ALTER TABLE side.seen ENABLE ROW LEVEL SECURITY;
+GRANT SELECT ON side.seen TO {old}; GRANT CREATE ON DATABASE {database} TO {old};
+ALTER TABLE side.seen ENABLE ROW LEVEL SECURITY;
 CREATE POLICY app ON side.seen TO {old} USING (true);
 ALTER DEFAULT PRIVILEGES IN SCHEMA side GRANT SELECT ON TABLES TO {old};
 ALTER ROLE {old} SET search_path = public, side, kanarienvogel;
@@ -36,7 +37,12 @@ ALTER ROLE {old} IN DATABASE {database} SET statement_timeout = '61s';
 OWN = """
 CREATE TABLE orders (id int PRIMARY KEY, tenant text); INSERT INTO orders VALUES (1, 'x');
 ALTER TABLE orders ENABLE ROW LEVEL SECURITY; CREATE POLICY mine ON orders TO {old} USING (tenant = 'x');
-CREATE VIEW totals AS SELECT count(*) FROM orders; CREATE TYPE mood AS ENUM ('calm');
+CREATE VIEW totals AS SELECT count(*) FROM orders; CREATE TYPE mood AS ENUM ('calm'); CREATE EXTENSION hstore;
+CREATE SCHEMA mine; CREATE TABLE mine.log (id serial, at date) PARTITION BY RANGE (at); CREATE PUBLICATION {old}_p;
+CREATE TABLE mine.log_2026 PARTITION OF mine.log FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE MATERIALIZED VIEW mine.sums AS SELECT 1 AS one; CREATE DOMAIN mine.word AS text; SELECT lo_create(0);
+CREATE STATISTICS mine.both ON id, tenant FROM orders; CREATE TEXT SEARCH CONFIGURATION mine.words (COPY = simple);
+CREATE PROCEDURE mine.nothing() LANGUAGE sql AS 'SELECT 1'; CREATE COLLATION mine.plain (LOCALE = 'C');
 GRANT SELECT ON orders TO {group}_readers;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {group}_readers;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
@@ -223,10 +229,41 @@ def test_what_is_refused_is_listed_and_nothing_done(crew18: Team) -> None:
     assert "CURRENT_USER" in reasons
     assert "foreign_to_all" in reasons
     assert "pg_monitor" in reasons
+    assert not [each for each in refused["failure"]["refused"] if "schema" in each]
     assert refused["role_pair"]["adoption"]["owned_count"] == 1
     assert not crew18.database.rows("SELECT FROM pg_roles WHERE rolname = %s", crew18.group)
     crew18.pair("adopted", old_role=f"{crew18.group}_nobody").refused("adoption_refused")
     crew18.pair("adopted", old_role=crew18.manager).refused("role_refused")
+
+
+def test_a_superuser_does_the_rest(crew18: Team, sandbox: Sandbox) -> None:
+    """What was refused above, but for what nobody can do; a setting that may be secret is in no statement."""
+    closed = '"Clo sed"'
+    password = secrets.token_hex(16)
+    crew18.make_old(password)
+    crew18.database.execute(
+        f"CREATE TABLE foreign_to_all (id int); GRANT SELECT ON foreign_to_all TO {crew18.old};"
+        f"GRANT pg_monitor TO {crew18.old}; CREATE SCHEMA {closed}; GRANT USAGE ON SCHEMA {closed} TO {crew18.old};"
+        f"CREATE TABLE {closed}.t (id int);"
+        f"ALTER TABLE {closed}.t OWNER TO {crew18.old}; ALTER ROLE {crew18.old} SET app.signing = 'kanarienvogel';"
+        f"ALTER ROLE {crew18.old} BYPASSRLS CREATEDB; GRANT SET ON PARAMETER log_statement TO {crew18.old}"
+    )
+    refused = crew18.pair("adopted", old_role=crew18.old, check=True).refused("adoption_refused")
+    assert [each for each in refused["failure"]["refused"] if "things in schema Clo sed" in each]
+    start = sandbox.postgres.log.stat().st_size
+    crew18.database.execute(f"ALTER DATABASE {crew18.database.name} SET log_statement = 'all'")
+    asked = {"old_role": crew18.old, "superuser": True}
+    predicted = crew18.pair("adopted", **asked, check=True).ok()
+    done = crew18.pair("adopted", **asked).ok()
+    assert done["plan"] == predicted["plan"]
+    assert not crew18.pair("adopted", **asked).ok().changed
+    assert crew18.pair("active", "b", password=password, superuser=True).ok().changed
+    with crew18.log_in("b", password) as session:
+        session.execute(f"SELECT 1 FROM foreign_to_all; INSERT INTO {closed}.t VALUES (1)".encode())
+        session.execute("SET log_statement = 'none'")
+        assert session.execute("SHOW app.signing").fetchone() == ("kanarienvogel",)
+        assert session.execute("SELECT rolbypassrls FROM pg_roles WHERE rolname = current_user").fetchone() == (True,)
+    assert b"kanarienvogel" not in sandbox.postgres.log.read_bytes()[start:]
 
 
 def test_a_table_that_is_in_use(crew18: Team) -> None:

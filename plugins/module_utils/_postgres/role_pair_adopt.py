@@ -111,6 +111,11 @@ def _unsuitable(old: str, names: Names, facts: PairFact, found: AdoptionFact) ->
             and not (manager.superuser or (facts.major >= 16 and getattr(manager, word)))
         ):
             yield f"Role {old} has {word.upper()}, which {manager.current_user} may not give to {names.group}."
+    for schema in found.closed_schemas:
+        yield (
+            f"Role {old} owns things in schema {schema} and may make none there, which a new owner has to be able to: "
+            f"GRANT CREATE ON SCHEMA {q(schema)} TO {q(old)}."
+        )
     if found.own_schema:
         yield (
             f'A schema has the name of role {old}, and "$user" finds it: ALTER ROLE {q(old)} SET search_path to what '

@@ -98,6 +98,8 @@ class AdoptionFact:
     hba_lines: tuple[int, ...] = ()
     #: Whether a schema of the old role's name is found by ``"$user"``.
     own_schema: bool = False
+    #: Schemas in which the old role owns something and may make nothing any more, as a new owner has to be able to.
+    closed_schemas: tuple[str, ...] = ()
     #: Whether the role that works here has the old role's rights already, and the group's.
     has_old: bool = False
     has_group: bool = False
@@ -198,6 +200,12 @@ SELECT ARRAY(SELECT srvname::text FROM pg_user_mappings m WHERE umuser = %(old)s
        EXISTS (SELECT FROM pg_namespace WHERE nspname = %(name)s) AND NOT EXISTS (
            SELECT FROM pg_db_role_setting, unnest(setconfig) s WHERE setrole = %(old)s::regrole
            AND starts_with(s, 'search_path=') AND strpos(s, '$user') = 0),
+       ARRAY(SELECT DISTINCT n.nspname::text FROM pg_shdepend d
+             CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, d.objsubid) o
+             JOIN pg_namespace n ON quote_ident(n.nspname) = o.schema AND NOT starts_with(n.nspname, 'pg_')
+             WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = %(old)s::regrole AND d.deptype = 'o'
+               AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+               AND NOT has_schema_privilege(%(old)s::regrole, n.oid, 'CREATE')),
        pg_has_role(%(old)s::regrole, {held}),
        coalesce((SELECT pg_has_role(oid, {held}) FROM pg_roles WHERE rolname = %(group)s), false),
        ARRAY(SELECT r.rolname::text FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
@@ -224,7 +232,9 @@ def look(session: Session, names: Names, *, superuser: bool) -> AdoptionFact:
     memberships = _MEMBERSHIPS.replace("{any}", "true" if session.major < 16 and not superuser else "false")
     # Before PostgreSQL 16 a member that does not inherit stays one: it would be taken out by giving back.
     rest = _REST.replace("{held}", "'USAGE'" if session.major >= 16 else "'MEMBER'")
-    ((mappings, elsewhere, own_schema, has_old, has_group, own, has_jobs, has_hba),) = rows(rest, "what else is")
+    ((mappings, elsewhere, own_schema, closed, has_old, has_group, own, has_jobs, has_hba),) = rows(
+        rest, "what else is"
+    )
     fields = ("kind", "thing", "columns", "owner", "privilege", "grantable", "can")
     return AdoptionFact(
         owned=tuple((kind, identity) for kind, identity in rows(_OWNED, "the objects")),
@@ -251,6 +261,7 @@ def look(session: Session, names: Names, *, superuser: bool) -> AdoptionFact:
         elsewhere=tuple(elsewhere),
         hba_lines=tuple(row[0] for row in rows(_HBA, "the rules of pg_hba.conf")) if has_hba else (),
         own_schema=own_schema,
+        closed_schemas=() if superuser else tuple(closed),
         has_old=has_old,
         has_group=has_group,
         self_granted=tuple(own),

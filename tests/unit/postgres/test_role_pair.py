@@ -293,6 +293,7 @@ def test_what_goes_over_to_another_group() -> None:
         (AdoptionFact(members=("app",)), LEGACY, "other way round"),
         (AdoptionFact(mappings=("far",)), LEGACY, "user mapping"),
         (AdoptionFact(own_schema=True), LEGACY, "$user"),
+        (AdoptionFact(closed_schemas=("s",)), LEGACY, 'GRANT CREATE ON SCHEMA "s" TO "legacy"'),
         (AdoptionFact(memberships=(Membership(role="pg_monitor", held=False, can=False),)), LEGACY, "pg_monitor"),
         (AdoptionFact(), replace(LEGACY, bypassrls=True), "BYPASSRLS"),
         (AdoptionFact(), replace(LEGACY, replication=True), "REPLICATION"),
