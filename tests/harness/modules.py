@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -98,6 +99,29 @@ class ModuleRunner:
             return read_outcome(finished)
         child = self.start(name, args, check=check, diff=diff, env=env, through=through, verbosity=verbosity)
         return read_outcome(child.wait(timeout))
+
+    def dies(
+        self,
+        name: str,
+        args: Mapping[str, Any],
+        passes: Collection[str] = (),
+        *,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120,
+    ) -> str:
+        """What it was about to change outside when it was killed (SIGKILL): the first thing that is not in ``passes``.
+
+        '' where there was no such thing, so that it has come to its end.
+        """
+        argv, stdin = self._file(name, args, check=False, diff=False, verbosity=0)
+        environment, server = clean_environment(self._home, env), warm(str(COLLECTIONS))
+        told: dict[str, Any] = {"environment": environment, "cwd": CHECKOUT, "timeout": timeout, "passes": list(passes)}
+        with server.idle:
+            status, stdout, stderr = server.run(argv[-1], stdin or "", **told)
+        if status == -signal.SIGKILL:
+            return stdout
+        read_outcome(Finished(argv=tuple(argv), status=status, stdout=stdout, stderr=stderr)).ok()
+        return ""
 
     def _warm(
         self,
