@@ -69,6 +69,8 @@ def start_holder(store: StoreAt, directory: Path, *, lease_seconds: float, **cla
         "lease_seconds": lease_seconds,
         "run_id": "run-1",
         "identity": "manual",
+        "environment": ENVIRONMENT,
+        "resource": RESOURCE,
         "seconds": 600,
         **claim,
     }
@@ -122,8 +124,8 @@ def _hold(settings: dict[str, Any], context: Context, say: Any) -> None:
     with ExitStack() as held:
         context.leases = acquire_all(
             store,
-            environment=ENVIRONMENT,
-            resources=[RESOURCE],
+            environment=settings["environment"],
+            resources=[settings["resource"]],
             identity=settings["identity"],
             target="main",
             context=context,

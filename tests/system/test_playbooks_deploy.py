@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.lock_holder import start_holder
 from harness.modules import ModuleRunner
 from harness.playbooks import PlaybookRunner, Played
 from harness.servers import FileStoreAt, fresh_database
@@ -214,6 +215,112 @@ def test_a_killed_controller(
     assert "Result: failed (release_bad)" in ops.deploy("d").red().output
 
 
+def test_what_was_good_goes_back_with_the_rest_of_its_release(
+    vercel: VercelServer,
+    file_store: FileStoreAt,
+    run_playbook: PlaybookRunner,
+    run_module: ModuleRunner,
+    tmp_path: Path,
+) -> None:
+    """A run died when it had recorded one of two apps as good; the next one finds the other one too slow."""
+    ops = build(vercel, file_store, run_playbook, tmp_path, admin="", web="D")
+    for name, site in ops.sites.items():
+        named = {**file_store.args, "environment": "test", "name": name, "run_id": "died"}
+        attempt = {"attempt": 1, "rollback_to": site.id("C"), "moves_before": 0, "digest": "0"}
+        record = {**named, "deployment_id": site.id("D"), "release": "d" * 40}
+        run_module("release_record", {**record, **attempt}).ok()
+        run_module("vercel_promote", {**named, **site.options, "to": site.id("D")}).ok()
+        if name == "admin":
+            run_module("release_record", {**record, "gate": "pass"}).ok()
+    both = ops.deploy("d").red()
+    assert [site.serves for site in ops.sites.values()] == ["C", "C"]
+    assert both.output.count("Result: failed (release_rolled_back)") == 2
+    assert ops.recorded("admin", "D")["bad"] == "another app of the release failed: web"
+    assert [len(site.posts()) for site in ops.sites.values()] == [2, 2]
+
+
+def test_one_app_joins_a_release_that_was_built_here(
+    vercel: VercelServer,
+    postgres: PostgresServer,
+    file_store: FileStoreAt,
+    run_playbook: PlaybookRunner,
+    run_module: ModuleRunner,
+    tmp_path: Path,
+) -> None:
+    """The other one is done, and so the one that joins leads; it needs a migration, and the gate asks the database."""
+    from sandbox import app
+
+    sources = app.write(tmp_path / "built", release="v7", query="SELECT rating FROM film")
+    app.build(sources)
+    migrations = tmp_path / "migrations"
+    migrations.mkdir()
+    (migrations / "0001_rating.sql").write_text("ALTER TABLE film ADD COLUMN rating text")
+    ops = build(vercel, file_store, run_playbook, tmp_path, admin="", web="")
+    admin, web = ops.sites.values()
+    named = {**file_store.args, "environment": "test", "name": "admin"}
+    run_module("vercel_promote", {**named, **admin.options, "to": admin.id("D")}).ok()
+    run_module("release_record", {**named, "deployment_id": admin.id("D"), "release": "v7", "gate": "pass"}).ok()
+    with fresh_database(postgres) as database:
+        database.execute("CREATE TABLE film (title text); INSERT INTO film VALUES ('ACADEMY DINOSAUR')")
+        address = {"key": "DATABASE_URL", "value": database.url, "type": "sensitive", "target": ["production"]}
+        vercel.ask("POST", f"/v10/projects/{web.project_id}/env?teamId=team_sandbox", address)
+        ops.main = {"database_url": database.url, "migrations_directory": str(migrations)}
+        ops.app = {"app_databases": ["main"], "app_paths": ["/api/selftest"]}
+        slo = {"error_rate": 0.05, "p95_ms": 3000, "db_connections_percent": 99}
+        ops.variables = {
+            "runbooks_postgres_bindir": [str(postgres.bindir)],
+            "deploy_prebuilt": str(sources),
+            "verify_slo": slo,
+            "verify_database": "main",
+        }
+        done = ops.deploy("v7").ok()
+        assert database.rows("SELECT rating FROM film") == [(None,)]
+    assert "gave main the migrations 0001_rating" in done.output
+    (made,) = (each for each in vercel.world().of_project(web.project) if "runbooks_identity" in each.meta)
+    assert (made.prebuilt, vercel.world().aliases[web.host].deployment) == (True, made.id)
+    assert (admin.serves, len(admin.posts())) == ("D", 1)
+    (key,) = (key for key in file_store.keys("test/apps/web/releases") if f".{made.id}/000000000002" in key)
+    measured = json.loads(file_store.read(key))["recorded"]["measurements"]
+    assert 0 < measured["db_connections_percent"] < 99
+
+
+def test_what_the_gate_cannot_tell(
+    vercel: VercelServer, file_store: FileStoreAt, run_playbook: PlaybookRunner, tmp_path: Path
+) -> None:
+    """Another deployment answers at the address that was asked; then a database is locked: nothing is moved."""
+    from sandbox.vercel import Behaviour
+
+    ops = build(vercel, file_store, run_playbook, tmp_path, web="")
+    site = ops.sites["web"]
+
+    def promoted() -> bool:
+        moves = file_store.keys("test/apps/web/moves")
+        return bool(moves) and json.loads(file_store.read(moves[-1]))["state"] == "done"
+
+    # It takes its time, so that the gate is still held.
+    vercel.put(replace(vercel.world().deployments[site.id("D")], behaviour=Behaviour(latency=300)))
+    child = ops.start("d")
+    until(promoted)
+    vercel.put(replace(vercel.world().aliases[site.host], deployment=site.id("B")))
+    unclear = child.wait().output
+    assert f"production is {site.id('D')} and {site.host} leads to {site.id('B')}" in unclear
+    assert f"it serves {site.id('D')}, whose gate is not decided" in unclear
+    vercel.put(replace(vercel.world().aliases[site.host], deployment=site.id("D")))
+    ops.app = {"app_databases": ["main"]}
+    ops.main = {"database_url": "postgresql://nobody@127.0.0.1:1/gone"}
+    claim = {"environment": "test", "resource": "database/main"}
+    holder = start_holder(file_store, tmp_path, lease_seconds=5, **claim)
+    try:
+        held = ops.deploy("d").red()
+    finally:
+        holder.controller.kill()
+        holder.worker.kill()
+    assert "Result: failed (lock_held)" in held.output
+    assert (site.project.production, site.posts("rollback")) == (site.id("D"), [])
+    found = ops.recorded("web", "D")
+    assert (found["gate"], found["bad"], found["attempt"]) == ("", "", 1)
+
+
 def test_what_says_nothing_of_the_release(
     vercel: VercelServer,
     file_store: FileStoreAt,
@@ -258,7 +365,7 @@ def test_everything_before_it_serves(
     tmp_path: Path,
 ) -> None:
     """Two apps on one database: planned, approved, built, backed up, migrated once and released, killed in between."""
-    from sandbox.github import CheckRun, Commit, GitHubServer, Repository
+    from sandbox.github import Branch, CheckRun, Commit, Demand, GitHubServer, Repository
     from sandbox.vercel import GitLink
 
     migrations = tmp_path / "migrations"
@@ -266,10 +373,14 @@ def test_everything_before_it_serves(
     (migrations / "0001_film.sql").write_text("CREATE TABLE film (id int PRIMARY KEY)")
     (migrations / "0002_drop.sql").write_text("-- runbooks: phase=contract\nDROP TABLE old")
     ops = build(vercel, file_store, run_playbook, tmp_path, admin="", web="")
-    vercel.put(*(replace(site.project, link=GitLink(org="acme", repo="web", repo_id=7)) for site in ops.sites.values()))
+    link = GitLink(org="acme", repo="web", repo_id=7, production_branch="release")
+    vercel.put(*(replace(site.project, link=link) for site in ops.sites.values()))
     with fresh_database(postgres) as database, GitHubServer(tmp_path / "github") as github:
         commit = Commit(sha="f" * 40, check_runs=(CheckRun(name="test"),))
-        github.put(Repository(name="acme/web", refs={"main": commit.sha}, commits={commit.sha: commit}))
+        # Nobody reports what the default branch demands: the production branch is another one.
+        demanded = {"main": Branch(rules=(Demand(context="never"),))}
+        refs = {"main": commit.sha, "release": commit.sha}
+        github.put(Repository(name="acme/web", refs=refs, commits={commit.sha: commit}, branches=demanded))
         ops.app = {
             "app_databases": ["main"],
             "deploy_github_api_url": github.api_url,

@@ -145,7 +145,7 @@ def test_a_release(
 
 
 def test_the_way_back(vercel: VercelServer, file_store: FileStoreAt, run_module: ModuleRunner) -> None:
-    """From a release whose gate failed, and then by hand, from what serves to what is good."""
+    """From a release whose gate failed, once, to what served before; then the record says so."""
     site = make_site(vercel, auto_assign=False)
     runs = Killed(site, file_store, run_module)
     made, sha = site.id("D"), "d" * 40
@@ -166,6 +166,11 @@ def test_the_way_back(vercel: VercelServer, file_store: FileStoreAt, run_module:
     assert run_module("release_plan", {**runs.of_app, "release": sha}).refused("release_bad").message.count(because)
     assert (runs.moves(), site.serves, site.project.auto_assign) == (["promote", "rollback"], "C", False)
 
+
+def test_a_rollback_by_hand(vercel: VercelServer, file_store: FileStoreAt, run_module: ModuleRunner) -> None:
+    """Nobody says what is to be left: whatever was done when it died, no run goes one further back."""
+    site = make_site(vercel)
+    runs = Killed(site, file_store, run_module)
     for letter in "ABC":
         runs.run("release_record", {**runs.named, "deployment_id": site.id(letter), "gate": "pass"})
 
@@ -174,7 +179,10 @@ def test_the_way_back(vercel: VercelServer, file_store: FileStoreAt, run_module:
         return {**runs.of_app, "to": "last_known_good", "reason": "it leaks", "releases": known, "timeout": "30s"}
 
     runs.each("vercel_rollback", by_hand)
-    assert (runs.moves(), site.serves) == (["promote", "rollback", "rollback"], "B")
+    assert (runs.moves(), site.serves, site.project.auto_assign) == (["rollback"], "B", True)
+
+    runs.each("vercel_promote", lambda: {**runs.of_app, "to": site.id("C"), "reason": "undo it"})
+    assert (runs.moves(), site.serves, site.project.auto_assign) == (["rollback", "promote"], "C", True)
 
 
 def test_these_are_the_tasks_of_the_runbook() -> None:
