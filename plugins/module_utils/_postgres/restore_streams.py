@@ -104,7 +104,7 @@ def load_all(store: Store, parts: Sequence[Part], loading: Loading, jobs: int, c
             for part, stream in rows
         ]
         made = _load_streams(streams, path, sections, loading, jobs, context)
-        _restore_from(path, sections, sections.ids(POST_DATA) - made, loading, jobs, context)
+        _restore_rest(path, sections, sections.ids(POST_DATA) - made, loading, jobs, context)
     return sum(part.archive.bytes for part in parts)
 
 
@@ -124,7 +124,7 @@ def _load_one(store: Store, part: Part, loading: Loading, jobs: int, context: Co
         else:
             first = part.ids(PRE_DATA, DATA)
             load(store, part.archive, part.head, part.adaptation, loading, context, wanted=first)
-        _restore_from(path, part, part.ids(POST_DATA) - made, loading, jobs, context)
+        _restore_rest(path, part, part.ids(POST_DATA) - made, loading, jobs, context)
     return part.archive.bytes
 
 
@@ -184,6 +184,35 @@ def definitions(part: Part, rest: bytes, context: Context) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def _restore_rest(
+    path: Path, part: Part, entries: frozenset[int], loading: Loading, jobs: int, context: Context
+) -> None:
+    """What is made of rows, by ``jobs`` sessions where they cannot stand in each other's way."""
+    for step, sessions in in_turn(part.head.entries, entries, jobs):
+        _restore_from(path, part, step, loading, sessions, context)
+
+
+def in_turn(entries: Sequence[Entry], wanted: frozenset[int], jobs: int) -> list[tuple[frozenset[int], int]]:
+    """Dump ids of ``wanted`` in the order in which they are restored, and in how many sessions.
+
+    An index of a partition that is attached to its parent's locks its table and then the indexes, and a foreign key
+    those indexes and then the table. pg_restore lets both run at once, since it knows only of the tables that an entry
+    names (``pg_backup_archiver.c``, ``identify_locking_dependencies``), and PostgreSQL ends one of them as a deadlock.
+    So all indexes come first, then they are attached, which takes no time, and then all else.
+    """
+    made: set[int] = set()
+    attached: set[int] = set()
+    for entry in (entry for entry in entries if entry.dump_id in wanted):
+        needs = wanted.intersection(entry.depends_on)
+        if entry.desc in ("INDEX", "CONSTRAINT") and needs <= made:
+            made.add(entry.dump_id)
+        elif entry.desc == "INDEX ATTACH" and needs <= made | attached:
+            attached.add(entry.dump_id)
+    if jobs == 1 or not attached:
+        return [(wanted, jobs)]
+    return [(frozenset(made), jobs), (frozenset(attached), 1), (wanted - made - attached, jobs)]
 
 
 def _restore_from(
