@@ -276,9 +276,9 @@ class Demo:
 
 
 def closing_lines(output: str) -> list[str]:
-    """The lines with which a runbook ends, out of what ansible prints around them."""
-    end = output.rfind("PLAY RECAP")
-    begin = output.rfind("TASK [", 0, end)
+    """The lines with which a runbook ends, out of what ansible prints around them: a play that has no host is among it."""
+    begin = output.rfind("TASK [", 0, output.rfind("PLAY RECAP"))
+    end = output.find("\nPLAY ", begin)
     lines = (line.strip() for line in output[begin:end].splitlines()[1:])
     return [
         line.removeprefix("- ").strip("'\",") for line in lines if line and not line.startswith(("ok:", "msg:", "}"))

@@ -123,8 +123,7 @@ def page_of(runbook: Runbook) -> str:
         _rows(("input", "meaning"), ((f"`{name}`", str(text)) for name, text in (fields["Inputs"] or {}).items())),
         "## What happens",
         *(f"{play}\n\n" + "\n".join(f"- {task}" for task in tasks) for play, tasks in runbook.steps),
-        "## Settings",
-        *_settings(runbook),
+        *(["## Settings", *settings] if (settings := list(_settings(runbook))) else []),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
