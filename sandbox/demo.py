@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import shlex
 import subprocess
 import sys
 import time
@@ -199,7 +200,9 @@ class Demo:
         """Run a playbook as a user would; its output is kept, its closing lines are shown where asked for."""
         self._step += 1
         argv = ["ansible-playbook", f"ops.runbooks.{name}", "-i", "inventories/sandbox", "--limit", limit]
-        argv += [part for key, value in (inputs or {}).items() for part in ("-e", f"{key}={value}")]
+        for key, value in (inputs or {}).items():
+            # ansible takes name=value apart at blanks, but not JSON.
+            argv += ["-e", json.dumps({key: value}) if " " in value else f"{key}={value}"]
         argv += ["--check"] * check
         began = time.monotonic()
         done = subprocess.run(
@@ -212,8 +215,8 @@ class Demo:
             check=False,
         )
         seconds = time.monotonic() - began
-        (self._evidence / f"{self._step:02d}-{name}.txt").write_text(f"$ {' '.join(argv)}\n{done.stdout}", "utf-8")
-        self.say(f"{' '.join(argv)}  ({seconds:.1f} s)", (done.returncode != 0) == red, done.stdout)
+        (self._evidence / f"{self._step:02d}-{name}.txt").write_text(f"$ {shlex.join(argv)}\n{done.stdout}", "utf-8")
+        self.say(f"{shlex.join(argv)}  ({seconds:.1f} s)", (done.returncode != 0) == red, done.stdout)
         if show:
             for line in closing_lines(done.stdout):
                 print(f"      {line}")
@@ -276,7 +279,7 @@ class Demo:
 
 
 def closing_lines(output: str) -> list[str]:
-    """The lines with which a runbook ends, out of what ansible prints around them: a play that has no host is among it."""
+    """The lines with which a runbook ends, out of what ansible prints around them; a play without a host may follow."""
     begin = output.rfind("TASK [", 0, output.rfind("PLAY RECAP"))
     end = output.find("\nPLAY ", begin)
     lines = (line.strip() for line in output[begin:end].splitlines()[1:])
