@@ -177,10 +177,6 @@ release:
     began_in:
       description: The run by which the attempt on record began, empty where there is none.
       type: str
-    backup_id:
-      description: The id of the backup that belongs to this attempt.
-      type: str
-      sample: pre-deploy-5f2b1c9d8e7a6f504132435465768798a9bacbdc-1
     moves_before:
       description: The number of the last move of production on record.
       type: int

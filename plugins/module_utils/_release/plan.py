@@ -225,7 +225,6 @@ def plan_release(wanted: Wanted, found: Found) -> Plan:
         "rollback_kind": kind,
         "attempt": attempt,
         "resumes": resumes,
-        "backup_id": f"pre-deploy-{label}-{attempt}",
         "moves_before": found.moves[0].number if found.moves else 0,
         "baseline": kind == "baseline" and rollback_to == found.serving,
         "digest": digest_of(wanted, found, rollback_to, attempt),
@@ -237,7 +236,7 @@ def plan_release(wanted: Wanted, found: Found) -> Plan:
         "repository": found.project.repository or None,
         "branch": found.project.production_branch or None,
     }
-    steps = _steps(wanted, found, phase, rollback_to, str(result["backup_id"]))
+    steps = _steps(wanted, found, phase, rollback_to)
     return Plan(
         changed=False,
         result=result,
@@ -314,14 +313,14 @@ def _reason(phase: Phase, back: Intent | None, *, rejoins: bool) -> str:
     return f"{said}: {back.reason}" if phase in ("rollback", "failed") and back is not None and back.reason else said
 
 
-def _steps(wanted: Wanted, found: Found, phase: Phase, rollback_to: str, backup_id: str) -> tuple[str, ...]:
+def _steps(wanted: Wanted, found: Found, phase: Phase, rollback_to: str) -> tuple[str, ...]:
     """In the order in which they are done."""
     name = found.deployment.name if found.deployment is not None else "what was built"
     steps = [f"build {wanted.release} for production, without traffic ({wanted.build})"] if phase == "build" else []
     if phase in AHEAD:
         for database in sorted({each.database for each in wanted.migrations}):
             names = [each.name for each in wanted.migrations if each.database == database]
-            steps.append(f"back up {database} as {backup_id}")
+            steps.append(f"back up {database}")
             steps.append(f"apply {len(names)} expand migrations to {database}: {', '.join(names)}")
         steps.append(f"ask {name} at its own address for what every user needs")
         steps.append(f"promote production from {found.serving or 'nothing'} to {name}, without a build")

@@ -108,7 +108,7 @@ def test_migrations_are_steps_and_stay() -> None:
     migrations = (Migration(database="main", name="0002_b"), Migration(database="main", name="0003_c"))
     plan = plan_release(replace(WANTED, migrations=migrations), found())
     assert plan.steps[:2] == (
-        "back up main as pre-deploy-dpl_D-1",
+        "back up main",
         "apply 2 expand migrations to main: 0002_b, 0003_c",
     )
     assert len(plan.irreversible) == 2
