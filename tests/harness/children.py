@@ -12,9 +12,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
@@ -22,6 +23,17 @@ from harness.paths import COLLECTIONS
 
 #: Every child inherits this, and so does what it leaves behind, whatever session or group that has fled to.
 MARK = f"HARNESS_{secrets.token_hex(6)}"
+
+Answer = TypeVar("Answer")
+
+
+def until(question: Callable[[], Answer], seconds: float = 120, *, pause: float = 0.02) -> Answer:
+    """The first answer that is true, such as that a child has come to where it is to be killed; fails without one."""
+    end = time.monotonic() + seconds
+    while not (answer := question()):
+        assert time.monotonic() < end, f"it did not come to that within {seconds:g} s"
+        time.sleep(pause)
+    return answer
 
 
 def clean_environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -30,7 +30,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.operation impor
 from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import Redactor
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import open_store
 
-from harness.children import Child, clean_environment
+from harness.children import Child, clean_environment, until
 from harness.servers import StoreAt
 
 ENVIRONMENT = "env"
@@ -82,12 +82,7 @@ def start_holder(store: StoreAt, directory: Path, *, lease_seconds: float, **cla
 
 
 def _worker(controller: int) -> psutil.Process:
-    deadline = time.monotonic() + 30
-    while not (children := psutil.Process(controller).children()):
-        if time.monotonic() > deadline:
-            raise TimeoutError("the worker did not start")
-        time.sleep(0.05)
-    return children[0]
+    return until(psutil.Process(controller).children)[0]
 
 
 def main() -> None:

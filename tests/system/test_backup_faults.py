@@ -13,7 +13,7 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import psutil
 import psycopg
 import pytest
 
-from harness.children import Child
+from harness.children import Child, until
 from harness.modules import ModuleRunner, Outcome, read_outcome
 from harness.servers import Database, FileStoreAt, S3StoreAt, StoreAt
 from sandbox import S3Server
@@ -72,14 +72,6 @@ def pg_dumps(database: Database) -> list[psutil.Process]:
     return found
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
-        time.sleep(0.02)
-    return found
-
-
 @contextlib.contextmanager
 def holding(database: Database, statement: str) -> Iterator[psycopg.Connection[Any]]:
     """A session that has run ``statement`` in a transaction that stays open."""
@@ -97,10 +89,10 @@ def test_a_truncate_during_the_dump_takes_nothing_from_it(
     with FaultProxy(s3.endpoint_url) as proxy:
         proxy.rules.append(Fault(action="s3:UploadPart", rate=8 * MIB))
         child = run_module.start("postgres_backup", arguments(bulky, s3_store, endpoint_url=proxy.endpoint_url))
-        (pg_dump,) = wait_for(lambda: pg_dumps(bulky), "pg_dump")
+        (pg_dump,) = until(lambda: pg_dumps(bulky))
         assert bulky.server.password not in " ".join(pg_dump.cmdline())
         locks = "SELECT count(DISTINCT pid) FROM pg_locks WHERE relation = 'victim'::regclass AND granted"
-        wait_for(lambda: bulky.value(locks) == 2, "lock of pg_dump beside the coordinator's")
+        until(lambda: bulky.value(locks) == 2)
         with psycopg.connect(bulky.url, autocommit=True) as connection:
             connection.execute("TRUNCATE victim")
         outcome = read_outcome(child.wait()).ok()
@@ -169,7 +161,7 @@ def test_a_session_that_comes_between_the_locks(
     slow.chmod(0o755)
     options = arguments(bulky, file_store, compression="gzip", lock_wait_timeout="1s")
     child = run_module.start("postgres_backup", {**options, "bindir": [str(tmp_path), *options["bindir"]]})
-    wait_for(first.exists, "pg_dump")
+    until(first.exists)
     with psycopg.connect(bulky.url, autocommit=True) as connection:
         asked = connection.execute("SELECT clock_timestamp()").fetchall()[0][0]
         connection.execute("TRUNCATE noise")
@@ -220,18 +212,18 @@ def test_kill_9_leaves_nothing_that_counts(
         proxy.rules.append(Fault(action="s3:UploadPart", rate=2 * MIB))
         options = arguments(bulky, s3_store, endpoint_url=proxy.endpoint_url)
         child = run_module.start("postgres_backup", options)
-        wait_for(lambda: pg_dumps(bulky), "pg_dump")
+        until(lambda: pg_dumps(bulky))
         if stage == "upload":
-            wait_for(lambda: proxy.count(action="s3:UploadPart"), "part of the upload")
+            until(lambda: proxy.count(action="s3:UploadPart"))
         child.kill(signal.SIGKILL)
         child.wait()
-        wait_for(lambda: not pg_dumps(bulky), "end of pg_dump")
+        until(lambda: not pg_dumps(bulky))
     assert complete(s3_store) == []
     assert [key for key in s3_store.keys() if "/attempts/" in key] != []  # noqa: SIM118 - not a mapping
     sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    wait_for(lambda: bulky.value(sessions) == 0, "end of its sessions")
+    until(lambda: bulky.value(sessions) == 0)
     # The killed run's lease has to end first; the same command then does it all.
-    again = wait_for(lambda: retried(run_module, arguments(bulky, s3_store)), "end of the lease")
+    again = until(lambda: retried(run_module, arguments(bulky, s3_store)))
     assert again.changed
     assert len(complete(s3_store)) == 2
 
@@ -377,7 +369,7 @@ def test_a_run_that_is_told_to_stop(
     with FaultProxy(s3.endpoint_url) as proxy:
         proxy.rules.append(Fault(action="s3:UploadPart", rate=4 * MIB))
         child: Child = run_module.start("postgres_backup", arguments(bulky, s3_store, endpoint_url=proxy.endpoint_url))
-        wait_for(lambda: proxy.count(action="s3:UploadPart"), "part of the upload")
+        until(lambda: proxy.count(action="s3:UploadPart"))
         child.kill(number)
         outcome = read_outcome(child.wait()).refused("run_aborted")
     assert outcome["backup"]["id"] == "one"
@@ -408,7 +400,7 @@ def test_the_coordinator_loses_its_session(
     with FaultProxy(s3.endpoint_url) as proxy:
         proxy.rules.append(Fault(action="s3:UploadPart", rate=2 * MIB))
         child = run_module.start("postgres_backup", arguments(bulky, s3_store, endpoint_url=proxy.endpoint_url))
-        wait_for(lambda: proxy.count(action="s3:UploadPart"), "part of the upload")
+        until(lambda: proxy.count(action="s3:UploadPart"))
         bulky.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -15,14 +15,14 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from harness.children import Child, clean_environment
+from harness.children import Child, clean_environment, until
 from harness.modules import read_outcome
 from harness.paths import CHECKOUT
 from harness.playbooks import PlaybookRunner
@@ -122,13 +122,6 @@ def ticking(tmp_path: Path) -> Iterator[Ticking]:
     yield made
     for process in made.processes():
         process.kill()
-
-
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def still_running(processes: list[psutil.Process]) -> list[psutil.Process]:

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill_equip import make_extension
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.private_server import LOADER
 
+from harness.children import until
 from harness.modules import ModuleRunner, Outcome, read_outcome
 from harness.restores import ENVIRONMENT, NAME, ROOT, Shop, copied, nothing_new
 from harness.servers import Database, fresh_database, fresh_file_store, without_extension
@@ -220,17 +220,12 @@ def test_what_the_server_lacks_is_named_and_nothing_is_proven(shop: Shop, scratc
 def test_a_killed_drill_leaves_no_server(shop: Shop, scratch: Path, number: signal.Signals) -> None:
     slow = [{"name": "slow", "sql": "SELECT pg_sleep(60) IS NULL"}]
     child = shop.run.start("postgres_backup_verify", arguments(shop, scratch, assertions=slow, assertion_timeout="90s"))
-    deadline = time.monotonic() + 60
-    while not any(line.endswith(" SELECT") for line in servers(scratch)):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: any(line.endswith(" SELECT") for line in servers(scratch)), pause=0.1)
     os.kill(child.pid, number)
     finished = child.wait(30)
     if number == signal.SIGTERM:
         read_outcome(finished).refused("run_aborted")
-    while servers(scratch):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: not servers(scratch), pause=0.1)
     # The directory of one that was killed is removed by the next run.
     assert bool(list(scratch.iterdir())) == (number == signal.SIGKILL)
     assert drill(shop, scratch, lock_lease="5s").ok()["verification"]["proven"]

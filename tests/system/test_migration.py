@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from harness.children import Child
+from harness.children import Child, until
 from harness.modules import ModuleRunner, Outcome, read_outcome
 from harness.servers import Database, FileStoreAt, StoreAt, fresh_file_store
 
@@ -252,13 +252,6 @@ def test_a_lock_that_cannot_be_had(schema: Schema) -> None:
 def waiting(database: Database) -> bool:
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
     return bool(database.value(query, database.name))
-
-
-def until(condition: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_killed_in_the_middle_of_a_file(schema: Schema) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from harness.children import until
 from harness.modules import ModuleRunner, read_outcome
 from harness.restores import ROOT, Shop, copied, nothing_new
 from harness.servers import Database, FileStoreAt, fresh_database, fresh_file_store
@@ -170,10 +171,7 @@ def test_kill_9_leaves_nothing_that_counts(shop: Shop, tmp_path: Path) -> None:
     waiting = tmp_path / "waiting"
     options = pg_dump_that(shop.database, tmp_path, f"*section=data*--dbname*) touch {waiting}; exec sleep 60;;")
     child = shop.run.start("postgres_backup", backup_args(shop, **options))
-    deadline = time.monotonic() + 60
-    while not waiting.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(waiting.exists)
     child.kill()
     child.wait()
     assert not [key for key in of(shop, "b2") if key.endswith("manifest.json") or "/index/" in key]
@@ -199,10 +197,7 @@ def test_what_races_with_the_dump_takes_nothing_from_it(
     slow = f"*table*) test -e {waiting} || {{ touch {waiting}; sleep 2; }};;"
     options = {**pg_dump_that(database, tmp_path, slow), "lock_wait_timeout": "1s"}
     child = shop.run.start("postgres_backup", backup_args(shop, **options))
-    deadline = time.monotonic() + 60
-    while not waiting.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(waiting.exists)
     with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute("TRUNCATE small, one; ALTER TABLE two ALTER body TYPE varchar")
     read_outcome(child.wait()).ok()

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from harness.children import left_behind
+from harness.children import left_behind, until
 from harness.modules import ModuleRunner
 from harness.paths import CHECKOUT, PLAYBOOKS
 from harness.playbooks import PlaybookRunner, Played
@@ -376,10 +376,7 @@ def test_a_lock_that_is_held_and_a_run_that_is_killed(
         blocker.execute("BEGIN")
         blocker.execute("LOCK TABLE account IN ACCESS EXCLUSIVE MODE")
         first = run_playbook.start("ops.runbooks.backup", inventory=inventory)
-        deadline = time.monotonic() + 60
-        while not file_store.keys("test/runs/"):
-            assert time.monotonic() < deadline, "the first run did not begin"
-            time.sleep(0.2)
+        until(lambda: file_store.keys("test/runs/"))
         second = run_playbook("ops.runbooks.backup", inventory=inventory).red()
         first.kill_group()
         assert left_behind(patience=0), "the module outlives ansible-playbook for a moment; here it is killed as well"

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.children import until
 from harness.lock_holder import start_holder
 from harness.modules import ModuleRunner
 from harness.playbooks import PlaybookRunner, Played
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Slower than the gate allows, and quicker than the smoke test does.
 SLOW = 900
+#: Seconds from the verdict of the gate to what was good, with other tests on the same processors.
+BACK = 15
 
 
 class Releases:
@@ -108,13 +109,6 @@ def build(vercel: VercelServer, store: FileStoreAt, run_playbook: PlaybookRunner
     return Releases(sites, store, run_playbook, home)
 
 
-def until(true: Callable[[], bool], seconds: float = 240) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.02)
-
-
 def test_a_good_release_and_a_bad_one(
     vercel: VercelServer, file_store: FileStoreAt, run_playbook: PlaybookRunner, tmp_path: Path
 ) -> None:
@@ -156,8 +150,7 @@ def test_a_good_release_and_a_bad_one(
     assert f"Changed: promoted production from {site.id('D')} to {bad_id}; rolled production back" in bad.output
     assert "Next: ansible-playbook ops.runbooks.status " in bad.output
     (seconds,) = re.findall(r"again, ([0-9.]+) s after the gate", bad.output)[:1]
-    # 3 s on a machine that does nothing else; this one runs other tests beside it.
-    assert float(seconds) < 9
+    assert float(seconds) < BACK
     assert ops.recorded("web", "E")["bad"].startswith("its gate failed: p95_ms was")
     posts = len(site.posts())
     refused = ops.deploy("e").red()
@@ -197,13 +190,13 @@ def test_a_killed_controller(
     ops = build(vercel, file_store, run_playbook, tmp_path, web="D")
     site = ops.sites["web"]
     child = ops.start("d")
-    until(lambda: site.serves == "D")
+    until(lambda: site.serves == "D", 240)
     child.kill()
     child.wait()
     ops.app = {"app_databases": ["main"]}
     ops.main = {"database_url": "postgresql://nobody@127.0.0.1:1/gone", "migrations_directory": str(tmp_path)}
     child = ops.start("d")
-    until(lambda: any("/rollback/" in each for each in site.posts()))
+    until(lambda: any("/rollback/" in each for each in site.posts()), 240)
     child.kill()
     child.wait()
     decided = ops.deploy("d").red()
@@ -301,7 +294,7 @@ def test_what_the_gate_cannot_tell(
     # It takes its time, so that the gate is still held.
     vercel.put(replace(vercel.world().deployments[site.id("D")], behaviour=Behaviour(latency=300)))
     child = ops.start("d")
-    until(promoted)
+    until(promoted, 240)
     vercel.put(replace(vercel.world().aliases[site.host], deployment=site.id("B")))
     unclear = child.wait().output
     assert f"production is {site.id('D')} and {site.host} leads to {site.id('B')}" in unclear
@@ -349,7 +342,7 @@ def test_what_says_nothing_of_the_release(
 
     before = looks()
     child = ops.start("d")
-    until(lambda: looks() > before)
+    until(lambda: looks() > before, 240)
     site.change(production=site.id("B"))
     vercel.put(replace(vercel.world().aliases[site.host], deployment=site.id("B")))
     run_module("runbook_lock", {**lock, "state": "absent"}).ok()
@@ -410,7 +403,7 @@ def test_everything_before_it_serves(
         ops.approve("f", confirm=",".join(digests), actor="bob").ok()
 
         child = ops.start("f", actor="ann")
-        until(lambda: database.rows("SELECT to_regclass('film') IS NOT NULL") == [(True,)])
+        until(lambda: database.rows("SELECT to_regclass('film') IS NOT NULL") == [(True,)], 240)
         child.kill()
         child.wait()
         ops.deploy("f", actor="ann").ok()

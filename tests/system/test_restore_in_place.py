@@ -7,8 +7,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg import sql
 
+from harness.children import until
 from harness.modules import ModuleRunner, Outcome, read_outcome
 from harness.restores import ENVIRONMENT, MIGRATED, NAME, ROOT, Shop, copied
 from harness.servers import FileStoreAt, fresh_database, fresh_file_store
@@ -113,15 +113,6 @@ def case(made: Case, tmp_path: Path, run_module: ModuleRunner) -> Case:
     own = replace(made, shop=replace(shop, database=database), project=replace(made.project, database=database))
     assert own.untouched()
     return own
-
-
-def wait_for(what: Callable[[], Any], patience: float = 60) -> Any:
-    """The first true answer; fails when there is none in time."""
-    deadline = time.monotonic() + patience
-    while not (answer := what()):
-        assert time.monotonic() < deadline, "it did not come to this"
-        time.sleep(0.02)
-    return answer
 
 
 def test_the_project_is_what_it_was_and_the_way_back_leads_back(case: Case) -> None:
@@ -292,7 +283,7 @@ def test_whoever_signs_up_meanwhile_neither_fails_nor_is_in_the_way(case: Case) 
     with database.connect() as visitor:
         visitor.execute("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE")
         child = case.shop.run.start("postgres_restore", case.args())
-        wait_for(lambda: database.rows(f"{WAITING} AND starts_with(query, 'DROP')"))
+        until(lambda: database.rows(f"{WAITING} AND starts_with(query, 'DROP')"))
         # Its trigger writes to public.profile.
         visitor.execute("INSERT INTO auth.users VALUES (gen_random_uuid(), 'new@example.com')")
         visitor.execute("COMMIT")
@@ -315,14 +306,14 @@ def test_killed_at_each_stage_the_same_command_succeeds(case: Case, hold: str, s
     with database.connect() as holder:
         holder.execute(f"BEGIN; {hold}".encode())
         child = case.shop.run.start("postgres_restore", case.args())
-        wait_for(lambda: case.shop.marks() and case.shop.marks()[-1]["phase"] == stage and database.rows(WAITING))
+        until(lambda: case.shop.marks() and case.shop.marks()[-1]["phase"] == stage and database.rows(WAITING))
         child.kill()
         child.wait()
         if stage == "prepared":
             # Nobody has let go of anything yet: the server has seen that the run is gone.
-            wait_for(lambda: not database.rows(WAITING), patience=30)
+            until(lambda: not database.rows(WAITING), seconds=30)
         holder.execute("ROLLBACK")
-    wait_for(lambda: not database.rows(f"{WAITING} OR state LIKE 'idle in%%' AND datname = current_database()"))
+    until(lambda: not database.rows(f"{WAITING} OR state LIKE 'idle in%%' AND datname = current_database()"))
     assert case.untouched()
     assert case.backups() == ([] if stage == "started" else [case.shop.marks()[-1]["before"]])
     assert case.restore().ok().changed
@@ -342,7 +333,7 @@ def test_a_run_that_loses_its_lock_waits_no_longer(case: Case) -> None:
     with database.connect() as holder:
         holder.execute("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE")
         child = case.shop.run.start("postgres_restore", case.args())
-        wait_for(lambda: case.shop.marks() and case.shop.marks()[-1]["phase"] == "prepared" and database.rows(WAITING))
+        until(lambda: case.shop.marks() and case.shop.marks()[-1]["phase"] == "prepared" and database.rows(WAITING))
         locks = "SELECT relation::regclass::text FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"
         assert not [name for (name,) in database.rows(f"{locks} AND relation IS NOT NULL") if "note" in name]
         store.directory.rename(away)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import secrets
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ import psutil
 import pytest
 from psycopg import sql
 
-from harness.children import Child
+from harness.children import Child, until
 from harness.modules import ModuleRunner, read_outcome
 from harness.restores import ROOT, Shop, copied, nothing_new
 from harness.servers import fresh_database, fresh_file_store
@@ -62,15 +61,6 @@ def shop(backed_up: Shop, tmp_path: Path, run_module: ModuleRunner) -> Shop:
     return copied(backed_up, tmp_path / "store", run_module)
 
 
-def wait_for(what: Callable[[], Any], patience: float = 30) -> Any:
-    """The first true answer; fails when there is none in time."""
-    deadline = time.monotonic() + patience
-    while not (answer := what()):
-        assert time.monotonic() < deadline, "it did not come to this"
-        time.sleep(0.02)
-    return answer
-
-
 def started(shop: Shop) -> list[str]:
     """Restores that the store knows of."""
     return shop.store.keys(f"{ROOT}/restores/")
@@ -95,7 +85,7 @@ def begun(shop: Shop, **changes: Any) -> Child:
 @pytest.mark.parametrize("stage", [started, created, indexing])
 def test_killed_at_each_stage_the_same_command_succeeds(shop: Shop, stage: Callable[[Shop], Any]) -> None:
     child = begun(shop)
-    wait_for(lambda: stage(shop))
+    until(lambda: stage(shop))
     child.kill()
     child.wait()
     assert shop.target not in shop.databases()
@@ -112,7 +102,7 @@ def test_killed_at_each_stage_the_same_command_succeeds(shop: Shop, stage: Calla
 
 def test_no_child_outlives_a_killed_module(shop: Shop) -> None:
     child = begun(shop)
-    wait_for(lambda: indexing(shop))
+    until(lambda: indexing(shop))
     children = psutil.Process(child.pid).children(recursive=True)
     assert any("pg_restore" in process.name() for process in children)
     child.kill()
@@ -123,7 +113,7 @@ def test_no_child_outlives_a_killed_module(shop: Shop) -> None:
 
 def test_what_another_restore_left_is_dropped_too(shop: Shop) -> None:
     child = begun(shop)
-    wait_for(lambda: created(shop))
+    until(lambda: created(shop))
     child.kill()
     child.wait()
     shop.backup("b2")
@@ -135,7 +125,7 @@ def test_what_another_restore_left_is_dropped_too(shop: Shop) -> None:
 
 def test_databases_that_only_look_like_leftovers_stay(shop: Shop) -> None:
     child = begun(shop)
-    wait_for(lambda: created(shop))
+    until(lambda: created(shop))
     child.kill()
     child.wait()
     maintenance = shop.database.sibling("postgres")
@@ -148,7 +138,7 @@ def test_databases_that_only_look_like_leftovers_stay(shop: Shop) -> None:
 
 def test_a_leftover_goes_with_the_sessions_that_hang_in_it(shop: Shop) -> None:
     child = begun(shop)
-    (left,) = wait_for(lambda: created(shop))
+    (left,) = until(lambda: created(shop))
     child.kill()
     child.wait()
     with shop.database.sibling(left).connect():
@@ -160,7 +150,7 @@ def test_a_leftover_goes_with_the_sessions_that_hang_in_it(shop: Shop) -> None:
 def test_told_to_stop_it_drops_what_it_made(shop: Shop, number: signal.Signals) -> None:
     with nothing_new(shop):
         child = begun(shop)
-        wait_for(lambda: indexing(shop))
+        until(lambda: indexing(shop))
         child.kill(number)
         read_outcome(child.wait()).refused("run_aborted")
     assert shop.restore().ok().changed
@@ -169,7 +159,7 @@ def test_told_to_stop_it_drops_what_it_made(shop: Shop, number: signal.Signals) 
 def test_a_killed_pg_restore_is_a_failure(shop: Shop) -> None:
     with nothing_new(shop):
         child = begun(shop)
-        wait_for(lambda: indexing(shop))
+        until(lambda: indexing(shop))
         for process in psutil.Process(child.pid).children(recursive=True):
             if "pg_restore" in process.name():
                 process.kill()
@@ -180,7 +170,7 @@ def test_a_killed_pg_restore_is_a_failure(shop: Shop) -> None:
 def test_a_session_that_the_server_ends_is_a_failure(shop: Shop) -> None:
     with nothing_new(shop):
         child = begun(shop)
-        ((pid,),) = wait_for(lambda: indexing(shop))
+        ((pid,),) = until(lambda: indexing(shop))
         shop.database.sibling("postgres").execute("SELECT pg_terminate_backend(%s)", pid)
         refused = read_outcome(child.wait()).refused("restore_failed")
     assert "INDEX slowly" in refused.message or "terminating connection" in refused.message

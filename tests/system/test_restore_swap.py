@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from harness.children import Child
+from harness.children import Child, until
 from harness.modules import ModuleRunner, Outcome
 from harness.restores import MIGRATED, NAME, ROOT, Shop, copied, nothing_new
 from harness.servers import Database, fresh_database, fresh_file_store
@@ -72,15 +71,6 @@ def live_rows(shop: Shop) -> int:
 
 def rows_in(shop: Shop, name: str) -> int:
     return int(shop.database.sibling(name).value("SELECT count(*) FROM t"))
-
-
-def wait_for(what: Callable[[], Any], patience: float = 60) -> Any:
-    """The first true answer; fails when there is none in time."""
-    deadline = time.monotonic() + patience
-    while not (answer := what()):
-        assert time.monotonic() < deadline, "it did not come to this"
-        time.sleep(0.02)
-    return answer
 
 
 def phase(shop: Shop) -> str | None:
@@ -211,7 +201,7 @@ def test_what_cannot_be_carried_over_throws_nobody_out(shop: Shop) -> None:
 def test_killed_at_each_stage_the_same_command_succeeds(shop: Shop, stage: str) -> None:
     with name_locked(shop):
         child: Child = shop.run.start("postgres_restore", shop.restore_args(**SWAP))
-        wait_for(lambda: phase(shop) in (stage, "swapping"))
+        until(lambda: phase(shop) in (stage, "swapping"))
         child.kill()
         child.wait()
         assert live_rows(shop) == OLD
@@ -322,7 +312,7 @@ def test_when_the_old_database_is_gone_undo_says_so(shop: Shop) -> None:
 def test_another_run_is_locked_out_and_a_later_swap_must_be_undone_first(shop: Shop) -> None:
     with name_locked(shop):
         child = shop.run.start("postgres_restore", shop.restore_args(**SWAP, lock_lease="60s"))
-        wait_for(lambda: phase(shop) == "swapping")
+        until(lambda: phase(shop) == "swapping")
         swap(shop, restore_id="incident-8").refused("lock_held")
     child.wait()
     assert live_rows(shop) == NEW

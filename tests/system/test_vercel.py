@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.children import until
 from harness.modules import ModuleRunner, Outcome
 from harness.servers import FileStoreAt
 from harness.sites import Site, continuous_probe, make_site
@@ -328,7 +328,7 @@ def test_a_run_that_is_killed(
     child = run_module.start(
         "vercel_rollback", {**arguments(site, file_store, "rollback", to="previous"), "lock_lease": "5s"}
     )
-    waited_for(lambda: any(each["method"] in ("POST", "PATCH") for each in site.vercel.requests(path=site.project_id))
+    until(lambda: any(each["method"] in ("POST", "PATCH") for each in site.vercel.requests(path=site.project_id))
                and (moment != "settled" or site.vercel.requests("PATCH", site.project_id)))  # fmt: skip
     child.kill()
     site.vercel.faults()
@@ -336,13 +336,6 @@ def test_a_run_that_is_killed(
     assert (again["move"]["production"], site.serves, site.project.auto_assign) == (site.id("B"), "B", True)
     assert len(site.project.served) == 4
     assert not call("rollback", to="previous").ok().changed
-
-
-def waited_for(true: Callable[[], Any], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 # --- Without the store -----------------------------------------------------------------------------------

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.memory import PeakMemory
+from harness.children import until
 from harness.modules import ModuleRunner, Outcome, read_outcome
 from harness.servers import FileStoreAt
 from harness.sites import Site, make_site
@@ -58,13 +58,6 @@ def made(site: Site) -> list[Deployment]:
     """What was made by this collection, and has not failed."""
     mine = site.vercel.world().of_project(site.project)
     return [each for each in mine if "runbooks_identity" in each.meta and each.state not in ("CANCELED", "ERROR")]
-
-
-def waited_for(true: Callable[[], Any], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -233,8 +226,8 @@ def test_a_run_that_is_killed(run_module: ModuleRunner, call: Call, site: Site, 
         site.vercel.faults({**spoilt, "times": 1})
     child = run_module.start("vercel_deployment", {**site.options, **source})
     path = "/v2/files" if moment == "uploading" else "/v13/deployments"
-    waited_for(lambda: len(site.vercel.requests("POST", path)) > (1 if moment == "uploading" else 0))
-    waited_for(lambda: moment == "uploading" or made(site))
+    until(lambda: len(site.vercel.requests("POST", path)) > (1 if moment == "uploading" else 0))
+    until(lambda: moment == "uploading" or made(site))
     child.kill()
     site.vercel.faults()
     before = asked(site)

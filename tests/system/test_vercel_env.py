@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.children import until
 from harness.modules import ModuleRunner, Outcome
 from harness.servers import FileStoreAt
 from harness.sites import Site, make_site
@@ -237,10 +238,7 @@ def test_a_run_that_is_killed(run_module: ModuleRunner, call: Call, site: Site, 
     site.vercel.faults({"method": "POST", "path": f"{site.project_id}/env", "times": 1, **wait})
     listed = [{**SECRET, "type": "encrypted"}, LEVEL]
     child = run_module.start("vercel_env", {**site.options, "variables": listed})
-    end = time.monotonic() + 30
-    while not ("POST" in writes(site) if moment == "narrowed" else "DATABASE_URL production" in there(site)):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: "POST" in writes(site) if moment == "narrowed" else "DATABASE_URL production" in there(site))
     child.kill()
     site.vercel.faults()
     call(listed).ok()

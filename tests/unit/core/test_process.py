@@ -12,7 +12,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core import process
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 
+from harness.children import until
 from harness.paths import COLLECTIONS
 from harness.stores import failing, run_context
 
@@ -34,15 +34,6 @@ def context() -> Context:
 
 def python(script: str) -> list[str]:
     return [sys.executable, "-c", textwrap.dedent(script)]
-
-
-def until(condition: Callable[[], object], seconds: float = 5) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def alive(pid: int) -> bool:
@@ -212,7 +203,7 @@ def test_too_long_means_the_end_of_all_of_it(context: Context) -> None:
         with failing("timed_out"):
             child.wait(0.5)
         assert not child.running
-        assert until(lambda: not alive(grandchild))
+        until(lambda: not alive(grandchild), 5)
 
 
 def test_asked_first_and_forced_later(context: Context) -> None:
@@ -268,11 +259,11 @@ def test_a_child_dies_with_a_module_that_is_killed(in_thread: bool, tmp_path: Pa
     try:
         assert module.stdout is not None
         pid = int(module.stdout.readline())
-        assert until(lambda: psutil.Process(pid).name() == "sleep")
+        until(lambda: psutil.Process(pid).name() == "sleep", 5)
     finally:
         module.kill()
         module.wait()
-    assert until(lambda: not alive(pid), 2)
+    until(lambda: not alive(pid), 2)
 
 
 def test_asking_a_tool_that_is_not_there_or_fails() -> None:
