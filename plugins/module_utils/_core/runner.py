@@ -13,6 +13,7 @@ It owns AnsibleModule, the exception barrier, redaction, locks, the run record a
 
 from __future__ import annotations
 
+import copy
 import gc
 import io
 import os
@@ -66,15 +67,20 @@ class _Module(AnsibleModule):  # type: ignore[misc,unused-ignore] # ansible-core
     """AnsibleModule whose own refusals of parameters are failures like any other."""
 
     def __init__(self, operation_type: type[Operation[Any, Any]]) -> None:
-        arguments = {"supports_check_mode": operation_type.supports_check_mode, **operation_type.spec.to_kwargs()}
+        self._spec = operation_type.spec
+        self._given: dict[str, Any] = {}
+        arguments = {"supports_check_mode": operation_type.supports_check_mode, **self._spec.to_kwargs()}
         super().__init__(**arguments)  # type: ignore[no-untyped-call,unused-ignore]
 
     def fail_json(self, msg: str, **result: Any) -> NoReturn:
         """Fail the task. Where there is no ``failure`` in the result it is AnsibleModule itself that refuses."""
         if "failure" not in result:
+            # What is not known by its name may be a secret whose name was misspelt. Ansible would show all of it.
+            shown = self._spec.hidden(self._given)
             redactor = Redactor()
-            for secret in self.no_log_values:
+            for secret in {*self.no_log_values, *(set(_texts(self._given)) - set(_texts(shown)))}:
                 redactor.protect(secret)
+            result["invocation"] = {"module_args": redactor.value(shown)}
             failure = RunbookError(
                 code="invalid_parameter",
                 attempted="read the parameters",
@@ -85,6 +91,32 @@ class _Module(AnsibleModule):  # type: ignore[misc,unused-ignore] # ansible-core
             msg, result["failure"] = failure.message, failure.as_failure()
         super().fail_json(msg, **result)
         raise SystemExit(1)
+
+    def _load_params(self) -> None:
+        """Keep what was given: what ansible cannot read is not in its parameters, but in what it says about them."""
+        super()._load_params()  # type: ignore[no-untyped-call,unused-ignore]
+        given = {name: value for name, value in self.params.items() if not name.startswith("_ansible_")}
+        self._given = copy.deepcopy(given)
+
+    def _log_invocation(self) -> None:
+        """Say to the system's log that the module runs, and nothing of what it was given.
+
+        Ansible's own way does so before anybody can redact it, and knows no secret again that is written otherwise in
+        a list than alone, such as a key of several lines.
+        """
+        self.log("Invoked")  # type: ignore[no-untyped-call,unused-ignore]
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a value, but no key."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _texts(each)
 
 
 class _Run:

@@ -57,14 +57,17 @@ class ArgumentSpec:
         }
 
     def hidden(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """``params`` for people: what is secret is hidden by where it stands, also inside of lists and objects."""
+        """``params`` for people: what is secret is hidden by where it stands, also inside of lists and objects.
+
+        So is what has no place there: it may be a secret under a misspelt name.
+        """
         return _hidden(params, self.options)
 
 
 def _hidden(given: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, value in given.items():
-        option = options.get(name, {})
+        option = options.get(name, {"no_log": True})
         inner = option.get("options")
         if option.get("no_log") and value is not None:
             shown[name] = HIDDEN
@@ -72,6 +75,8 @@ def _hidden(given: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) 
             shown[name] = [_hidden(each, inner) if isinstance(each, Mapping) else HIDDEN for each in value]
         elif inner and isinstance(value, Mapping):
             shown[name] = _hidden(value, inner)
+        elif inner and value is not None:
+            shown[name] = HIDDEN
         else:
             shown[name] = value
     return shown

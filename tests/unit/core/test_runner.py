@@ -447,3 +447,43 @@ def test_an_old_python_is_refused_in_one_sentence() -> None:
     assert result["failure"]["code"] == "python_too_old"
     assert "this one is 3.10" in result["msg"]
     assert done.stderr == ""
+
+
+LISTED = """
+    import ansible.module_utils.basic as basic
+    basic.has_journal = False
+    basic.syslog.syslog = lambda *said: print(said, file=open("{log}", "a"))
+    class Listed(Thing):
+        spec = ArgumentSpec(options={{"secrets": {{"type": "list", "elements": "dict", "no_log": False, "options": {{
+            "name": {{"type": "str"}}, "value": {{"type": "raw", "no_log": True}}}}}}}})
+"""
+
+
+def test_the_system_s_log_is_told_no_parameter(module: Module, tmp_path: Path) -> None:
+    """Of a key of several lines not one is there, though in a list it is written otherwise than alone."""
+    log = tmp_path / "log"
+    pem = "-----BEGIN PRIVATE KEY-----\nkanarienvogelkanarienvogel\nback\\slash\n"
+    assert module(LISTED.format(log=log), "Listed", secrets=[{"name": "A", "value": pem}])["changed"]
+    said = log.read_text(encoding="utf-8")
+    assert "Invoked" in said
+    assert "kanarien" not in said
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"secrets": [{"name": "A", "valeu": CANARY}]},
+        {"secrets": [{"name": "A", "valeu": {"more": [CANARY]}}]},
+        {"secrets": [["A", CANARY]]},
+        {"secrets": {"valeu": CANARY}},
+        {"secrets": f"A,{CANARY}"},
+        {"secert": CANARY},
+        {"secrets": [{"name": [CANARY], "value": CANARY}], "secert": 1},
+    ],
+)
+def test_a_secret_under_a_wrong_name_is_not_shown(module: Module, tmp_path: Path, given: dict[str, Any]) -> None:
+    """Ansible shows what a module was given wherever it is refused (2.19), or wherever that is asked for (2.20)."""
+    result = module(LISTED.format(log=tmp_path / "log"), "Listed", **given, _ansible_inject_invocation=True)
+    assert result["failure"]["code"] == "invalid_parameter"
+    assert result["invocation"]["module_args"]
+    assert "kan4ry" not in json.dumps(result)
