@@ -63,8 +63,9 @@ options:
         type: raw
       visibility:
         description:
-          - Which repositories of O(organization) get it. The default is V(selected) where
-            O(secrets[].selected_repositories) is given, else V(private), which means private and internal ones.
+          - Which repositories of O(organization) get it. V(private) means private and internal ones.
+          - Where it is not given it is V(selected) if O(secrets[].selected_repositories) is given; else a new secret
+            is V(private), and one that is there stays as it is.
         type: str
         choices: [all, private, selected]
       selected_repositories:
@@ -88,6 +89,7 @@ options:
     description:
       - What is done about a secret that is there with a value that nobody can tell, since nothing is remembered of it.
       - V(skip) leaves its value alone with a warning, V(update) writes it, V(fail) fails before anything is changed.
+      - GitHub changes the visibility of a secret only along with its value, so that V(skip) leaves both.
     type: str
     choices: [skip, update, fail]
     default: skip

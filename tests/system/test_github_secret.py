@@ -162,6 +162,9 @@ def test_environments_and_organizations(call: Call, hub: Hub) -> None:
     assert organization(selected_repositories=["web", "jobs"]).changed
     assert [each["target"].rpartition("/")[2] for each in hub.server.requests("PUT")] == ["repositories"]
     assert (stored(), organization(selected_repositories=["jobs", "web"]).changed) == (("selected", (7, 8)), False)
+    call([{**TOKEN, "value": "kanarienvogel-5"}], repository=None, organization=hub.owner).ok()
+    assert stored() == ("selected", (7, 8)), "a new value is for those that had the old one"
+    organization()
     assert organization(visibility="all").changed
     assert (stored()[0], organization(visibility="all").changed) == ("all", False)
 
@@ -222,6 +225,9 @@ def test_refusals_say_what_to_do(call: Call, hub: Hub) -> None:
     assert "permission Secrets" in call(ALL, token="weak").refused("service_denied").message
     call(ALL, token="blind").refused("repository_missing")
     call(ALL, token="wrong").refused("service_denied")
+    assert "GITHUB_TOKEN" in call(ALL, token=None).refused("connection_missing").message
+    server.faults({"path": "/secrets", "status": 301})
+    assert "renamed" in call(ALL).refused("repository_missing").message
     server.faults({"path": "/secrets", "status": 404})
     assert "404" in call(ALL).refused("service_denied").message
     server.faults({"method": "PUT", "status": 201})

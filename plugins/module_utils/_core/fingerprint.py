@@ -40,10 +40,10 @@ class FingerprintKey:
                 reason=f"{reason}, and with it the values could be found out from their marks",
                 remedy="Make one of its own, such as with `openssl rand -hex 32`, and keep it.",
             )
-        return cls(given.encode())
+        return cls(given.encode("utf-8", "surrogateescape"))
 
     def digest(self, *parts: str | None) -> str:
         """Of a value, the last part, and of what it belongs to; None is as good as empty."""
-        raw = [(part or "").encode() for part in parts]
+        raw = [(part or "").encode("utf-8", "surrogateescape") for part in parts]
         text = b"".join(len(part).to_bytes(8, "big") + part for part in raw)
         return hmac.new(self.key, text, sha256).hexdigest()[:16]

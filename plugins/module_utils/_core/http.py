@@ -331,7 +331,8 @@ def wait_of(reply: Reply, now: float) -> float:
     elif isinstance(reset, (int, float)):
         wait = reset / 1000 - now
     else:
-        wait = _UNSAID if reply.status == 403 else _LONGEST_PAUSE
+        unsaid = reply.status == 403 or "secondary rate limit" in str(reply.fields.get("message")).lower()
+        wait = _UNSAID if unsaid else _LONGEST_PAUSE
     return max(wait, _PAUSE)
 
 

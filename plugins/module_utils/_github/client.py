@@ -14,7 +14,7 @@ from urllib.parse import quote
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Api, Reply, check_address
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
-from ansible_collections.ops.runbooks.plugins.module_utils._github.failures import failed, hidden
+from ansible_collections.ops.runbooks.plugins.module_utils._github.failures import MOVED, failed, hidden, moved
 from ansible_collections.ops.runbooks.plugins.module_utils._github.model import (
     Check,
     Demands,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # pragma: no cover
 _PAGE, _PAGES = 100, 100
 _VERSION = "2022-11-28"
 #: What is answered for a name that a repository had.
-_MOVED = (301, 307, 308)
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}/[A-Za-z0-9_.-]{1,100}")
 
 #: Options of every module that talks to GitHub.
@@ -110,8 +109,8 @@ class GitHub:
         if reply.status == 404:
             owner = self._api.read(f"/users/{quote(self.name.partition('/')[0], safe='')}", {})
             raise hidden(reply, self.name, token=self._has_token, owner_known=owner.status != 404)
-        if reply.status in _MOVED:
-            raise self._moved(reply)
+        if reply.status in MOVED:
+            raise moved(reply, self.name)
         return str(self._fields(reply, "read the repository").get("default_branch") or "main")
 
     def commit(self, sha: str) -> tuple[str, str]:
@@ -129,8 +128,8 @@ class GitHub:
         """Where the sources of exactly one commit can be fetched. Raises ``source_missing``, ``repository_missing``."""
         reply = self._read(f"/tarball/{quote(sha, safe='')}")
         attempted, place = "read the sources of the commit", f"{self.name} at {sha[:12]}"
-        if reply.status in _MOVED:
-            raise self._moved(reply)
+        if reply.status in MOVED:
+            raise moved(reply, self.name)
         if reply.status in (403, 404, 422):
             raise _no_sources(attempted, place, token=self._has_token)
         location = reply.headers.get("location", "")
@@ -224,15 +223,6 @@ class GitHub:
 
     def _refusal(self, reply: Reply, attempted: str, place: str) -> RunbookError:
         return failed(reply, attempted, place, self._redactor)
-
-    def _moved(self, reply: Reply) -> RunbookError:
-        return RunbookError(
-            code="repository_missing",
-            attempted="find the repository",
-            object=self.name,
-            reason=f"it was renamed or moved (GitHub answered {reply.status})",
-            remedy="Write its new name into repository; its page at GitHub leads there.",
-        )
 
 
 def too_many(reply: Reply) -> bool:

@@ -18,6 +18,9 @@ _NEEDS = (
 )
 
 #: Status to failure code, reason and remedy; what the service says itself follows the reason.
+#: Answers of GitHub about what has another name now.
+MOVED = (301, 307, 308)
+
 _KNOWN: Mapping[int, tuple[str, str, str]] = {
     401: (
         "service_denied",
@@ -77,6 +80,17 @@ def hidden(reply: Reply, name: str, *, token: bool, owner_known: bool) -> Runboo
         remedy = f"Correct repository, or take another token: {_NEEDS}."
     return RunbookError(
         code="repository_missing", attempted="find the repository", object=name, reason=reason, remedy=remedy
+    )
+
+
+def moved(reply: Reply, name: str) -> RunbookError:
+    """The failure for a repository that has another name now."""
+    return RunbookError(
+        code="repository_missing",
+        attempted="find the repository",
+        object=name,
+        reason=f"it was renamed or moved (GitHub answered {reply.status})",
+        remedy="Write its new name into repository; its page at GitHub leads there.",
     )
 
 

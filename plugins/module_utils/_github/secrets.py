@@ -7,19 +7,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration, parse_iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.fingerprint import KEY_VARIABLE, FingerprintKey
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._github.client import connect
 from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_api import Secrets, require_sealing
-from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_marks import Marks
+from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_marks import Marks, name_of
 from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_model import (
     SECRETS_SPEC,
     Scope,
@@ -33,6 +33,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_plan 
     Rules,
     SecretsPlan,
     SeenSecrets,
+    Times,
+    arrived,
+    overwritten,
     plan_secrets,
 )
 
@@ -40,8 +43,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_plan 
 _OUTAGE = 10.0
 #: Looks at what was written, and seconds between them: a list may be older than the last request.
 _LOOKS, _PAUSE = 4, 0.5
-#: Seconds by which a change may be dated after the answer to the request that made it.
-_TOLERANCE = 5.0
 
 
 class GithubSecret(Operation[SeenSecrets, SecretsPlan]):
@@ -86,8 +87,8 @@ class GithubSecret(Operation[SeenSecrets, SecretsPlan]):
         return plan_secrets(self._settings, state, self._rules)
 
     def resources(self, plan: SecretsPlan) -> tuple[str, ...]:
-        """The secrets of this name, where there is a store to lock them in."""
-        return (f"secrets/{self.params['name']}",) if self.params["store"] else ()
+        """The secrets of this scope, whatever name it goes by, where there is a store to lock them in."""
+        return (f"secrets/{name_of(self._scope)}",) if self.params["store"] else ()
 
     def identity(self, plan: SecretsPlan) -> str:
         """They are what they are listed as."""
@@ -101,7 +102,11 @@ class GithubSecret(Operation[SeenSecrets, SecretsPlan]):
             # somebody else's.
             self._marks.change({each.setting.name: Mark() for each in writing}, frozenset(), self.context.effect)
         times = {each.setting.name: self._send(each) for each in plan.actions}
-        self._remember(state, plan.actions, times, self._look(plan.actions))
+        records = self._look(state, plan.actions, times)
+        lost = [each.setting.name for each in plan.actions if overwritten(each, records, times)]
+        self._remember(state, plan.actions, records, lost)
+        if lost:
+            raise self._differ(lost, "they were changed again right after they were written")
         return plan.result
 
     def close(self) -> None:
@@ -134,32 +139,22 @@ class GithubSecret(Operation[SeenSecrets, SecretsPlan]):
             self._secrets.select(setting.name, action.repositories)
             return None
         return self._secrets.write(
-            setting.name, setting.value, visibility=setting.visibility, repositories=action.repositories
+            setting.name, setting.value, visibility=action.visibility, repositories=action.repositories
         )
 
-    def _look(self, actions: Sequence[Action]) -> dict[str, SecretRecord]:
+    def _look(self, state: SeenSecrets, actions: Sequence[Action], times: Times) -> dict[str, SecretRecord]:
         """What is there now. Raises ``secrets_differ`` where that is not what was asked for."""
         for look in range(_LOOKS):
             if look:
                 self._secrets.sleep(_PAUSE)
             records = self._secrets.listed()
-            wrong = [each.setting.name for each in actions if (each.kind == "delete") == (each.setting.name in records)]
+            wrong = [each.setting.name for each in actions if not arrived(each, state.records, records, times)]
             if not wrong:
                 return records
-        raise RunbookError(
-            code="secrets_differ",
-            attempted="write secrets",
-            object=f"{', '.join(wrong)} of {self._scope.title}",
-            reason="GitHub took the requests, and does not list what they asked for; somebody else changes them too",
-            remedy="Run the same command again once nobody else does.",
-        )
+        raise self._differ(wrong, "GitHub took the requests, and does not list what they asked for")
 
     def _remember(
-        self,
-        state: SeenSecrets,
-        actions: Sequence[Action],
-        times: Mapping[str, datetime | None],
-        records: Mapping[str, SecretRecord],
+        self, state: SeenSecrets, actions: Sequence[Action], records: Mapping[str, SecretRecord], lost: Collection[str]
     ) -> None:
         """Marks of what was written, unless somebody has written it again since; none of what is gone."""
         if self._marks is None:
@@ -173,15 +168,15 @@ class GithubSecret(Operation[SeenSecrets, SecretsPlan]):
             known = state.marks.get(name)
             if action.kind == "delete" or not digest:
                 gone.add(name)
-            elif action.kind != "select" and _later(records[name], times[name]):
-                self.context.warn(f"{name} was changed by somebody else while it was written.")
-            elif action.kind != "select" or (known is not None and known.fingerprint == digest):
+            elif name not in lost and (action.kind != "select" or (known is not None and known.fingerprint == digest)):
                 written[name] = mark
         self._marks.change(written, frozenset(gone), self.context.effect)
 
-
-def _later(record: SecretRecord, at: datetime | None) -> bool:
-    """Whether a secret was changed after a request for it was answered."""
-    if at is None or not record.updated_at:
-        return False
-    return (parse_iso(record.updated_at) - at).total_seconds() > _TOLERANCE
+    def _differ(self, names: Sequence[str], reason: str) -> RunbookError:
+        return RunbookError(
+            code="secrets_differ",
+            attempted="write secrets",
+            object=f"{', '.join(names)} of {self._scope.title}",
+            reason=f"{reason}; somebody else changes them too",
+            remedy="Run the same command again once nobody else does.",
+        )

@@ -20,7 +20,13 @@ from urllib.parse import quote
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Api, Reply, Unanswered, seconds_of
-from ansible_collections.ops.runbooks.plugins.module_utils._github.failures import failed, hidden, message_of
+from ansible_collections.ops.runbooks.plugins.module_utils._github.failures import (
+    MOVED,
+    failed,
+    hidden,
+    message_of,
+    moved,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_model import (
     Scope,
     SecretRecord,
@@ -91,10 +97,18 @@ class Secrets:
     """All secrets of one scope."""
 
     def __init__(self, api: Api, scope: Scope, context: Context, *, token: bool) -> None:
+        """Raises ``connection_missing`` without a token: GitHub shows secrets to nobody who does not say who he is."""
+        if not token:
+            raise RunbookError(
+                code="connection_missing",
+                attempted="read the secrets",
+                object=scope.title,
+                reason="there is neither token nor GITHUB_TOKEN, and GitHub shows secrets to nobody without one",
+                remedy=f"Put a token into GITHUB_TOKEN: {_NEEDS[_kind(scope)]}.",
+            )
         self.scope = scope
         self._api = api
         self._context = context
-        self._token = token
         self._key: PublicKey | None = None
 
     def listed(self) -> dict[str, SecretRecord]:
@@ -112,17 +126,6 @@ class Secrets:
                 return found
         place = f"{self.scope.title}, more than {_PAGES} pages"
         raise failed(Reply(status=200), "list the secrets", place, self._context.redactor)
-
-    def observe(self, name: str) -> SecretRecord | None:
-        """One of them; None where it is not there."""
-        check_secret_name(name)
-        reply = self._api.read(f"{self.scope.path}/secrets/{name}", {})
-        if reply.status == 404:
-            # Nobody can tell a secret that is not there from a place that is not shown, but the list can.
-            return self.listed().get(name.upper())
-        if not reply.good:
-            raise self._refused(reply, f"read about the secret {name}")
-        return SecretRecord.read(reply.fields)
 
     def write(
         self, name: str, value: str, *, visibility: str = "", repositories: Iterable[int] = ()
@@ -184,7 +187,9 @@ class Secrets:
         """The number of a repository. Raises ``repository_missing``."""
         reply = self._api.read(f"/repos/{name}", {})
         if reply.status == 404:
-            raise hidden(reply, name, token=self._token, owner_known=True)
+            raise hidden(reply, name, token=True, owner_known=True)
+        if reply.status in MOVED:
+            raise moved(reply, name)
         if not reply.good:
             raise failed(reply, "read the repository", name, self._context.redactor)
         return int(reply.fields.get("id") or 0)
@@ -231,9 +236,11 @@ class Secrets:
     def _refused(self, reply: Reply, attempted: str) -> RunbookError:
         """What a refusal means; for 404, which GitHub says of what is missing and of what is not shown, by asking."""
         scope = self.scope
-        kind = "organization" if not scope.name else "environment" if scope.environment else "repository"
+        kind = _kind(scope)
         if reply.status == 404:
             return self._missing(attempted, kind)
+        if reply.status in MOVED and scope.name:
+            return moved(reply, scope.name)
         failure = failed(reply, attempted, scope.title, self._context.redactor)
         if reply.status == 403 and "x-github-sso" not in reply.headers:
             failure.remedy = f"Take a token that may: {_NEEDS[kind]}."
@@ -248,7 +255,7 @@ class Secrets:
         owner = self._api.read(f"/orgs/{scope.owner}" if kind == "organization" else f"/repos/{scope.name}", {})
         if kind != "organization" and owner.status == 404:
             account = self._api.read(f"/users/{quote(scope.owner, safe='')}", {})
-            return hidden(owner, scope.name, token=self._token, owner_known=account.status != 404)
+            return hidden(owner, scope.name, token=True, owner_known=account.status != 404)
         missing = kind == "organization" and owner.status == 404
         if kind == "environment":
             missing = self._api.read(scope.path, {}).status == 404
@@ -268,3 +275,7 @@ class Secrets:
             reason=f"the token sees the {kind}, but not its secrets, which GitHub hides from whoever may not (404)",
             remedy=f"Take a token that may: {_NEEDS[kind]}.",
         )
+
+
+def _kind(scope: Scope) -> str:
+    return "organization" if not scope.name else "environment" if scope.environment else "repository"

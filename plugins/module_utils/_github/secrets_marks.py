@@ -30,10 +30,7 @@ class Marks:
     """The marks of one scope."""
 
     def __init__(self, store: Store, environment: str, scope: Scope) -> None:
-        # An environment's name at GitHub may hold anything; the digest keeps different ones apart.
-        slug = re.sub(r"[^a-z0-9.-]+", "-", scope.path.lower().strip("/"))[:80].strip("-.")
-        digest = sha256(scope.path.lower().encode()).hexdigest()[:12]
-        self._series = Series(store, f"{environment}/github/{slug}.{digest}/secrets", keep=5)
+        self._series = Series(store, f"{environment}/github/{name_of(scope)}/secrets", keep=5)
         self._scope = scope
 
     def read(self) -> dict[str, Mark]:
@@ -67,6 +64,16 @@ class Marks:
             reason="other writers were faster every time",
             remedy="Run the same command again: what it cannot tell it writes once more.",
         )
+
+
+def name_of(scope: Scope) -> str:
+    """What a scope is called in a store, however its letters are written.
+
+    An environment's name at GitHub may hold anything; the digest keeps different ones apart.
+    """
+    path = scope.path.lower()
+    slug = re.sub(r"[^a-z0-9.-]+", "-", path.strip("/"))[:80].strip("-.")
+    return f"{slug}.{sha256(path.encode()).hexdigest()[:12]}"
 
 
 def _marks(body: Mapping[str, Any]) -> dict[str, Mark]:

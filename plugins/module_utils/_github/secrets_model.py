@@ -121,7 +121,7 @@ class SecretRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Setting:
-    """One listed secret. ``repositories`` are names, None where they stay as they are."""
+    """One listed secret. ``repositories`` are names, None where they stay; '' keeps ``visibility``."""
 
     name: str
     value: str = field(default="", repr=False)
@@ -152,8 +152,8 @@ def _setting(given: Mapping[str, Any], scope: Scope) -> Setting:
         raise _refused(name, "repositories are selected where visibility is selected", "Correct one of the two.")
     if selected is None and visibility == "selected":
         raise _refused(name, "nothing says for which repositories it is", "Give selected_repositories; [] is none.")
-    if not scope.name and present:
-        visibility = visibility or ("selected" if selected is not None else "private")
+    if selected is not None and present:
+        visibility = "selected"
     return Setting(
         name=name,
         value=text_of_value(given["value"], name) if present else "",

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.fingerprint import FingerprintKey
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
@@ -22,6 +24,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_model
 
 Unknown = Literal["skip", "update", "fail"]
 Kind = Literal["create", "update", "select", "delete"]
+#: When GitHub answered the requests that wrote values, by its own clock and the names of secrets.
+Times = Mapping[str, datetime | None]
+#: By how much GitHub's time of a change and that of its answer may differ: both are whole seconds.
+_TOLERANCE = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +61,9 @@ class Rules:
 
     def digest(self, scope: Scope, setting: Setting) -> str:
         """Of one value; '' without a key."""
-        return self.key.digest("github", scope.path, setting.name, setting.value) if self.key is not None else ""
+        return (
+            self.key.digest("github", scope.path.lower(), setting.name, setting.value) if self.key is not None else ""
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,6 +73,7 @@ class Action:
     kind: Kind
     what: str
     setting: Setting
+    visibility: str = ""
     repositories: frozenset[int] = frozenset()
 
 
@@ -130,8 +139,10 @@ def describe(
 def _simple(setting: Setting, record: SecretRecord | None, seen: SeenSecrets) -> list[Action]:
     """What is not there, or is not to be."""
     if setting.present:
-        what = f"create the secret {setting.name}{_for(setting)}"
-        return [Action(kind="create", what=what, setting=setting, repositories=_wanted(setting, seen))]
+        visibility = "" if seen.scope.name else setting.visibility or "private"
+        what = f"create the secret {setting.name}{_for(visibility, setting)}"
+        wanted = _wanted(setting, seen)
+        return [Action(kind="create", what=what, setting=setting, visibility=visibility, repositories=wanted)]
     if record is None:
         return []
     return [Action(kind="delete", what=f"delete the secret {setting.name}", setting=setting)]
@@ -157,9 +168,12 @@ def _differences(setting: Setting, record: SecretRecord, seen: SeenSecrets, rule
 
 
 def _unknowable(setting: Setting, scope: Scope, rules: Rules, reasons: list[str], warnings: list[str]) -> list[str]:
-    """The reasons that are left once it is decided what is done about an unknown value."""
+    """The reasons that are left once it is decided what is done about an unknown value.
+
+    GitHub takes another visibility only along with a value, so that who leaves the value leaves both.
+    """
     rest = [each for each in reasons if each != "unknown"]
-    if rules.unknown == "update" or any(each.startswith("visibility") for each in rest):
+    if rules.unknown == "update":
         return ["value not known", *rest]
     lacks = [name for name, there in (("store", rules.remembers), ("fingerprint_key", rules.key)) if not there]
     why = f"no {' and no '.join(lacks)} is given" if lacks else "nothing is on record of it"
@@ -171,10 +185,12 @@ def _unknowable(setting: Setting, scope: Scope, rules: Rules, reasons: list[str]
             reason=f"its value cannot be read back, and {why}",
             remedy="Run once with on_unknown=update, a store and a fingerprint_key; from then on the store tells.",
         )
+    left = [each for each in rest if not each.startswith("visibility")]
+    both = " and its visibility, which GitHub changes only along with it, were" if left != rest else " was"
     warnings.append(
-        f"Whether {setting.name} has the value that is wanted cannot be told, since {why}; its value was left alone."
+        f"Whether {setting.name} has the value that is wanted cannot be told, since {why}; its value{both} left alone."
     )
-    return rest
+    return left
 
 
 def _change(setting: Setting, record: SecretRecord, seen: SeenSecrets, reasons: Sequence[str]) -> list[Action]:
@@ -182,21 +198,22 @@ def _change(setting: Setting, record: SecretRecord, seen: SeenSecrets, reasons: 
         return []
     only_repositories = list(reasons) == ["repositories"]
     said = ", ".join(reasons)
-    what = f"change the secret {setting.name}{_for(setting)} ({said})"
+    what = f"change the secret {setting.name}{_for(setting.visibility, setting)} ({said})"
     repositories = _wanted(setting, seen) if setting.repositories is not None else record.repositories
     kind: Kind = "select" if only_repositories else "update"
-    return [Action(kind=kind, what=what, setting=setting, repositories=repositories)]
+    visibility = setting.visibility or record.visibility
+    return [Action(kind=kind, what=what, setting=setting, visibility=visibility, repositories=repositories)]
 
 
 def _wanted(setting: Setting, seen: SeenSecrets) -> frozenset[int]:
     return frozenset(seen.repositories[name] for name in setting.repositories or ())
 
 
-def _for(setting: Setting) -> str:
-    if not setting.visibility:
+def _for(visibility: str, setting: Setting) -> str:
+    if not visibility:
         return ""
-    if setting.visibility != "selected":
-        return f" for {setting.visibility} repositories"
+    if visibility != "selected":
+        return f" for {visibility} repositories"
     return f" for {', '.join(setting.repositories or ()) or 'no repository'}"
 
 
@@ -206,3 +223,24 @@ def _irreversible(actions: Sequence[Action]) -> tuple[str, ...]:
         "delete": "the value of {} is gone",
     }
     return tuple(said[each.kind].format(each.setting.name) for each in actions if each.kind in said)
+
+
+def arrived(
+    action: Action, before: Mapping[str, SecretRecord], after: Mapping[str, SecretRecord], times: Times
+) -> bool:
+    """Whether a list shows what a request did; one that is older than the request may still tell what was before."""
+    name = action.setting.name
+    record, earlier, at = after.get(name), before.get(name), times.get(name)
+    if action.kind == "delete" or record is None:
+        return (record is None) == (action.kind == "delete")
+    if at is None or earlier is None or record.updated_at != earlier.updated_at:
+        return True
+    return parse_iso(record.updated_at) >= at - _TOLERANCE
+
+
+def overwritten(action: Action, after: Mapping[str, SecretRecord], times: Times) -> bool:
+    """Whether a secret was changed after the request for it was answered, so that its value is somebody else's."""
+    record, at = after.get(action.setting.name), times.get(action.setting.name)
+    if record is None or at is None or not record.updated_at:
+        return False
+    return parse_iso(record.updated_at) > at + _TOLERANCE

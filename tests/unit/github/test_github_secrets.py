@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.fingerprint imp
 from ansible_collections.ops.runbooks.plugins.module_utils._core.http import Reply, wait_of
 from ansible_collections.ops.runbooks.plugins.module_utils._github.client import too_many
 from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_api import PublicKey
+from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_marks import name_of
 from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_model import (
     Scope,
     SecretRecord,
@@ -26,6 +28,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_plan 
     Rules,
     SecretsPlan,
     SeenSecrets,
+    arrived,
+    overwritten,
     plan_secrets,
 )
 
@@ -86,14 +90,60 @@ def test_what_nobody_can_tell() -> None:
 
 def test_an_organization_has_visibilities() -> None:
     decided = plan(listed(), listed("B", selected_repositories=["web"]), scope=ORGANIZATION)
-    assert [(each.setting.visibility, each.repositories) for each in decided.actions] == [
+    assert [(each.visibility, each.repositories) for each in decided.actions] == [
         ("private", frozenset()),
         ("selected", frozenset({7})),
     ]
-    other = plan(listed(visibility="all"), there=("A",), scope=ORGANIZATION)
+    rules = Rules(unknown="update")
+    other = plan(listed(visibility="all"), there=("A",), scope=ORGANIZATION, rules=rules)
     assert other.steps == (
         "change the secret A for all repositories (value not known, visibility private becomes all)",
     )
+
+
+def test_a_visibility_goes_only_along_with_a_value_that_may_be_written() -> None:
+    """Who is to leave an unknown value, or to fail, does not write it for another visibility's sake."""
+    skipped = plan(listed(visibility="all"), there=("A",), scope=ORGANIZATION)
+    assert (skipped.changed, skipped.result["unknown"]) == (False, ["A"])
+    assert "and its visibility" in skipped.warnings[0]
+    with pytest.raises(RunbookError) as caught:
+        plan(listed(visibility="all"), there=("A",), scope=ORGANIZATION, rules=Rules(unknown="fail"))
+    assert caught.value.code == "secret_unknown"
+
+
+def test_a_visibility_that_is_not_given_stays() -> None:
+    """A secret of two repositories is not shown to all private ones when its value changes."""
+    record = SecretRecord(name="A", updated_at=THEN, visibility="selected", repositories=frozenset({7, 8}))
+    seen = SeenSecrets(scope=ORGANIZATION, records={"A": record})
+    decided = plan_secrets(read_settings([listed()], ORGANIZATION), seen, Rules(unknown="update"))
+    assert [(each.kind, each.visibility, each.repositories) for each in decided.actions] == [
+        ("update", "selected", frozenset({7, 8}))
+    ]
+
+
+def test_a_list_tells_whether_a_request_arrived_and_whether_it_lasts() -> None:
+    """One from before shows the old time; a later one than the answer's is somebody else's. Answers may be slow."""
+    (action,) = plan(listed(), there=("A",), rules=Rules(unknown="update")).actions
+    at = datetime(2026, 11, 1, 0, 1, tzinfo=UTC)
+    before = {"A": SecretRecord(name="A", updated_at=THEN)}
+    for seconds, there, lost in ((-60, False, False), (-9, True, False), (1, True, False), (2, True, True)):
+        shown = (at + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        after = {"A": SecretRecord(name="A", updated_at=shown)}
+        assert (arrived(action, before, after, {"A": at}), overwritten(action, after, {"A": at})) == (there, lost)
+    assert not arrived(action, before, {}, {"A": at})
+    assert arrived(action, before, before, {"A": datetime(2026, 11, 1, 0, 0, 1, tzinfo=UTC)}), "twice in a second"
+
+
+def test_a_scope_is_the_same_in_capitals() -> None:
+    small, large = REPOSITORY, Scope(owner="Acme", name="Acme/Web")
+    (setting,) = read_settings([listed()], small)
+    rules = Rules(key=KEY, remembers=True)
+    assert rules.digest(small, setting) == rules.digest(large, setting)
+    assert name_of(small) == name_of(large) != name_of(ORGANIZATION)
+
+
+def test_bytes_that_are_no_text_have_a_digest() -> None:
+    assert KEY.digest("a\udcff") != KEY.digest("a\udcfe")
 
 
 @pytest.mark.parametrize(
@@ -161,5 +211,6 @@ def test_the_secondary_limit_need_not_say_how_long() -> None:
     said = {"message": "You have exceeded a secondary rate limit."}
     reply = Reply(status=403, body=said, headers={"x-ratelimit-remaining": "4999", "x-ratelimit-reset": "9999999999"})
     assert too_many(reply)
-    assert wait_of(reply, 0.0) == 60
+    assert wait_of(reply, 0.0) == wait_of(Reply(status=429, body=said), 0.0) == 60
+    assert wait_of(Reply(status=429), 0.0) < 10
     assert not too_many(Reply(status=403, body={"message": "Resource not accessible by personal access token"}))
