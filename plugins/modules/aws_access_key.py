@@ -15,9 +15,13 @@ description:
   - A user has two keys at most, those that are inactive included. Where there is no room the task fails and names them;
     it never deletes a key to make some.
   - Before a key is made, the place is told which keys there are. Where a run is killed before the secret has arrived,
-    the next one deletes the key that nobody has, which is one that is new since, was made just then and was never used,
-    and makes another. This is in the plan.
-  - A key is deactivated, which can be undone, before it is deleted. The key that the module works with is refused.
+    the next one makes another where there is room, and names the key that nobody has; it is deleted by nobody but you,
+    since AWS tells hours late that a key is used. Where there is no room, the failure names it.
+  - Of two runs at once that make a key for one place, the one that began last goes on. The other one fails, and
+    deletes the key that it has just made, whose secret nobody has had.
+  - A pair that AWS does not list for the user is replaced only where AWS does not know it any more.
+  - A key is deactivated, which can be undone, before it is deleted. The key that the module works with is refused,
+    and so is one that its session may have been made from.
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:

@@ -26,17 +26,19 @@ Answer = tuple[World, dict[str, Any]]
 
 def _list(world: World, query: Query, caller: AccessKey) -> Answer:
     user = _user(world, query, caller)
-    keys = [each for each in world.keys.values() if each.user == user]
+    keys = [each for each in world.keys.values() if _is_of(each, user)]
     shown = [{**_shown(each), "CreateDate": _date(each.created_at)} for each in keys]
     return world, {"AccessKeyMetadata": shown, "IsTruncated": "false"}
 
 
 def _create(world: World, query: Query, caller: AccessKey) -> Answer:
     user = _user(world, query, caller)
-    if sum(each.user == user for each in world.keys.values()) >= MOST:
+    if sum(_is_of(each, user) for each in world.keys.values()) >= MOST:
         raise Refused(409, "LimitExceeded", f"Cannot exceed quota for AccessKeysPerUser: {MOST}")
     id = f"AKIA{''.join(secrets.choice('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567') for _ in range(16))}"
-    made = AccessKey(id=id, secret=secrets.token_urlsafe(30), user=user, created_at=int(time.time()))
+    # As AWS's, it may have a slash and a plus.
+    secret = f"{secrets.token_urlsafe(27)}/+{secrets.token_urlsafe(2)}"
+    made = AccessKey(id=id, secret=secret, user=user, created_at=int(time.time()))
     shown = {**_shown(made), "SecretAccessKey": made.secret, "CreateDate": _date(made.created_at)}
     return world.put(made), {"AccessKey": shown}
 
@@ -51,7 +53,7 @@ def _delete(world: World, query: Query, caller: AccessKey) -> Answer:
 
 def _last_used(world: World, query: Query, _caller: AccessKey) -> Answer:
     found = world.keys.get(query["AccessKeyId"])
-    if found is None:
+    if found is None or found.account != ACCOUNT:
         raise Refused(403, "AccessDenied", "The access key is not of this account.")
     used: dict[str, Any] = {"ServiceName": "N/A", "Region": "N/A"}
     if found.last_used_at is not None:
@@ -60,8 +62,13 @@ def _last_used(world: World, query: Query, _caller: AccessKey) -> Answer:
 
 
 def _who(world: World, _query: Query, caller: AccessKey) -> Answer:
-    arn = f"arn:aws:iam::{ACCOUNT}:user/{caller.user}"
-    return world, {"Account": ACCOUNT, "UserId": f"AIDA{caller.user.upper()}", "Arn": arn}
+    arn = f"arn:aws:iam::{caller.account}:user/{caller.user}"
+    return world, {"Account": caller.account, "UserId": f"AIDA{caller.user.upper()}", "Arn": arn}
+
+
+def _whose(world: World, query: Query, _caller: AccessKey) -> Answer:
+    found = world.keys.get(query["AccessKeyId"])
+    return world, {"Account": found.account if found is not None else ACCOUNT}
 
 
 OPERATIONS: Mapping[str, Callable[[World, Query, AccessKey], Answer]] = {
@@ -71,7 +78,13 @@ OPERATIONS: Mapping[str, Callable[[World, Query, AccessKey], Answer]] = {
     "DeleteAccessKey": _delete,
     "GetAccessKeyLastUsed": _last_used,
     "GetCallerIdentity": _who,
+    "GetAccessKeyInfo": _whose,
 }
+
+
+def _is_of(key: AccessKey, user: str) -> bool:
+    """A session's key (ASIA...) is none of the user's, and neither is one of another account."""
+    return key.user == user and key.account == ACCOUNT and not key.id.startswith("ASIA")
 
 
 def _user(world: World, query: Query, caller: AccessKey) -> str:
@@ -84,7 +97,7 @@ def _user(world: World, query: Query, caller: AccessKey) -> str:
 def _key(world: World, query: Query, caller: AccessKey) -> AccessKey:
     user, id = _user(world, query, caller), query["AccessKeyId"]
     found = world.keys.get(id)
-    if found is None or found.user != user:
+    if found is None or found.user != user or found.account != ACCOUNT:
         raise Refused(404, "NoSuchEntity", f"The Access Key with id {id} cannot be found.")
     return found
 

@@ -38,6 +38,7 @@ class AccessKey:
     status: str = "Active"
     created_at: int = 0
     last_used_at: int | None = None
+    account: str = ACCOUNT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

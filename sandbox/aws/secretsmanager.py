@@ -60,7 +60,7 @@ def _describe(world: World, body: Body) -> Answer:
         "Tags": [{"Key": key, "Value": value} for key, value in found.tags.items()],
         "VersionIdsToStages": {id: list(each.stages) for id, each in found.versions.items() if each.stages},
     }
-    if found.kms_key_id:
+    if found.kms_key_id and not found.kms_key_id.endswith("alias/aws/secretsmanager"):
         shown["KmsKeyId"] = found.kms_key_id
     if found.deleted_at is not None:
         shown["DeletedDate"] = found.deleted_at

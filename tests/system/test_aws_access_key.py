@@ -10,13 +10,17 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._aws.access_keys import AccessKeys
+from ansible_collections.ops.runbooks.plugins.module_utils._aws.service import Aws
 
 from harness.modules import ModuleRunner, Outcome
 from harness.paths import CHECKOUT
+from harness.stores import run_context
 from sandbox.aws import AccessKey, AwsServer, User
 
 Call = Callable[..., Outcome]
@@ -55,7 +59,7 @@ def call(run_module: ModuleRunner, server: AwsServer, user: str) -> Call:
 def asked_for(server: AwsServer) -> set[str]:
     """Actions of IAM."""
     found = {each["target"].strip("/").replace("/", ":") for each in server.requests()}
-    return {each for each in found if each.startswith("iam:")}
+    return {each for each in found if each.startswith("iam:") or each == "sts:GetAccessKeyInfo"}
 
 
 def allowed(module: str) -> set[str]:
@@ -157,20 +161,118 @@ def test_a_key_in_use_stays(call: Call, server: AwsServer, user: str) -> None:
 
 @pytest.mark.parametrize("place", ["file", "secret"])
 def test_a_secret_that_was_lost(call: Call, server: AwsServer, user: str, file: Path, place: str) -> None:
-    """The key was made and its answer lost: the next run deletes the key that nobody has, and only that one."""
-    old = foreign(server, user, created_at=int(time.time()) - 90 * DAY)
+    """The key was made and its answer lost: the next run names the key that nobody has, and deletes none."""
     where = {"file": str(file)} if place == "file" else {"secret": f"acme/{user}"}
     server.faults({"path": "CreateAccessKey", "times": 1, "drop": True, "after": True})
     assert "looks first" in call(**where).refused("service_unreachable").message
     server.faults()
-    (lost,) = set(keys(server, user)) - {old.id}
+    (lost,) = keys(server, user)
+    old = foreign(server, user, created_at=int(time.time()) - 90 * DAY)
+    refused = call(**where).refused("access_key_limit")
+    assert f"{lost} was made when another run had announced a key" in refused.message
+    call(state="inactive", access_key_id=old.id).ok()
+    call(state="absent", access_key_id=old.id).ok()
     told = call(**where, check=True).ok()
-    assert told["plan"]["irreversible"] == [f"the access key {lost} is gone"]
-    assert set(keys(server, user)) == {old.id, lost}
+    assert (told["plan"]["irreversible"], lost in str(told["warnings"])) == ([], True)
     done = call(**where).ok()
-    assert done["plan"] == told["plan"]
-    assert set(keys(server, user)) == {old.id, done["access_key"]["id"]}
+    assert (done["plan"], done["warnings"]) == (told["plan"], told["warnings"])
+    assert set(keys(server, user)) == {lost, done["access_key"]["id"]}
     assert not call(**where).ok().changed
+
+
+@pytest.mark.parametrize("place", ["file", "secret"])
+def test_of_two_at_once_one_delivers(call: Call, server: AwsServer, user: str, file: Path, place: str) -> None:
+    """The second announces its key while the first has made one: the first takes its own back, and nothing of the
+    second's is touched."""
+    where = {"file": str(file)} if place == "file" else {"secret": f"acme/{user}"}
+    server.forget()
+    server.faults({"path": "CreateAccessKey", "times": 1, "delay_after": 6000})
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(call, **where)
+        while not keys(server, user):
+            time.sleep(0.02)
+        second = call(**where).ok()
+        assert "written there in the meantime" in first.result().refused("secret_conflict").message
+    assert set(keys(server, user)) == {second["access_key"]["id"]}
+    again = call(**where).ok()
+    assert (again.changed, again["access_key"]["id"]) == (False, second["access_key"]["id"])
+
+
+@pytest.mark.parametrize(("place", "used"), [("file", False), ("secret", True)])
+def test_a_run_that_is_killed(
+    run_module: ModuleRunner, call: Call, server: AwsServer, user: str, tmp_path: Path, place: str, used: bool
+) -> None:
+    """SIGKILL at each effect: the next run makes the place whole, deletes no key, and leaves nothing beside it."""
+    known = AccessKeys(Aws(server.args, run_context()), user)
+    passes: list[str] = []
+    died = "yes"
+    while died:
+        name = str(len(passes))
+        where = {"file": str(tmp_path / name)} if place == "file" else {"secret": f"acme/{user}/{name}"}
+        if used:
+            # A pair whose key is gone.
+            call(**where).ok()
+            for id in keys(server, user):
+                known.delete(id)
+        died = run_module.dies("aws_access_key", {**server.args, "user": user, "timeout": "3s", **where}, passes)
+        passes.append(died)
+        before = set(keys(server, user))
+        done = call(**where).ok()
+        after = keys(server, user)
+        assert before <= set(after), died
+        if place == "file":
+            held = json.loads((tmp_path / name).read_text())
+        else:
+            stored = server.world().secrets[where["secret"]]
+            held = json.loads(stored.versions[stored.holder("AWSCURRENT") or ""].value)
+            assert stored.holder("AWSPENDING") is None
+        assert held["secret_access_key"] == after[done["access_key"]["id"]].secret, died
+        for id in after:
+            known.delete(id)
+    assert not [each.name for each in tmp_path.iterdir() if each.name.startswith(".")]
+    assert len(passes) == (5 if place == "file" else 10)
+
+
+def test_what_a_killed_run_has_left_beside_a_file(call: Call, file: Path) -> None:
+    call(file=str(file)).ok()
+    torn = file.with_name(f".{file.name}.new")
+    torn.write_text("a secret")
+    assert call(file=str(file), check=True).ok().changed
+    assert (call(file=str(file)).ok().changed, torn.exists()) == (True, False)
+
+
+def test_a_pair_of_another_account_stays(call: Call, server: AwsServer, user: str, file: Path) -> None:
+    """It is not listed here, and lives; neither is it overwritten nor is it said to be gone."""
+    call(file=str(file)).ok()
+    (id,) = keys(server, user)
+    server.change("keys", id, account="210987654321")
+    held = file.read_text()
+    assert "210987654321" in call(file=str(file)).refused("destination_unusable").message
+    assert (file.read_text(), set(keys(server, user))) == (held, {id})
+    assert "account 210987654321" in call(state="absent", access_key_id=id).refused("access_key_missing").message
+    server.faults({"path": "GetAccessKeyInfo", "status": 403, "code": "AccessDenied"})
+    call(state="absent", access_key_id=id).refused("service_denied")
+
+
+def test_the_key_behind_a_session_is_refused(
+    run_module: ModuleRunner, call: Call, server: AwsServer, user: str, tmp_path: Path
+) -> None:
+    """One of the environment, one of a profile's source, and any of the user where its own session does it."""
+    key = foreign(server, user, status="Inactive", created_at=int(time.time()) - DAY)
+    one = {"state": "absent", "access_key_id": key.id}
+    config = tmp_path / "config"
+    config.write_text(
+        f"[profile base]\naws_access_key_id = {key.id}\naws_secret_access_key = x\n"
+        "[profile ops]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = base\n"
+    )
+    for env in ({"AWS_ACCESS_KEY_ID": key.id}, {"AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "ops"}):
+        run_module("aws_access_key", {**server.args, "user": user, **one}, check=True, env=env).refused(
+            "own_credential"
+        )
+    session = AccessKey(id=f"ASIA{key.id[4:]}", secret=secrets.token_hex(20), user=user)
+    server.put(session)
+    call(**one, access_key=session.id, secret_key=session.secret).refused("own_credential")
+    assert call(**one).ok().changed
 
 
 @pytest.mark.parametrize(
@@ -182,13 +284,15 @@ def test_a_secret_that_was_lost(call: Call, server: AwsServer, user: str, file: 
 def test_a_run_that_ends_at_any_step(
     call: Call, server: AwsServer, user: str, operation: str, skip: int, after: bool
 ) -> None:
-    """One clean run later there is exactly one key, it is in its place and works, and nothing is left beside it."""
+    """One clean run later a key is in its place and works; one that was lost is there beside it, and nothing else."""
     name = f"acme/{user}"
     server.faults({"path": operation, "skip": skip, "times": 1, "status": 400, "code": "AccessDenied", "after": after})
     assert call(secret=name).failed
     server.faults()
-    call(secret=name).ok()
-    (key,) = keys(server, user).values()
+    before = set(keys(server, user))
+    id = call(secret=name).ok()["access_key"]["id"]
+    key = keys(server, user)[id]
+    assert set(keys(server, user)) == before | {id}
     stored = server.world().secrets[name]
     assert json.loads(stored.versions[stored.holder("AWSCURRENT") or ""].value)["access_key_id"] == key.id
     assert stored.holder("AWSPENDING") is None

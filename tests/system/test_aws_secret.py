@@ -90,7 +90,7 @@ def test_a_secret_is_kept(call: Call, server: AwsServer, name: str) -> None:
     changed = call(value=TWO).ok()
     assert changed["plan"] == told["plan"]
     assert labels(server, name) == {ONE: ("AWSPREVIOUS",), TWO: ("AWSCURRENT",)}, "AWSPENDING is taken away"
-    assert writes(server) == ["PutSecretValue", "UpdateSecretVersionStage", "UpdateSecretVersionStage"]
+    assert writes(server) == ["PutSecretValue", *["UpdateSecretVersionStage"] * 4]
     assert {each["target"].strip("/").replace("/", ":") for each in server.requests()} == allowed("aws_secret")
     assert changed["secret"]["version_id"] == there(server, name).holder("AWSCURRENT")
     assert not call(value=TWO).ok().changed
@@ -132,7 +132,7 @@ def test_a_value_waits_until_it_is_made_current(call: Call, server: AwsServer, n
 
 @pytest.mark.parametrize(
     ("operation", "skip"),
-    [("CreateSecret", 0), ("PutSecretValue", 0), ("UpdateSecretVersionStage", 0), ("UpdateSecretVersionStage", 1)],
+    [("CreateSecret", 0), ("PutSecretValue", 0), *[("UpdateSecretVersionStage", number) for number in range(4)]],
 )
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_what_a_run_has_left_is_continued(
@@ -148,7 +148,7 @@ def test_what_a_run_has_left_is_continued(
     server.faults()
     call(value=TWO).ok()
     assert labels(server, name)[TWO] == ("AWSCURRENT",)
-    assert "AWSPENDING" not in str(labels(server, name))
+    assert ("AWSPENDING" in str(labels(server, name)), "ops.runbooks" in str(labels(server, name))) == (False, False)
     assert len(there(server, name).versions) == (1 if operation == "CreateSecret" else 2), "no version too many"
     assert not call(value=TWO).ok().changed
 
@@ -168,10 +168,10 @@ def test_answers_that_are_lost_are_asked_for_again(call: Call, server: AwsServer
 def test_of_two_at_once_one_becomes_current(call: Call, server: AwsServer, name: str) -> None:
     """Another writer makes its version current while ours is about to be: ours is refused, and its label stays."""
     call(value=ONE).ok()
-    server.faults({"path": "UpdateSecretVersionStage", "times": 1, "delay": 600})
+    server.faults({"path": "UpdateSecretVersionStage", "skip": 2, "times": 1, "delay": 600})
 
     def interfere() -> None:
-        while "UpdateSecretVersionStage" not in str(server.requests()):
+        while str(server.requests()).count("UpdateSecretVersionStage") < 3:
             time.sleep(0.02)
         versions = {
             id: {"value": each.value, "stages": ["AWSPREVIOUS" if each.value == ONE else "AWSPENDING"]}
@@ -187,7 +187,42 @@ def test_of_two_at_once_one_becomes_current(call: Call, server: AwsServer, name:
     assert labels(server, name)[THREE] == ("AWSCURRENT",)
 
 
+def test_a_label_is_taken_only_from_whom_it_was_seen_at(server: AwsServer, name: str, call: Call) -> None:
+    """A rotation begins after the plan, or a value is written after ours: both stay."""
+    from ansible_collections.ops.runbooks.plugins.module_utils._aws.secrets_manager import SecretsManager
+    from ansible_collections.ops.runbooks.plugins.module_utils._aws.service import Aws
+
+    call(value=ONE).ok()
+    call(value=TWO, stage="pending", version_id=TOKEN).ok()
+    manager = SecretsManager(Aws(server.args, run_context()))
+    with failing("secret_conflict") as failure:
+        manager.stage(name, THREE, token="y" * 32, seen=None)
+    assert f"version {TOKEN} has got AWSPENDING" in failure().message
+    assert labels(server, name)[TWO] == ("AWSPENDING",)
+
+
+def test_a_value_that_is_written_after_ours_stays(call: Call, server: AwsServer, name: str) -> None:
+    call(value=ONE).ok()
+    server.forget()
+    server.faults({"path": "UpdateSecretVersionStage", "skip": 3, "times": 1, "delay_after": 600})
+
+    def interfere() -> None:
+        while str(server.requests()).count("UpdateSecretVersionStage") < 4:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        versions = {id: {"value": each.value, "stages": []} for id, each in there(server, name).versions.items()}
+        server.change("secrets", name, versions={**versions, "x" * 32: {"value": THREE, "stages": ["AWSCURRENT"]}})
+
+    with ThreadPoolExecutor() as pool:
+        interfering = pool.submit(interfere)
+        refused = call(value=TWO).refused("secret_conflict")
+        interfering.result()
+    assert "somebody else changes it too" in refused.message
+    assert labels(server, name)[THREE] == ("AWSCURRENT",)
+
+
 def test_refusals_say_what_to_do(call: Call, server: AwsServer) -> None:
+    call(version_id=TOKEN, stage="pending").refused("invalid_parameter")
     call(value={"a": "kanarienvogel"}).refused("invalid_parameter")
     assert "to_json" in call(value=["kanarienvogel"]).message
     call(value="k" * 65537).refused("invalid_parameter")

@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, ClassVar
 
-from ansible_collections.ops.runbooks.plugins.module_utils._aws.access_keys import AccessKeys
+from ansible_collections.ops.runbooks.plugins.module_utils._aws.access_keys import AccessKey, AccessKeys
 from ansible_collections.ops.runbooks.plugins.module_utils._aws.access_keys_plan import (
     KEY_ID,
     KEY_SPEC,
@@ -31,8 +31,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._aws.key_places impor
     Intent,
     Place,
     SecretPlace,
+    Taken,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._aws.secrets_manager import SecretsManager
+from ansible_collections.ops.runbooks.plugins.module_utils._aws.secrets_manager import SecretsManager, new_token
 from ansible_collections.ops.runbooks.plugins.module_utils._aws.service import Aws
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -76,10 +77,11 @@ class AwsAccessKey(Operation[SeenKeys, KeyPlan]):
         seen = SeenKeys(
             user=self._keys.user,
             keys=keys,
-            own=self._keys.own,
+            own=self._own(keys),
             now=self._keys.now(),
             held=held,
             uses={id: self._keys.last_use(id) for id in ids},
+            elsewhere=self._elsewhere(keys, held),
         )
         key = next((each for each in keys if held.pair is not None and each.id == held.pair.id), None)
         if key is not None and key.active and held.pair is not None and held.user == seen.user:
@@ -106,6 +108,18 @@ class AwsAccessKey(Operation[SeenKeys, KeyPlan]):
             return SecretPlace(self.params["secret"], SecretsManager(self._aws), self.context)
         return FilePlace(os.path.abspath(self.params["file"]), self.context)
 
+    def _own(self, keys: Sequence[AccessKey]) -> frozenset[str]:
+        """Keys that are refused. A session of the user itself may have been made from any of them."""
+        own = self._keys.own
+        off = self._rules.state in ("inactive", "absent") and not any(each.id in own for each in keys)
+        return own | {each.id for each in keys} if off and self._keys.who().user == self._keys.user else own
+
+    def _elsewhere(self, keys: Sequence[AccessKey], held: Held) -> str:
+        """Whose the pair in the place is where the user's keys do not list it, which does not mean that it is gone."""
+        if held.pair is None or held.user != self._keys.user or any(each.id == held.pair.id for each in keys):
+            return ""
+        return self._keys.who_has(held.pair)
+
     def _carry_out(self, action: Action) -> str | None:
         """One step; the id of a key that it has made."""
         keys = self._keys
@@ -113,9 +127,6 @@ class AwsAccessKey(Operation[SeenKeys, KeyPlan]):
             return self._create()
         if action.kind == "settle":
             self._place.settle()
-        elif action.kind == "discard":
-            keys.activate(action.id, active=False)
-            keys.delete(action.id)
         elif action.kind == "delete":
             keys.delete(action.id)
         else:
@@ -125,9 +136,14 @@ class AwsAccessKey(Operation[SeenKeys, KeyPlan]):
     def _create(self) -> str:
         """A key whose secret goes straight to its place; then it is proven."""
         known = tuple(each.id for each in self._keys.list())
-        self._place.announce(Intent(user=self._keys.user, known=known, at=self._keys.now()))
+        self._place.announce(Intent(user=self._keys.user, known=known, at=self._keys.now(), id=new_token()))
         pair = self._keys.create()
-        self._place.deliver(self._keys.user, pair)
+        try:
+            self._place.deliver(self._keys.user, pair)
+        except Taken:
+            # Nobody else has ever had its secret.
+            self._keys.delete(pair.id)
+            raise
         self._keys.test(pair, patience=self._patience)
         return pair.id
 

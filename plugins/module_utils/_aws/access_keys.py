@@ -10,6 +10,7 @@ request is sent once, and whoever sends it has written down before which keys th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -48,6 +49,8 @@ class LastUse:
     user: str
     at: datetime | None = None
     service: str = ""
+    #: Of a key of another account, that account.
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,20 @@ class Pair:
 
     id: str
     secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """As whom one works: the account, and the user of IAM where it is one."""
+
+    account: str
+    user: str = ""
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any]) -> Caller:
+        """From GetCallerIdentity."""
+        kind, _, name = str(answer.get("Arn", "")).rpartition(":")[2].partition("/")
+        return cls(account=str(answer.get("Account", "")), user=name.rpartition("/")[2] if kind == "user" else "")
 
 
 class AccessKeys:
@@ -67,9 +84,20 @@ class AccessKeys:
         self._context = aws.context
 
     @property
-    def own(self) -> str:
-        """The key that this run works with."""
-        return self._aws.access_key_id
+    def own(self) -> frozenset[str]:
+        """The keys that this run works with, or was let in by."""
+        return self._aws.own_keys
+
+    def who(self) -> Caller:
+        """As whom this run works."""
+        return Caller.read(self._aws.call("sts", "get_caller_identity", "ask who one is", "these credentials"))
+
+    def who_has(self, pair: Pair) -> str:
+        """Whose a pair is, by its ARN; '' where AWS does not accept it."""
+        aws = self._aws.as_key(pair.id, pair.secret)
+        where = f"{pair.id}, which is not among the keys of {self.user}"
+        answer = aws.call("sts", "get_caller_identity", "ask whose an access key is", where, accept=_NOT_YET)
+        return str(answer.get("Arn", ""))
 
     def now(self) -> datetime:
         """The time by AWS's clock, as far as it is known."""
@@ -100,8 +128,11 @@ class AccessKeys:
             accept=["NoSuchEntity", "AccessDenied"],
             AccessKeyId=id,
         )
-        if answer.get("refused") == "NoSuchEntity" or (answer.get("refused") and not self._listed(id)):
+        if answer.get("refused") and not self._listed(id):
             # AWS answers "denied" for a key of another account too, and for one that is gone.
+            account = self._account_of(id) if answer["refused"] == "AccessDenied" else ""
+            return LastUse(user="", account=account) if account not in ("", self.who().account) else None
+        if answer.get("refused") == "NoSuchEntity":
             return None
         if answer.get("refused"):
             raise RunbookError(
@@ -142,16 +173,15 @@ class AccessKeys:
         if answer.get("refused"):
             raise self._missing(f"{word} an access key", f"the user has no key {id}", "Correct access_key_id.")
 
-    def delete(self, id: str) -> bool:
-        """Delete a key; False where it is gone already. Raises ``own_credential``."""
+    def delete(self, id: str) -> None:
+        """Delete a key, unless it is gone already. Raises ``own_credential``."""
         self._refuse_own(id, "delete", allowed=False)
         self._context.effect(f"delete the access key {id} of {self.user}")
-        answer = self._call("delete_access_key", "delete an access key", accept=["NoSuchEntity"], AccessKeyId=id)
-        return not answer.get("refused")
+        self._call("delete_access_key", "delete an access key", accept=["NoSuchEntity"], AccessKeyId=id)
 
-    def test(self, pair: Pair, *, patience: float) -> str:
-        """Who the pair says that it is, answered twice in a row. Raises ``access_key_unproven`` where the pair is
-        not accepted for ``patience`` seconds: a new one is not known everywhere at once."""
+    def test(self, pair: Pair, *, patience: float) -> None:
+        """Let the pair be answered twice in a row. Raises ``access_key_unproven`` where it is not accepted for
+        ``patience`` seconds: a new one is not known everywhere at once."""
         aws = self._aws.as_key(pair.id, pair.secret)
         clock = self._context.clock
         end, pause, good = clock.monotonic() + patience, _PAUSE, 0
@@ -161,7 +191,7 @@ class AccessKeys:
             )
             good = 0 if answer.get("refused") else good + 1
             if good == 2:
-                return str(answer["Arn"])
+                return
             if not good and clock.monotonic() + pause > end:
                 raise RunbookError(
                     code="access_key_unproven",
@@ -169,11 +199,18 @@ class AccessKeys:
                     object=f"{pair.id} of {self.user}",
                     reason=f"AWS does not accept it ({answer['refused']}), and did not for {human(patience)}",
                     remedy="Run the same command again in a minute, since a new key is not known everywhere at once; "
-                    "an older pair does not belong together.",
+                    "an older pair does not belong together: delete that key (state=inactive, then state=absent), and "
+                    "another one is made.",
                 )
             if not good:
                 clock.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _account_of(self, id: str) -> str:
+        """The account that a key belongs to or belonged to; '' where AWS does not tell, as of one that is long gone.
+        Raises ``service_denied``: then nobody knows whether it lives."""
+        answer = self._aws.call("sts", "get_access_key_info", "ask whose an access key is", id, AccessKeyId=id)
+        return str(answer.get("Account") or "")
 
     def _listed(self, id: str) -> bool:
         return any(each.id == id for each in self.list())
@@ -182,7 +219,7 @@ class AccessKeys:
         return self._aws.call("iam", method, attempted, f"user {self.user}", UserName=self.user, **arguments)
 
     def _refuse_own(self, id: str, word: str, *, allowed: bool) -> None:
-        if id == self.own and not allowed:
+        if id in self.own and not allowed:
             raise own_credential(id, self.user, word)
 
     def _missing(self, attempted: str, reason: str, remedy: str) -> RunbookError:
@@ -197,20 +234,31 @@ def own_credential(id: str, user: str, word: str) -> RunbookError:
         code="own_credential",
         attempted=f"{word} an access key",
         object=f"{id} of {user}",
-        reason="it is the key that this run itself works with",
+        reason="it is the key that this run itself works with, or its session may have been made from",
         remedy="Work with another identity, one that is kept for this.",
     )
 
 
-def limit_reached(user: str, keys: tuple[AccessKey, ...]) -> RunbookError:
-    """The failure for a third key; it names those that are there, and none of them is ever deleted for it."""
+def limit_reached(user: str, keys: tuple[AccessKey, ...], lost: tuple[AccessKey, ...] = ()) -> RunbookError:
+    """The failure for a third key; it names those that are there, and none of them is ever deleted for it. ``lost`` are
+    those that an earlier run seems to have made."""
     there = ", ".join(f"{key.id} ({key.describe()['status']} since {iso(key.created_at)[:10]})" for key in keys)
     return RunbookError(
         code="access_key_limit",
         attempted="create an access key",
         object=f"user {user}",
-        reason=f"it has {MOST} keys, the most that AWS allows, those that are inactive included: {there}",
+        reason=f"it has {MOST} keys, the most that AWS allows, those that are inactive included: {there}"
+        f"{_who_may_have(lost)}",
         remedy="Find out who uses them; deactivate the one that nobody does, and delete it after a while "
         "(state=inactive, then state=absent).",
         details={"keys": [key.describe() for key in keys]},
+    )
+
+
+def _who_may_have(lost: tuple[AccessKey, ...]) -> str:
+    if not lost:
+        return ""
+    return (
+        f"; {' and '.join(each.id for each in lost)} was made when another run had announced a key here; where that "
+        f"run has ended, its secret is lost, and no use is told of it, which AWS does up to {human(LAG)} late"
     )

@@ -27,7 +27,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 
-Kind = Literal["create", "discard", "settle", "activate", "deactivate", "delete"]
+Kind = Literal["create", "settle", "activate", "deactivate", "delete"]
 
 KEY_SPEC = AWS_SPEC.merge(
     ArgumentSpec(
@@ -62,11 +62,13 @@ class SeenKeys:
 
     user: str
     keys: tuple[AccessKey, ...]
-    own: str
+    own: frozenset[str]
     now: datetime
     held: Held = Held()  # noqa: RUF009 - it is frozen
     #: By id: the last use of the keys that it matters of.
     uses: Mapping[str, LastUse | None]
+    #: Whose the pair in the place is by its own word, where the user's keys do not list it.
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,23 +105,39 @@ def plan_keys(rules: KeyRules, seen: SeenKeys) -> KeyPlan:
     """
     actions = _present(rules, seen) if rules.state == "present" else _of_one(rules, seen)
     shown = rules.id if rules.state != "present" else seen.held.pair.id if seen.held.pair is not None else None
-    if any(each.kind == "create" for each in actions):
+    creates = any(each.kind == "create" for each in actions)
+    if creates:
         shown = None
-    word = {"activate": "active", "deactivate": "inactive", "delete": "absent", "discard": "absent"}
+    word = {"activate": "active", "deactivate": "inactive", "delete": "absent"}
     after = {each.id: word[each.kind] for each in actions if each.kind in word}
-    if any(each.kind == "create" for each in actions):
+    if creates:
         after["a new key"] = "active"
     before = {key.id: key.describe()["status"] for key in seen.keys}
     return KeyPlan(
         changed=bool(actions),
         result=describe(seen, shown, rules.place),
         steps=tuple(each.what for each in actions),
-        irreversible=tuple(
-            f"the access key {each.id} is gone" for each in actions if each.kind in ("delete", "discard")
-        ),
+        irreversible=_irreversible(rules, seen, actions),
         before=before,
         after={**before, **after},
+        warnings=_left_alone(seen) if creates else (),
         actions=tuple(actions),
+    )
+
+
+def _irreversible(rules: KeyRules, seen: SeenKeys, actions: Sequence[Action]) -> tuple[str, ...]:
+    gone = tuple(f"the access key {each.id} is gone" for each in actions if each.kind == "delete")
+    pair = seen.held.pair
+    if pair is None or not any(each.kind == "create" for each in actions):
+        return gone
+    return (*gone, f"the secret of {pair.id}, which is no key of AWS any more, is replaced in {rules.place}")
+
+
+def _left_alone(seen: SeenKeys) -> tuple[str, ...]:
+    return tuple(
+        f"{each.id} of {seen.user} was made when another run had announced a key here. Where that run has ended, its "
+        "secret is lost: see that nobody uses it, then deactivate and delete it (state=inactive, then state=absent)."
+        for each in orphans(seen)
     )
 
 
@@ -140,7 +158,8 @@ def describe(seen: SeenKeys, id: str | None, place: str) -> dict[str, Any]:
 
 
 def orphans(seen: SeenKeys) -> tuple[AccessKey, ...]:
-    """Keys whose secret an earlier run has lost: new since it announced one, made just then, and never used."""
+    """Keys whose secret an earlier run seems to have lost: new since it announced one, made just then, and never used
+    as far as AWS tells. That run may be at work still, and a use is told late: so they are named and never touched."""
     intent = seen.held.intent
     if intent is None or intent.user != seen.user:
         return ()
@@ -148,7 +167,7 @@ def orphans(seen: SeenKeys) -> tuple[AccessKey, ...]:
     return tuple(
         key
         for key in seen.keys
-        if key.id not in (*intent.known, held, seen.own)
+        if key.id not in (*intent.known, held, *seen.own)
         and intent.at - _BEFORE <= key.created_at <= intent.at + _AFTER
         and _never_used(seen.uses.get(key.id))
     )
@@ -160,14 +179,7 @@ def _never_used(use: LastUse | None) -> bool:
 
 def _present(rules: KeyRules, seen: SeenKeys) -> list[Action]:
     pair = seen.held.pair
-    if pair is not None and seen.held.user != seen.user:
-        raise _failed(
-            "destination_unusable",
-            "keep an access key",
-            rules.place,
-            f"it holds a key of the user {seen.held.user}",
-            "Name another place, or correct user.",
-        )
+    _check_place(rules, seen)
     key = next((each for each in seen.keys if pair is not None and each.id == pair.id), None)
     if key is not None and not key.active:
         raise _failed(
@@ -181,16 +193,34 @@ def _present(rules: KeyRules, seen: SeenKeys) -> list[Action]:
         what = f"let {key.id} be all that is in {rules.place}"
         return [Action(kind="settle", what=what, id=key.id)] if seen.held.unsettled else []
     lost = orphans(seen)
-    left = len(seen.keys) - len(lost)
-    if len(lost) > 1 or left >= MOST:
-        raise limit_reached(seen.user, seen.keys)
-    discard = [
-        Action(
-            kind="discard", what=f"delete the access key {each.id}, whose secret an earlier run has lost", id=each.id
-        )
-        for each in lost
-    ]
-    return [*discard, Action(kind="create", what=f"create an access key of {seen.user}, and put it into {rules.place}")]
+    if len(seen.keys) >= MOST:
+        raise limit_reached(seen.user, seen.keys, lost)
+    return [Action(kind="create", what=f"create an access key of {seen.user}, and put it into {rules.place}")]
+
+
+def _check_place(rules: KeyRules, seen: SeenKeys) -> None:
+    """Raises ``destination_unusable`` for a pair that is not the user's, ``access_key_unproven`` for one that is not
+    listed yet: what is not listed need not be gone."""
+    pair = seen.held.pair
+    if pair is None:
+        return
+    attempted, remedy = "keep an access key", "Name another place, or correct user, or the account of the credentials."
+    if seen.held.user != seen.user:
+        reason = f"it holds a key of the user {seen.held.user}"
+        raise _failed("destination_unusable", attempted, rules.place, reason, remedy)
+    if any(each.id == pair.id for each in seen.keys):
+        return
+    use = seen.uses.get(pair.id)
+    whose = seen.elsewhere
+    if use is not None and (use.account or use.user != seen.user):
+        whose = whose or (f"the account {use.account}" if use.account else f"the user {use.user}")
+    if whose:
+        reason = f"it holds {pair.id}, which is no key of this user here and belongs to {whose}"
+        raise _failed("destination_unusable", attempted, rules.place, reason, remedy)
+    if use is not None:
+        reason = "AWS knows it, and does not list it among the user's keys"
+        where = f"{pair.id} of {seen.user}, in {rules.place}"
+        raise _failed("access_key_unproven", attempted, where, reason, "Run the same command again in a minute.")
 
 
 def _of_one(rules: KeyRules, seen: SeenKeys) -> list[Action]:
@@ -203,7 +233,7 @@ def _of_one(rules: KeyRules, seen: SeenKeys) -> list[Action]:
     if rules.state == "inactive" and not key.active:
         return []
     word = "deactivate" if rules.state == "inactive" else "delete"
-    if id == seen.own:
+    if id in seen.own:
         raise own_credential(id, seen.user, word)
     if rules.state == "absent" and key.active:
         raise _failed(
@@ -219,14 +249,18 @@ def _of_one(rules: KeyRules, seen: SeenKeys) -> list[Action]:
 
 def _unlisted(rules: KeyRules, seen: SeenKeys, id: str) -> list[Action]:
     use = seen.uses.get(id)
-    if use is not None and use.user and use.user != seen.user:
+    if use is not None and (use.account or (use.user and use.user != seen.user)):
         raise _failed(
             "access_key_missing",
             "find an access key",
             f"{id} of {seen.user}",
-            f"it belongs to the user {use.user}",
-            "Correct user or access_key_id.",
+            f"it belongs to {f'the account {use.account}' if use.account else f'the user {use.user}'}",
+            "Correct user or access_key_id, or the account of the credentials.",
         )
+    if use is not None and use.user:
+        reason = "AWS knows it, and does not list it among the user's keys"
+        remedy = "Run the same command again in a minute."
+        raise _failed("access_key_missing", "find an access key", f"{id} of {seen.user}", reason, remedy)
     if rules.state == "absent":
         return []
     raise _failed(
@@ -267,6 +301,6 @@ def ids_of_interest(rules: KeyRules, keys: Sequence[AccessKey], held: Held) -> t
     """Keys whose last use has to be asked for."""
     if rules.state != "present":
         return (rules.id,) if rules.id else ()
-    if held.intent is None:
-        return (held.pair.id,) if held.pair is not None else ()
-    return tuple(key.id for key in keys if key.id not in held.intent.known)
+    known = held.intent.known if held.intent is not None else tuple(key.id for key in keys)
+    new = [key.id for key in keys if key.id not in known]
+    return tuple(dict.fromkeys([*([held.pair.id] if held.pair is not None else []), *new]))

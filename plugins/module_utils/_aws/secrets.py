@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._aws.secrets_manager import (
     CURRENT,
+    OURS,
+    PENDING,
     SecretsManager,
     SecretState,
     SecretValue,
@@ -31,8 +33,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 
-#: Looks at the world: after a restored secret another one is needed, before anybody can compare its value.
-_ROUNDS = 3
 _SHORTEST = 4
 
 
@@ -51,7 +51,7 @@ class AwsSecret(Operation[SeenSecret, SecretPlan]):
     def words(cls, params: Mapping[str, Any]) -> frozenset[str]:
         """What is too short to be a secret would take results apart."""
         value = params.get("value")
-        return frozenset([value]) if isinstance(value, str) and len(value) < _SHORTEST else frozenset()
+        return frozenset([str(value)]) if isinstance(value, str | int) and len(str(value)) < _SHORTEST else frozenset()
 
     def observe(self) -> SeenSecret:
         """The secret, and the values that have to be compared."""
@@ -64,6 +64,7 @@ class AwsSecret(Operation[SeenSecret, SecretPlan]):
             current=self._value(state, state.holder(CURRENT)),
             pending=self._value(state, state.pending),
             requested=self._value(state, wanted.token),
+            left=self._value(state, state.holder(OURS)) if wanted.token is None else None,
         )
 
     def plan(self, state: SeenSecret) -> SecretPlan:
@@ -72,24 +73,26 @@ class AwsSecret(Operation[SeenSecret, SecretPlan]):
 
     def act(self, state: SeenSecret, plan: SecretPlan) -> Mapping[str, Any]:
         """Carry the steps out, and look whether anything is left to do."""
-        name = self._wanted.secret
-        for _round in range(_ROUNDS):
-            version: str | None = None
-            for action in plan.actions:
-                version = self._carry_out(action, state.state, version)
+        self._carry_out_all(plan, state)
+        after = self.observe()
+        if any(each.kind == "restore" for each in plan.actions):
+            # Its value can be compared only now.
+            self._carry_out_all(self.plan(after), after)
             after = self.observe()
-            if not self._wanted.present:
-                return describe(after.state)
-            plan, state = self.plan(after), after
-            if not plan.changed:
-                return describe(after.state)
-        raise RunbookError(
-            code="secret_conflict",
-            attempted="write a secret",
-            object=name,
-            reason="what is read back is not what was written; somebody else changes it too",
-            remedy="Run the same command again once nobody else does.",
-        )
+        if self._wanted.present and self.plan(after).changed:
+            raise RunbookError(
+                code="secret_conflict",
+                attempted="write a secret",
+                object=self._wanted.secret,
+                reason="what is read back is not what was written; somebody else changes it too",
+                remedy="Run the same command again once nobody else does.",
+            )
+        return describe(after.state)
+
+    def _carry_out_all(self, plan: SecretPlan, state: SeenSecret) -> None:
+        version: str | None = None
+        for action in plan.actions:
+            version = self._carry_out(action, state.state, version)
 
     def _value(self, state: SecretState, version: str | None) -> SecretValue | None:
         return self._secrets.value(state.arn, version) if version is not None else None
@@ -104,7 +107,8 @@ class AwsSecret(Operation[SeenSecret, SecretPlan]):
             raise ValueError("what is changed is there")
         arn = state.arn
         if action.kind == "stage":
-            return secrets.stage(arn, wanted.value or "", token=action.version or new_token())
+            token = action.version or new_token()
+            return secrets.stage(arn, wanted.value or "", token=token, seen=state.holder(PENDING))
         if action.kind == "promote":
             secrets.promote(arn, action.version or staged or "", seen=state.holder(CURRENT))
         elif action.kind == "settle":

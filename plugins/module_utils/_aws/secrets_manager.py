@@ -21,6 +21,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._aws.service import A
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
 CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
+#: What a version is put with. AWS takes a label from whoever has it, and this one nobody else works with.
+OURS = "ops.runbooks"
 #: Bytes that AWS keeps of one value at most (User Guide, "Secrets Manager quotas").
 LARGEST = 65536
 _SERVICE = "secretsmanager"
@@ -122,10 +124,11 @@ class SecretsManager:
             raise _conflict("create a secret", name, "somebody else has created it in the meantime")
         return str(answer["VersionId"])
 
-    def stage(self, secret: str, value: str, *, token: str) -> str:
-        """Put a value beside the current one, labelled AWSPENDING; the version's id.
+    def stage(self, secret: str, value: str, *, token: str, seen: str | None) -> str:
+        """Put a value beside the current one; it gets AWSPENDING, where ``seen`` still has that. The version's id.
 
-        A version of this token with this value is taken as it is. Raises ``secret_conflict`` where it has another one.
+        A version of this token with this value is taken as it is. Raises ``secret_conflict`` where it has another one,
+        and where another version has got AWSPENDING since.
         """
         found = self.value(secret, token)
         if found is not None and found.text != value:
@@ -141,13 +144,16 @@ class SecretsManager:
                 SecretId=secret,
                 SecretString=value,
                 ClientRequestToken=token,
-                VersionStages=[PENDING],
+                VersionStages=[OURS],
             )
             if answer.get("refused"):
                 raise _other_value(secret, token)
-        state = self._required(secret)
-        if PENDING not in state.versions.get(token, ()):
-            self._move(secret, PENDING, token, state.holder(PENDING))
+        if not self._has(secret, PENDING, token) and not self._move(secret, PENDING, token, seen):
+            state = self._required(secret)
+            if PENDING not in state.versions.get(token, ()):
+                reason = f"version {state.holder(PENDING)} has got {PENDING} in the meantime"
+                raise _conflict("put a version into a secret", f"{secret}, version {token}", reason)
+        self._take(secret, OURS, token)
         return token
 
     def promote(self, secret: str, version: str, *, seen: str | None) -> None:
@@ -164,8 +170,8 @@ class SecretsManager:
 
     def settle(self, secret: str, version: str) -> None:
         """Take AWSPENDING from a version; AWS leaves it there when the version becomes current."""
-        if PENDING in self._required(secret).versions.get(version, ()):
-            self._move(secret, PENDING, None, version)
+        self._take(secret, PENDING, version)
+        self._take(secret, OURS, version)
 
     def update(self, secret: str, changes: Mapping[str, str]) -> None:
         """Change ``Description`` and ``KmsKeyId``."""
@@ -196,6 +202,13 @@ class SecretsManager:
         """Take its deletion back."""
         self._effect(f"take back the deletion of the secret {secret}")
         self._aws.call(_SERVICE, "restore_secret", "take back the deletion of a secret", secret, SecretId=secret)
+
+    def _has(self, secret: str, stage: str, version: str) -> bool:
+        return stage in self._required(secret).versions.get(version, ())
+
+    def _take(self, secret: str, stage: str, version: str) -> None:
+        if self._has(secret, stage, version):
+            self._move(secret, stage, None, version)
 
     def _move(self, secret: str, stage: str, to: str | None, source: str | None) -> bool:
         """Move a label; False where it is not at ``source`` any more."""

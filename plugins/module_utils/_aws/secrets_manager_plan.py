@@ -75,6 +75,9 @@ class Wanted:
             raise _unusable("version_id", token, reason, "Take a UUID.")
         if (days and not 7 <= days <= 30) or days < 0:
             raise _unusable("recovery_window", str(days), "AWS waits 7 to 30 days", "0 deletes at once and for good.")
+        if token is not None and params["value"] is None and params["stage"] == "pending":
+            reason = "stage=pending needs a value"
+            raise _unusable("version_id", token, reason, "Give the value, or leave stage out.")
         tags = params["tags"]
         return cls(
             secret=secret,
@@ -100,6 +103,8 @@ class SeenSecret:
     pending: SecretValue | None = None
     #: The version of the token that was given.
     requested: SecretValue | None = None
+    #: One that a killed run has put, and that waits for nothing.
+    left: SecretValue | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +127,7 @@ def plan_secret(wanted: Wanted, seen: SeenSecret) -> SecretPlan:
     """What is to be done. Raises ``secret_conflict``, ``secret_missing``."""
     state = seen.state
     warnings: tuple[str, ...] = ()
+    later: list[str] = []
     if not wanted.present:
         actions = _removal(wanted, state)
     elif state is None:
@@ -129,17 +135,19 @@ def plan_secret(wanted: Wanted, seen: SeenSecret) -> SecretPlan:
     elif state.gone_at is not None:
         what = f"take back the deletion of the secret {state.name}, then compare it with what is wanted"
         actions = [Action(kind="restore", what=what)]
+        later = _after_restored(wanted, state)
     else:
         actions = [*_value_actions(wanted, seen, state), *_other_actions(wanted, state)]
         if state.rotated_by_aws and any(each.kind == "promote" for each in actions):
             warnings = (f"AWS rotates {state.name} by itself too, and will write over this value.",)
+        warnings = (*warnings, *_left_out(wanted, seen))
     return SecretPlan(
         changed=bool(actions),
         result=describe(state),
-        steps=tuple(each.what for each in actions),
+        steps=(*(each.what for each in actions), *later),
         irreversible=_irreversible(wanted, state, actions),
         before=_shown(state),
-        after={**_shown(state), **{each.kind: each.what for each in actions}},
+        after={**_shown(state), **{each.kind: each.what for each in actions}, **({"later": later} if later else {})},
         warnings=warnings,
         actions=tuple(actions),
     )
@@ -173,6 +181,27 @@ def _creation(wanted: Wanted) -> Action:
     return Action(kind="create", what=f"create the secret {wanted.secret}", version=wanted.token)
 
 
+def _after_restored(wanted: Wanted, state: SecretState) -> list[str]:
+    """What follows in the same run, as far as labels and tags tell; its values can be compared only then."""
+    if wanted.value is not None:
+        _check_pending(wanted, state, wanted.token)
+        where = f"as {PENDING}" if wanted.pending else "and make it current"
+        value = [f"put the value into the secret {state.name} where it differs, {where}"]
+    elif wanted.token is not None:
+        value = [each.what for each in _promotion(wanted, SeenSecret(state=state), state)]
+    else:
+        value = []
+    return [*value, *(each.what for each in _other_actions(wanted, state))]
+
+
+def _left_out(wanted: Wanted, seen: SeenSecret) -> tuple[str, ...]:
+    """A version that is not made, since the current one has its value."""
+    current = seen.current
+    if wanted.token is None or current is None or seen.requested is not None or current.text != wanted.value:
+        return ()
+    return (f"Version {current.version} is current and has this value; no version {wanted.token} was made.",)
+
+
 def _value_actions(wanted: Wanted, seen: SeenSecret, state: SecretState) -> list[Action]:
     """What is done so that the value that is wanted has the label that is wanted."""
     current = state.holder(CURRENT)
@@ -191,7 +220,7 @@ def _value_actions(wanted: Wanted, seen: SeenSecret, state: SecretState) -> list
     if seen.current is not None and seen.current.text == wanted.value:
         return settle
     found = _found(wanted, seen)
-    if found is None or wanted.pending:
+    if found is None or wanted.pending or (seen.left is not None and found == seen.left.version):
         _check_pending(wanted, state, found)
     what = f"put a version into the secret {state.name}, as {PENDING}"
     stage = Action(kind="stage", what=what, version=found or wanted.token)
@@ -204,8 +233,10 @@ def _found(wanted: Wanted, seen: SeenSecret) -> str | None:
     """The version that has the value already, such as one that an earlier run was killed after."""
     if seen.requested is not None:
         return seen.requested.version
-    adopted = wanted.token is None and seen.pending is not None and seen.pending.text == wanted.value
-    return seen.pending.version if adopted and seen.pending is not None else None
+    if wanted.token is not None:
+        return None
+    there = (each for each in (seen.pending, seen.left) if each is not None and each.text == wanted.value)
+    return next((each.version for each in there), None)
 
 
 def _check_pending(wanted: Wanted, state: SecretState, found: str | None) -> None:
@@ -269,13 +300,19 @@ def surplus_tags(wanted: Wanted, state: SecretState) -> tuple[str, ...]:
 
 def _same_key(wanted: str, there: str) -> bool:
     """A key or an alias may be written by its end alone."""
+    if not there:
+        # AWS tells no key where it is the account's own.
+        return wanted.endswith("alias/aws/secretsmanager")
     return wanted == there or there.endswith((f"/{wanted}", f":{wanted}"))
 
 
 def _irreversible(wanted: Wanted, state: SecretState | None, actions: list[Action]) -> tuple[str, ...]:
     if state is not None and any(each.kind == "delete" for each in actions) and not wanted.recovery_window:
         return (f"the secret {state.name} is gone with all its versions",)
-    return ()
+    stages = wanted.value is not None and any(each.kind in ("stage", "restore") for each in actions)
+    if state is None or not stages or state.pending in (None, wanted.token) or not wanted.replace_pending:
+        return ()
+    return (f"version {state.pending} of the secret {state.name} waits there as {PENDING}, and its value is lost",)
 
 
 def _shown(state: SecretState | None) -> dict[str, Any]:

@@ -115,7 +115,7 @@ class Aws:
                 raise _failed(
                     Lost, "service_unreachable", attempted, where, f"AWS answered {status}", _AGAIN
                 ) from error
-            raise _refused(code, self._message(error), action, attempted, where) from error
+            raise _refused(code, self._message(error), action, attempted, where, 1 if once else _ATTEMPTS) from error
         except BotoCoreError as error:
             raise _unanswered(error, attempted, where, once=once) from error
         self._note_clock(answer)
@@ -126,6 +126,20 @@ class Aws:
         """The access key that this run works with; '' where there is none."""
         credentials = self._session.get_credentials()
         return str(credentials.get_frozen_credentials().access_key) if credentials is not None else ""
+
+    @cached_property
+    def own_keys(self) -> frozenset[str]:
+        """The access keys that this run works with, or that a session of its kind may have been made from: its own,
+        that of the environment, and those of the profile and of its sources."""
+        profiles: Mapping[str, Any] = self._session.full_config.get("profiles", {})
+        name = self._params.get("profile") or self._session.profile or "default"
+        found = {self.access_key_id, os.environ.get("AWS_ACCESS_KEY_ID", "")}
+        passed: set[str] = set()
+        while name in profiles and name not in passed:
+            passed.add(name)
+            found.add(str(profiles[name].get("aws_access_key_id", "")))
+            name = str(profiles[name].get("source_profile", ""))
+        return frozenset(found - {""})
 
     def as_key(self, access_key: str, secret_key: str) -> Aws:
         """The same services with another pair."""
@@ -212,7 +226,7 @@ def _let_through(caught_exception: Exception | None = None, **_event: Any) -> No
 _AGAIN = "Run the same command again: it looks first at what became of this request."
 
 
-def _refused(code: str, message: str, action: str, attempted: str, where: str) -> RunbookError:
+def _refused(code: str, message: str, action: str, attempted: str, where: str, sent: int) -> RunbookError:
     """What an error code of AWS means."""
     if code in _DENIED:
         remedy = f"Allow {action} on it for these credentials, and where a key of KMS encrypts it, that key too."
@@ -223,7 +237,7 @@ def _refused(code: str, message: str, action: str, attempted: str, where: str) -
         remedy = "Correct the credentials (access_key, profile, AWS_* variables), or log in again."
         return _failed(RunbookError, "service_denied", attempted, where, f"{_CREDENTIALS[code]} ({code})", remedy)
     if code in _THROTTLED:
-        reason = f"AWS takes no more requests of this kind at the moment ({code}); it was tried {_ATTEMPTS} times"
+        reason = f"AWS takes no more requests of this kind at the moment ({code}); it was asked {sent} times"
         return _failed(RunbookError, "rate_limited", attempted, where, reason, "Run the same command again later.")
     remedy = "Correct what AWS names; where it names nothing, run the same command again."
     return _failed(RunbookError, "service_failed", attempted, where, f"AWS answered {code}{message}", remedy)

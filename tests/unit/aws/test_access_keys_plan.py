@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,8 +28,17 @@ def key(id: str, *, active: bool = True, age: timedelta = timedelta(days=90)) ->
     return AccessKey(id=id, active=active, created_at=NOW - age)
 
 
-def decide(state: Any, *keys: AccessKey, own: str = "OWN", uses: Any = None, held: Any = None, **rules: Any) -> KeyPlan:
-    seen = SeenKeys(user="u", keys=keys, own=own, now=NOW, held=held or Held(), uses=uses or {})
+def decide(
+    state: Any,
+    *keys: AccessKey,
+    own: str = "OWN",
+    elsewhere: str = "",
+    uses: Any = None,
+    held: Any = None,
+    **rules: Any,
+) -> KeyPlan:
+    seen = SeenKeys(user="u", keys=keys, own=frozenset({own}), now=NOW, held=held or Held(), uses=uses or {})
+    seen = replace(seen, elsewhere=elsewhere)
     return plan_keys(KeyRules(state=state, place="file x", **rules), seen)
 
 
@@ -71,22 +81,39 @@ def test_no_key_is_deleted_to_make_room() -> None:
     ],
     ids=["used", "not told", "made later", "made before", "known before"],
 )
-def test_what_an_earlier_run_has_not_made_stays(made: timedelta, use: LastUse | None, known: tuple[str, ...]) -> None:
+def test_what_an_earlier_run_has_not_made_is_not_named(
+    made: timedelta, use: LastUse | None, known: tuple[str, ...]
+) -> None:
     there, held = key("B", age=made), Held(intent=intent(*known))
-    assert kinds(decide("present", there, held=held, uses={"B": use})) == [("create", "")]
-    with pytest.raises(RunbookError, match="most that AWS allows"):
+    plan = decide("present", there, held=held, uses={"B": use})
+    assert (kinds(plan), plan.warnings) == ([("create", "")], ())
+    with pytest.raises(RunbookError, match="most that AWS allows") as caught:
         decide("present", there, key("C"), held=Held(intent=intent("C", *known)), uses={"B": use})
+    assert "announced" not in caught.value.message
 
 
-def test_what_an_earlier_run_has_lost_goes() -> None:
+def test_what_an_earlier_run_has_lost_is_named_and_stays() -> None:
+    """That run may be at work still, and a use is told hours late: nothing is deleted, not even to make room."""
     lost = key("B", age=JUST_THEN)
-    plan = decide("present", key("C"), lost, held=Held(intent=intent("C")), uses={"B": UNUSED})
-    assert (kinds(plan), plan.irreversible) == ([("discard", "B"), ("create", "")], ("the access key B is gone",))
-    kept = decide("present", lost, own="B", held=Held(intent=intent()), uses={"B": UNUSED})
-    assert kinds(kept) == [("create", "")], "never the key that it works with"
-    both = {"B": UNUSED, "D": UNUSED}
-    with pytest.raises(RunbookError, match="most that AWS allows"):
-        decide("present", lost, key("D", age=JUST_THEN), held=Held(intent=intent()), uses=both)
+    plan = decide("present", lost, held=Held(intent=intent()), uses={"B": UNUSED})
+    assert (kinds(plan), plan.irreversible) == ([("create", "")], ())
+    assert plan.warnings[0].startswith("B of u was made when another run had announced")
+    with pytest.raises(RunbookError, match=r"B was made when another run had announced .* up to 4 h late"):
+        decide("present", key("C"), lost, held=Held(intent=intent("C")), uses={"B": UNUSED})
+
+
+def test_a_pair_that_is_not_listed_need_not_be_gone() -> None:
+    held = Held(user="u", pair=PAIR)
+    for told, code in (
+        ({"elsewhere": "arn:aws:iam::2:user/u"}, "destination_unusable"),
+        ({"uses": {"A": LastUse(user="", account="2")}}, "destination_unusable"),
+        ({"uses": {"A": LastUse(user="u")}}, "access_key_unproven"),
+    ):
+        with pytest.raises(RunbookError) as caught:
+            decide("present", key("B"), held=held, **told)
+        assert caught.value.code == code
+    plan = decide("present", key("B"), held=held)
+    assert (kinds(plan), "replaced in file x" in plan.irreversible[0]) == ([("create", "")], True)
 
 
 def test_a_place_of_others_is_not_used() -> None:
@@ -119,6 +146,10 @@ def test_one_key_by_its_id() -> None:
             decide(state, key("A"), id="A", own="A")
     with pytest.raises(RunbookError, match="belongs to the user other"):
         decide("absent", id="A", uses={"A": LastUse(user="other")})
+    with pytest.raises(RunbookError, match="belongs to the account 2"):
+        decide("absent", id="A", uses={"A": LastUse(user="", account="2")})
+    with pytest.raises(RunbookError, match="does not list it"):
+        decide("absent", id="A", uses={"A": LastUse(user="u")})
 
 
 @pytest.mark.parametrize(

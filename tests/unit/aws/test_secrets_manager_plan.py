@@ -74,7 +74,7 @@ def test_what_is_done(wanted: dict[str, Any], labels: dict[str, Any], expected: 
     decided = plan_secret(Wanted(secret="s", **wanted), seen(token=wanted.get("token"), **labels))
     assert kinds(decided) == expected
     assert decided.changed == bool(expected)
-    assert "new" not in str(decided.result)
+    assert {"old", "new", "third"}.isdisjoint(map(str, decided.result.values()))
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,39 @@ def test_what_is_refused(wanted: dict[str, Any], labels: dict[str, Any], code: s
     with pytest.raises(RunbookError) as caught:
         plan_secret(Wanted(secret="s", **wanted), seen(token=wanted.get("token"), **labels))
     assert caught.value.code == code
+
+
+def test_what_else_a_plan_says() -> None:
+    """A value that is lost, a version that is not made, what follows a restored secret, and a key that AWS omits."""
+    waits = {"old": CURRENT, "new": PENDING}
+    lost = plan_secret(Wanted(secret="s", value="third", replace_pending=True), seen(**waits))
+    assert (NEW in lost.irreversible[0], "its value is lost" in lost.irreversible[0]) == (True, True)
+    same = plan_secret(Wanted(secret="s", value="old", token="x" * 32), seen(old=CURRENT))
+    assert (same.changed, f"Version {OLD} is current" in same.warnings[0]) == (False, True)
+
+    gone = replace(seen(**waits).state or STATE, gone_at=datetime(2026, 12, 1, tzinfo=UTC))
+    with pytest.raises(RunbookError, match="rotation is under way"):
+        plan_secret(Wanted(secret="s", value="third"), SeenSecret(state=gone))
+    told = plan_secret(Wanted(secret="s", token=NEW, description="x"), SeenSecret(state=gone))
+    assert kinds(told) == [("restore", None)]
+    assert [each.partition(" ")[0] for each in told.steps] == ["take", "make", "change"]
+    told = plan_secret(Wanted(secret="s", value="third", replace_pending=True), SeenSecret(state=gone))
+    assert ("where it differs" in told.steps[1], "its value is lost" in told.irreversible[0]) == (True, True)
+
+    for key in ("alias/aws/secretsmanager", "arn:aws:kms:us-east-1:1:alias/aws/secretsmanager"):
+        assert not plan_secret(Wanted(secret="s", kms_key_id=key), seen(old=CURRENT)).changed
+    assert plan_secret(Wanted(secret="s", kms_key_id="alias/acme"), seen(old=CURRENT)).changed
+
+
+def test_what_a_killed_run_has_put_is_taken_up() -> None:
+    left = SecretValue(version=NEW, text="new")
+    there = replace(seen(old=CURRENT, new=("ops.runbooks",)), left=left)
+    assert kinds(plan_secret(Wanted(secret="s", value="new"), there)) == [("promote", NEW)]
+    assert kinds(plan_secret(Wanted(secret="s", value="new", pending=True), there)) == [("stage", NEW)]
+    assert kinds(plan_secret(Wanted(secret="s", value="third"), there)) == [("stage", None), ("promote", None)]
+    state = replace(there.state or STATE, versions={OLD: CURRENT, NEW: ("ops.runbooks",), "x" * 32: PENDING})
+    with pytest.raises(RunbookError, match="rotation is under way"):
+        plan_secret(Wanted(secret="s", value="new"), replace(there, state=state))
 
 
 def test_what_is_not_there() -> None:
