@@ -477,6 +477,15 @@ def arguments(module: str, planted: Planted) -> dict[str, Any]:
         known["file"] = "/nowhere/key"
     if module == "github_secret":
         known["secrets"] = [{"name": "A_CANARY", "value": planted.bypass.text}]
+    if module.startswith("secret_rotation"):
+        place = {**planted.site.options, "token": planted.vercel_token.text, "variable": "A_CANARY"}
+        asked = {"name": "app", "url": planted.receiver, "secret_headers": {"x-bypass": planted.bypass.text}}
+        declared = {
+            "provider": {"type": "generated"},
+            "destinations": [{**place, "name": "web", "type": "vercel_env"}],
+            "consumers": [asked],
+        }
+        known |= {**declared, "reason": "scheduled", "secrets": [{**declared, "name": "main"}]}
     given = {name: value for name, value in known.items() if name in options}
     for name, option in options.items():
         if option.get("no_log") and name not in given and name != "database_url":
@@ -565,6 +574,7 @@ def test_a_module_that_takes_its_secrets_from_the_environment(module: str, case:
         "AWS_DEFAULT_REGION": "us-east-1",
         "VERCEL_TOKEN": planted.vercel_token.text,
         "GITHUB_TOKEN": planted.vercel_token.text,
+        "RUNBOOKS_SECRETS_KEY": planted.other.text,
     }
     said = case.alone(module, tries, {**base, "RUNBOOKS_DATABASE_URL": planted.url()})
     assert "connection_missing" not in said

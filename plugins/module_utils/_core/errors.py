@@ -114,6 +114,10 @@ FAILURE_CODES: dict[str, str] = {
     "repository_missing": "The repository does not exist, was renamed, or the token may not see it.",
     "scope_missing": "The environment or organization of a secret does not exist, or the token may not see it.",
     # secrets
+    "rotation_overtaken": "Another run has gone on with the same rotation; this one stopped before its next effect.",
+    "rotation_refused": "A rotation, or a step of it, is not done as things are, for a reason that was given.",
+    "secret_refused": "A new value of a secret does not work; nobody was given it.",
+    "secret_unreadable": "A value of a secret cannot be read from the store.",
     "secret_conflict": "A version of a secret has another value, or somebody else works on the secret.",
     "secret_missing": "There is no such secret, or no such version of it.",
     "secret_unknown": "The value of a secret cannot be read back, so that nobody can compare it.",

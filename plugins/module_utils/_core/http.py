@@ -244,6 +244,7 @@ class Api:
     ) -> Reply:
         import requests
 
+        self._context.requests += 1
         if self._session is None:
             self._session = session(self._headers, proxies=self.url.startswith("https:"))
         try:

@@ -63,6 +63,8 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     leases: tuple[Lease, ...] = ()
     record: RunRecord | None = None
+    #: Requests to services so far; who reports them counts those to the store beside.
+    requests: int = 0
 
     def effect(self, what: str) -> None:
         """Call directly before each change of the outside world; ``what`` completes "could not ...".

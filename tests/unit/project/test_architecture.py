@@ -22,6 +22,7 @@ COMPOSING = {"_status", "_release", "_gate", "_rotation", "_migration"}
 HEAVY = {
     "boto3",
     "botocore",
+    "cryptography",
     "dateutil",
     "icalendar",
     "nacl",

@@ -23,6 +23,7 @@ GALAXY = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text(encoding="utf-8"))
 DISTRIBUTIONS = {
     "boto3": "boto3",
     "botocore": "boto3",
+    "cryptography": "cryptography",
     "dateutil": "python-dateutil",
     "icalendar": "icalendar",
     "nacl": "pynacl",

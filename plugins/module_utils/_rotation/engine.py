@@ -1,0 +1,367 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What carries a rotation out (private to ops.runbooks): the rows of the table, one after the other.
+
+Before each effect it looks whether the ledger is still the one that was planned from, and whether the run may go on at
+all; after the effects of a row it swaps the ledger. Where another run has written meanwhile it stops, with nothing
+done: what it has left behind is what the table's recovery is for.
+
+What is to be removed is listed before the look at the ledger and removed after it. So a run that was asleep in between
+finds out that it was, and removes nothing that another run has made since.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.consumers import ask
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.course import (
+    Facts,
+    adopted_places,
+    after,
+    identity,
+    remaining,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination import Destination
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, Entry
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
+    DISTRIBUTING,
+    GRACE,
+    IDLE,
+    RETURNING,
+    VERIFYING,
+    Ledger,
+    Value,
+    Written,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import TABLE, Action, Effect
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import (
+    Seen,
+    Step,
+    Use,
+    Wait,
+    asks,
+    holds,
+    next_step,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Made, Provider, not_taken
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parties:
+    """Everybody who has a part in the rotation of one secret."""
+
+    book: Book
+    vault: Vault
+    provider: Provider
+    destinations: Mapping[str, Destination]
+    keys: Keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Ledger and world at one time."""
+
+    entry: Entry
+    seen: Seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How far a run has come, what is waited for, and how many requests each phase has taken."""
+
+    state: State
+    wait: Wait
+    requests: Mapping[str, int]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """One step under way: what its effects have found and made."""
+
+    step: Step
+    entry: Entry
+    seen: Seen
+    facts: Facts
+    listed: tuple[str, ...] = ()
+    made: Made | None = None
+
+
+class Engine:
+    """One secret in one run."""
+
+    def __init__(
+        self, declaration: Declaration, request: Request, parties: Parties, context: Context, adopted: str = ""
+    ) -> None:
+        self._declaration = declaration
+        self._request = request
+        self._parties = parties
+        self._context = context
+        self._adopted = adopted
+        self._entered = False
+        self._opened: dict[str, Mapping[str, str] | None] = {}
+        #: Requests so far, by phase.
+        self.requests: dict[str, int] = {}
+        #: What was found last, for a failure too.
+        self.entry = Entry(number=0, ledger=Ledger())
+
+    def look(self, now: datetime) -> State:
+        """Read ledger and destinations, and ask the consumers where they decide. Changes nothing."""
+        self.entry = entry = self._parties.book.read()
+        sights = tuple((name, destination.observe()) for name, destination in self._parties.destinations.items())
+        seen = Seen(sights=sights)
+        seen = replace(seen, held=self._held(entry.ledger, seen))
+        return State(entry=entry, seen=self._asked(entry.ledger, seen, now))
+
+    def run(self, state: State) -> Outcome:
+        """As far as it may go now."""
+        entry, seen = state.entry, state.seen
+        while True:
+            now = self._context.clock.now().replace(microsecond=0)
+            chosen = next_step(self._declaration, entry.ledger, seen, self._request, now, entered=self._entered)
+            if isinstance(chosen, Wait):
+                return Outcome(state=State(entry=entry, seen=seen), wait=chosen, requests=dict(self.requests))
+            before, since = entry.ledger, self._context.requests
+            entry, seen = self._carry_out(chosen, entry, seen, now)
+            self._request = remaining(self._request, chosen, before, entry.ledger)
+            seen = self._asked(entry.ledger, seen, now)
+            spent = self._context.requests - since
+            self.requests[before.phase] = self.requests.get(before.phase, 0) + spent
+
+    def _carry_out(self, step: Step, entry: Entry, seen: Seen, now: datetime) -> tuple[Entry, Seen]:
+        ledger = entry.ledger
+        rotation_id = identity(ledger, self._declaration, self._request, self._context.run_id, now)
+        known = self._parties.provider.credentials() if step.action is Action.BEGIN else ()
+        proof = self._proof(seen) if step.action is Action.PROVE else ""
+        work = _Work(step=step, entry=entry, seen=seen, facts=Facts(rotation_id=rotation_id, known=known, proof=proof))
+        for effect in TABLE[step.action].effects:
+            self._prepare(effect, work, now)
+            self._fence(effect, work)
+            self._EFFECTS[effect](self, work, now)
+        follows = after(ledger, step, work.facts, self._declaration, self._request, work.seen, now)
+        self._context.effect(f"write down that {self._declaration.name} is {follows.phase}")
+        swapped = self._parties.book.swap(entry, follows)
+        if swapped is None:
+            raise self._overtaken("write down where the secret stands")
+        self._entered = self._entered or step.action in (Action.ENTER, Action.BEGIN)
+        self.entry = swapped
+        return swapped, work.seen
+
+    def _fence(self, effect: Effect, work: _Work) -> None:
+        """The last look before a change: at the ledger, and at whether this run may still work."""
+        if self._parties.book.read().number != work.entry.number:
+            raise self._overtaken(effect.value)
+        where = f" {work.step.target}" if work.step.target else ""
+        self._context.effect(f"{effect.value}{where}")
+
+    def _prepare(self, effect: Effect, work: _Work, now: datetime) -> None:
+        """List what is to be removed, before the look at the ledger."""
+        ledger = work.entry.ledger
+        if effect is Effect.SWEEP:
+            ours = {each.id for each in (ledger.current, ledger.new, ledger.old) if each is not None}
+            found = self._parties.provider.credentials()
+            work.listed = tuple(each for each in found if each not in ours and each not in ledger.known)
+        elif effect is Effect.FORGET:
+            kept = after(ledger, work.step, work.facts, self._declaration, self._request, work.seen, now).slots()
+            work.listed = tuple(each for each in self._parties.vault.slots() if each not in kept)
+
+    def _sweep(self, work: _Work, now: datetime) -> None:
+        for credential in work.listed:
+            self._parties.provider.delete(credential)
+
+    def _make(self, work: _Work, now: datetime) -> None:
+        ledger = work.entry.ledger
+        name = f"{ledger.rotation_id}.{ledger.epoch}"
+        work.made = self._parties.provider.make(name, ledger.current.id if ledger.current is not None else None)
+        for part in work.made.parts.values():
+            self._context.redactor.protect(part)
+
+    def _keep(self, work: _Work, now: datetime) -> None:
+        ledger = work.entry.ledger
+        if work.step.action is Action.ADOPT:
+            work.made = self._adoption()
+            slot = f"adopted.{ledger.epoch}"
+        else:
+            slot = f"{ledger.rotation_id}.{ledger.epoch}"
+        if work.made is None:
+            raise ValueError("what is kept was made")
+        if not self._parties.vault.keep(slot, work.made.parts):
+            raise self._overtaken("keep the value in the store")
+        self._opened[slot] = work.made.parts
+        fingerprint = self._parties.keys.fingerprint(_essence(work.made.parts))
+        work.facts = replace(work.facts, value=Value(id=work.made.id, fingerprint=fingerprint, slot=slot, since=now))
+        if work.step.action is Action.ADOPT and work.facts.value is not None:
+            written = adopted_places(work.facts.value, work.seen, now)
+            work.facts = replace(work.facts, written=written)
+
+    def _adoption(self) -> Made:
+        """The value that is in force: given, or what the destinations that can be read hold, all of them the same."""
+        found = {self._adopted} if self._adopted else {text for text in self._readable().values() if text}
+        if len(found) != 1:
+            reason = "its destinations hold different values" if found else "no destination can be read back"
+            raise RunbookError(
+                code="rotation_refused",
+                attempted="take the value that is in force on record",
+                object=f"secret {self._declaration.name}",
+                reason=reason,
+                remedy="Say with current_value which it is, taken from a lookup.",
+            )
+        (value,) = found
+        self._context.redactor.protect(value)
+        return Made(id=f"adopted.{self.entry.ledger.epoch}", parts={"value": value})
+
+    def _readable(self) -> dict[str, str | None]:
+        """Destinations that hold the value and nothing else, with what they hold."""
+        plain = [each.name for each in self._declaration.targets if each.template.plain]
+        return {name: self._parties.destinations[name].read() for name in plain}
+
+    def _held(self, ledger: Ledger, seen: Seen) -> tuple[str, ...]:
+        """The destinations that hold the value which is to be adopted, where one is."""
+        taken = any(sight.exists for _name, sight in seen.sights)
+        if not (self._request.adopt and taken and ledger.phase == IDLE and ledger.current is None):
+            return ()
+        value = self._adoption().parts["value"]
+        return tuple(name for name, text in self._readable().items() if text == value)
+
+    def _apply(self, work: _Work, now: datetime) -> None:
+        work.made = self._new(work)
+        self._parties.provider.apply(work.made)
+
+    def _test(self, work: _Work, now: datetime) -> None:
+        made = work.made or self._new(work)
+        verdict = self._parties.provider.test(made)
+        if not verdict.works:
+            raise not_taken(made, verdict)
+
+    def _write(self, work: _Work, now: datetime) -> None:
+        target = self._declaration.target(work.step.target)
+        wanted, beside = work.entry.ledger.wanted()
+        if wanted is None:
+            raise ValueError("what is written is there")
+        uses = beside is not None and target.template.uses_previous
+        text = target.template.render(self._value(wanted), self._value(beside) if beside and uses else None)
+        self._context.redactor.protect(text)
+        sight = self._parties.destinations[target.name].write(text)
+        if not text and work.entry.ledger.holding(target.name) is None:
+            # Nothing was there and nothing is: nobody has to be deployed anew for that.
+            sight = replace(sight, changed=0)
+        content = holds(target, wanted, beside)
+        written = Written(destination=target.name, holds=content, mark=sight.mark, at=now, changed=sight.changed)
+        work.facts = replace(work.facts, written=(written,))
+        work.seen = work.seen.having(target.name, sight)
+
+    def _disable(self, work: _Work, now: datetime) -> None:
+        if (old := work.entry.ledger.old) is not None:
+            self._parties.provider.disable(old.id)
+
+    def _enable(self, work: _Work, now: datetime) -> None:
+        ledger = work.entry.ledger
+        back = ledger.current if ledger.phase in (DISTRIBUTING, VERIFYING, RETURNING) else ledger.old
+        if back is not None:
+            self._parties.provider.enable(back.id)
+
+    def _delete(self, work: _Work, now: datetime) -> None:
+        ledger = work.entry.ledger
+        gone = ledger.old if work.step.action is Action.CLEAR else ledger.new
+        if gone is not None:
+            self._parties.provider.delete(gone.id)
+
+    def _forget(self, work: _Work, now: datetime) -> None:
+        """At best effort: what is left is encrypted, and of no use to anybody."""
+        try:
+            for slot in work.listed:
+                self._parties.vault.forget(slot)
+        except RunbookError as error:
+            if error.code != "store_denied":
+                raise
+            self._context.warn("Values that are out of use stay in the store, encrypted: it does not let them go.")
+
+    _EFFECTS: Mapping[Effect, Callable[[Engine, _Work, datetime], None]] = {
+        Effect.SWEEP: _sweep,
+        Effect.MAKE: _make,
+        Effect.KEEP: _keep,
+        Effect.APPLY: _apply,
+        Effect.TEST: _test,
+        Effect.WRITE: _write,
+        Effect.DISABLE: _disable,
+        Effect.ENABLE: _enable,
+        Effect.DELETE: _delete,
+        Effect.FORGET: _forget,
+    }
+
+    def _new(self, work: _Work) -> Made:
+        new = work.entry.ledger.new
+        if new is None:
+            raise ValueError("what is tried was made")
+        return Made(id=new.id, parts=self._value(new))
+
+    def _value(self, value: Value) -> Mapping[str, str]:
+        """The parts of a value. Raises ``secret_unreadable``."""
+        parts = self._peek(value)
+        if parts is None:
+            raise RunbookError(
+                code="secret_unreadable",
+                attempted="read a value of a secret from the store",
+                object=self._parties.vault.reference(value.slot),
+                reason="there is nothing",
+                remedy="Where the store keeps versions, bring it back. Else adopt the value that is in force.",
+            )
+        return parts
+
+    def _peek(self, value: Value) -> Mapping[str, str] | None:
+        if value.slot not in self._opened:
+            self._opened[value.slot] = self._parties.vault.open(value.slot)
+        return self._opened[value.slot]
+
+    def _asked(self, ledger: Ledger, seen: Seen, now: datetime) -> Seen:
+        """With what consumers and provider say, where that decides."""
+        if not asks(ledger, self._request, now):
+            return replace(seen, uses=(), in_use="")
+        in_use = self._parties.provider.in_use(ledger.old.id) if ledger.phase == GRACE and ledger.old else ""
+        wanted, _beside = ledger.wanted()
+        if wanted is None:
+            return replace(seen, uses=(), in_use=in_use)
+        uses: list[Use] = []
+        for consumer in self._declaration.consumers:
+            other = ledger.other()
+            parts = self._peek(other) if other is not None else None
+            before = consumer.template.render(parts, None) if parts is not None else None
+            now_wanted = consumer.template.render(self._value(wanted), None)
+            uses.append(ask(consumer, now_wanted, before, self._context))
+        return replace(seen, uses=tuple(uses), in_use=in_use)
+
+    def _proof(self, seen: Seen) -> str:
+        """By what the new value is known to be in use, for the record."""
+        if seen.uses:
+            return f"asked {', '.join(each.consumer for each in seen.uses)}"
+        return "deployment" if any(sight.built is not None for _name, sight in seen.sights) else "none"
+
+    def _overtaken(self, attempted: str) -> RunbookError:
+        return RunbookError(
+            code="rotation_overtaken",
+            attempted=attempted,
+            object=self._parties.book.where,
+            reason="another run has gone on with this secret meanwhile",
+            remedy="Nothing more was changed. Run the same command again: it goes on from what the store says.",
+        )
+
+
+def _essence(parts: Mapping[str, str]) -> str:
+    """What a fingerprint is made of: the secret part, where there is one."""
+    for name in ("value", "password"):
+        if name in parts:
+            return parts[name]
+    return json.dumps(dict(parts), sort_keys=True)

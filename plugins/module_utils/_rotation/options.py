@@ -1,0 +1,83 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Options of the modules of secrets (private to ops.runbooks), documented in the fragment ``_rotation``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
+
+_PROVIDER = {
+    "type": {"type": "str", "choices": ["generated"], "default": "generated"},
+    "length": {"type": "int", "default": 43},
+    "alphabet": {"type": "str", "choices": ["url", "alphanumeric", "hex"], "default": "url"},
+}
+_DESTINATION = {
+    "name": {"type": "str", "required": True},
+    "type": {"type": "str", "choices": ["file", "vercel_env"], "required": True},
+    "value": {"type": "str", "default": "{value}"},
+    "path": {"type": "path"},
+    "project": {"type": "str"},
+    "team": {"type": "str"},
+    "token": {"type": "str", "no_log": True},
+    "api_url": {"type": "str", "default": "https://api.vercel.com"},
+    "variable": {"type": "str"},
+    "kind": {"type": "str", "choices": ["sensitive", "encrypted"], "default": "sensitive"},
+    "targets": {"type": "list", "elements": "str", "default": ["production"]},
+    "git_branch": {"type": "str"},
+}
+_CONSUMER = {
+    "name": {"type": "str", "required": True},
+    "url": {"type": "str", "required": True},
+    "reports": {"type": "str"},
+    "value": {"type": "str", "default": "{value}"},
+    "samples": {"type": "int", "default": 3},
+    "headers": {"type": "dict", "default": {}},
+    "secret_headers": {"type": "dict", "no_log": True},
+}
+DECLARATION: dict[str, dict[str, Any]] = {
+    "provider": {"type": "dict", "options": _PROVIDER, "required": True},
+    "destinations": {"type": "list", "elements": "dict", "options": _DESTINATION, "required": True},
+    "consumers": {"type": "list", "elements": "dict", "options": _CONSUMER, "default": []},
+    "max_age": {"type": "str", "default": "90d"},
+    "min_age": {"type": "str", "default": "1h"},
+    "grace": {"type": "str", "default": "7d"},
+    "watch": {"type": "str", "default": "1d"},
+    "sign_out_users": {"type": "bool", "default": False},
+}
+_KEY = {"secrets_key": {"type": "str", "no_log": True}}
+
+ROTATION_SPEC = STORE_SPEC.merge(
+    RUN_SPEC,
+    ArgumentSpec(
+        options={
+            **DECLARATION,
+            **_KEY,
+            "reason": {"type": "str", "choices": ["scheduled", "requested", "compromise"], "default": "scheduled"},
+            "rotation_id": {"type": "str"},
+            "break_first": {"type": "bool", "default": False},
+            "adopt": {"type": "bool", "default": False},
+            "current_value": {"type": "str", "no_log": True},
+            "take_back": {"type": "bool", "default": False},
+        },
+    ),
+)
+ROTATION_INFO_SPEC = STORE_SPEC.merge(
+    ArgumentSpec(
+        options={
+            **_KEY,
+            # What is secret in it says so itself.
+            "secrets": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "no_log": False,
+                "options": {"name": {"type": "str", "required": True}, **DECLARATION},
+            },
+        }
+    )
+)

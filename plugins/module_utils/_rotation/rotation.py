@@ -1,0 +1,140 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module secret_rotation (private to ops.runbooks): one secret, as far as it may go now.
+
+A run never sleeps through a period: it says what is waited for, and the next run goes on from the ledger.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
+from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.course import foresee
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import (
+    Declaration,
+    Request,
+    read_declaration,
+    read_request,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination import (
+    NEEDED,
+    Looks,
+    open_destinations,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.engine import Engine, Parties, State
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import PROVIDERS, Provider
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe, differences
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, Keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationPlan(Plan):
+    """A plan and the identity of the rotation that it is about."""
+
+    rotation_id: str = ""
+
+
+class Counted:
+    """A store that counts the requests to it, for the report."""
+
+    def __init__(self, store: Store, context: Context) -> None:
+        self._store = store
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if name in ("get", "head", "list", "create", "put", "delete"):
+            self._context.requests += 1
+        return found
+
+
+def read_key(params: Mapping[str, Any], context: Context) -> Keys:
+    """The key of everything. Raises ``connection_missing``, ``invalid_parameter``."""
+    given = params["secrets_key"] or os.environ.get(KEY_VARIABLE) or ""
+    context.redactor.protect(given)
+    return Keys.read(given)
+
+
+def declared(given: Mapping[str, Any], context: Context) -> tuple[Declaration, Provider]:
+    """A declaration and its provider. Raises ``invalid_parameter``."""
+    provider = PROVIDERS[given["provider"]["type"]](given["provider"], context)
+    read = read_declaration(given, parts=provider.parts, ends_sessions=provider.ends_sessions, kinds=NEEDED)
+    return read, provider
+
+
+class SecretRotation(Operation[State, RotationPlan]):
+    """Advance the rotation of one secret."""
+
+    noun: ClassVar[str] = "rotation"
+    spec: ClassVar[ArgumentSpec] = ROTATION_SPEC
+
+    def __init__(self, params: Mapping[str, Any], context: Context) -> None:
+        super().__init__(params, context)
+        self._keys = read_key(params, context)
+        self._declaration, provider = declared(params, context)
+        self._request: Request = read_request(params)
+        self._looks: Looks = {}
+        store = cast(Store, Counted(self.state_store, context))
+        self._vault = Vault(store, params["environment"], params["name"], self._keys, context.redactor)
+        parties = Parties(
+            book=Book(store, params["environment"], params["name"]),
+            vault=self._vault,
+            provider=provider,
+            destinations=open_destinations(self._declaration.targets, self._keys, context, self._looks),
+            keys=self._keys,
+        )
+        self._engine = Engine(self._declaration, self._request, parties, context, params["current_value"] or "")
+        self._now = context.clock.now().replace(microsecond=0)
+
+    def observe(self) -> State:
+        """Ledger, destinations, and consumers where they decide."""
+        self._looks.clear()
+        self._now = self.context.clock.now().replace(microsecond=0)
+        return self._engine.look(self._now)
+
+    def plan(self, state: State) -> RotationPlan:
+        """See ``course.foresee``."""
+        ledger = state.entry.ledger
+        seen = foresee(self._declaration, ledger, state.seen, self._request, self._now, self.context.run_id)
+        changed = seen.ledger != ledger
+        return RotationPlan(
+            changed=changed,
+            result=describe(self._declaration, seen.ledger, state.seen, seen.wait, self._vault, self._now),
+            steps=seen.steps,
+            irreversible=seen.irreversible,
+            before=differences(ledger) if changed else {},
+            after=differences(seen.ledger) if changed else {},
+            rotation_id=seen.ledger.rotation_id,
+        )
+
+    def resources(self, plan: RotationPlan) -> tuple[str, ...]:
+        """The secret."""
+        return (f"secret/{self.params['name']}",)
+
+    def identity(self, plan: RotationPlan) -> str:
+        """That of the rotation."""
+        return plan.rotation_id
+
+    def act(self, state: State, plan: RotationPlan) -> Mapping[str, Any]:
+        """See ``engine.Engine``."""
+        outcome = self._engine.run(state)
+        now = self.context.clock.now().replace(microsecond=0)
+        found, seen = outcome.state.entry.ledger, outcome.state.seen
+        said = describe(self._declaration, found, seen, outcome.wait, self._vault, now)
+        return {**said, "requests": dict(outcome.requests)}
+
+    def context_of_failure(self) -> Mapping[str, Any]:
+        """How far it has come."""
+        ledger = self._engine.entry.ledger
+        return {"id": ledger.rotation_id, "secret": self.params["name"], "phase": ledger.phase}

@@ -1,0 +1,117 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module secret_rotation_info (private to ops.runbooks): how all secrets of an environment stand, in one task.
+
+Each ledger is read, and each destination looked at, those of one project together. No value is read, and no consumer
+asked: what they said last is on record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
+from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import Crew, together
+from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request, refused
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination import Looks, open_destinations
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, Entry
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_INFO_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Seen, Sight, Wait, next_step, sentence
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.rotation import declared, read_key
+
+#: Ledgers that are read at once.
+_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One secret as it was found; ``failure`` is why its destinations could not be looked at."""
+
+    declaration: Declaration
+    entry: Entry
+    seen: Seen
+    failure: str = ""
+
+
+class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
+    """Read how secrets stand."""
+
+    noun: ClassVar[str] = "secrets"
+    spec: ClassVar[ArgumentSpec] = ROTATION_INFO_SPEC
+
+    def __init__(self, params: Mapping[str, Any], context: Context) -> None:
+        super().__init__(params, context)
+        self._keys = read_key(params, context)
+        self._now = context.clock.now().replace(microsecond=0)
+        self._declarations = tuple(declared(each, context)[0] for each in params["secrets"])
+        names = [each.name for each in self._declarations]
+        if twice := sorted({each for each in names if names.count(each) > 1}):
+            raise refused("secrets", twice[0], "it is listed twice", "Give each secret a name of its own.")
+
+    def observe(self) -> tuple[Standing, ...]:
+        """Ledgers beside each other, destinations one after the other: those of one project share its list."""
+        looks: Looks = {}
+        store = self.state_store
+        books = [Book(store, self.params["environment"], each.name) for each in self._declarations]
+        entries = together([book.read for book in books], _WORKERS, Crew())
+        return tuple(
+            self._standing(declaration, entry, looks)
+            for declaration, entry in zip(self._declarations, entries, strict=True)
+        )
+
+    def plan(self, state: Sequence[Standing]) -> Plan:
+        """Nothing changes."""
+        told = [self._told(each) for each in state]
+        result = {
+            "all": told,
+            "due": [each["secret"] for each in told if each["overdue"] or each["value"] is None],
+            "under_way": [each["secret"] for each in told if each["phase"] != "idle"],
+            "unreachable": [each["secret"] for each in told if each["problem"]],
+        }
+        return Plan(changed=False, result=result)
+
+    def act(self, state: Sequence[Standing], plan: Plan) -> Mapping[str, Any]:
+        """Never reached."""
+        return plan.result
+
+    def _standing(self, declaration: Declaration, entry: Entry, looks: Looks) -> Standing:
+        """One that cannot be reached is no reason not to tell of the others."""
+        sights: list[tuple[str, Sight]] = []
+        failure = ""
+        try:
+            for name, destination in open_destinations(declaration.targets, self._keys, self.context, looks).items():
+                sights.append((name, destination.observe()))
+        except RunbookError as error:
+            failure = error.message
+        return Standing(declaration=declaration, entry=entry, seen=Seen(sights=tuple(sights)), failure=failure)
+
+    def _told(self, standing: Standing) -> dict[str, Any]:
+        declaration, ledger = standing.declaration, standing.entry.ledger
+        vault = Vault(self.state_store, self.params["environment"], declaration.name, self._keys, self.context.redactor)
+        wait = self._wait(standing)
+        said = describe(declaration, ledger, standing.seen, wait, vault, self._now)
+        for each in said["destinations"] if standing.failure else ():
+            each["as_written"] = each["in_force"] = None
+        return {**{name: each for name, each in said.items() if name != "requests"}, "problem": standing.failure}
+
+    def _wait(self, standing: Standing) -> Wait:
+        """What a run of secret_rotation would wait for, or do."""
+        if standing.failure:
+            return Wait(what="person", reason=standing.failure)
+        declaration, ledger = standing.declaration, standing.entry.ledger
+        try:
+            step = next_step(declaration, ledger, standing.seen, Request(), self._now, entered=True)
+        except RunbookError as error:
+            return Wait(what="person", reason=error.message)
+        if isinstance(step, Wait):
+            return step
+        said = sentence(step, declaration, ledger)
+        return Wait(what="run", reason=f"the next run is to {said}" if said else "the next run goes on")

@@ -1,0 +1,142 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What happens next, as far as it is a matter of the table, of dates, of templates and of what consumers say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import Redactor
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation import model
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.consumers import judge, read_answer
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.course import foresee
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request, Target
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.engine import Engine
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger, Value, Written
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import TABLE, Action, Effect
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Seen, Sight, Use, Wait, next_step
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys, Template, answer
+
+from harness.servers import fresh_file_store
+from harness.stores import failing, open_at
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+KEYS = Keys.read("kept-for-the-tests-alone-0123456789")
+
+
+def test_the_table_is_whole() -> None:
+    """Each row has all that is asked of it, every phase has a row that leads out of it, and every effect its code."""
+    assert set(TABLE) == set(Action)
+    assert {phase for row in TABLE.values() for phase in row.phases} == set(model.PHASES)
+    for phase in model.PHASES:
+        assert [row for row in TABLE.values() if phase in row.phases and row.leads_to - {phase}]
+    assert all(row.recovery for row in TABLE.values())
+    assert set(Engine._EFFECTS) == set(Effect) == {effect for row in TABLE.values() for effect in row.effects}
+
+
+def test_what_cannot_be_undone_is_done_where_there_is_no_way_back() -> None:
+    """A row that deletes begins in a phase that nothing else leads out of, so that a run which died goes on with it."""
+    moving = {action: row for action, row in TABLE.items() if action not in (Action.ENTER, Action.WRITE)}
+    for action, row in moving.items():
+        if Effect.DELETE in row.effects:
+            assert [other for other, beside in moving.items() if row.phases & beside.phases] == [action]
+
+
+def secret(built: int | None, changed: int) -> tuple[Declaration, Ledger, Seen]:
+    """One in its grace period, long over, on a service where a change waits for a deployment."""
+    value, old = (Value(id=each, fingerprint="", slot=each, since=NOW - timedelta(days=9)) for each in ("new", "old"))
+    written = Written(destination="web", holds="new", mark="m", at=NOW, changed=changed)
+    ledger = Ledger(phase="grace", current=value, old=old, written=(written,), not_before=NOW - timedelta(days=2))
+    declaration = Declaration(name="x", provider="generated", targets=(Target(name="web", kind="vercel_env"),))
+    return declaration, ledger, Seen(sights=(("web", Sight(exists=True, mark="m", built=built, changed=changed)),))
+
+
+@pytest.mark.parametrize(("built", "goes_on"), [(None, True), (11, True), (10, False), (0, False)])
+def test_a_rollback_stops_what_follows(built: int | None, goes_on: bool) -> None:
+    """What serves was built before the variable was changed: it holds the value that was to be retired."""
+    declaration, ledger, seen = secret(built, 10)
+    step = next_step(declaration, ledger, seen, Request(), NOW, entered=True)
+    assert isinstance(step, Wait) == (not goes_on)
+    if isinstance(step, Wait):
+        assert step.what == "deployment"
+
+
+def test_a_value_that_the_service_sees_in_use_is_not_retired() -> None:
+    declaration, ledger, seen = secret(None, 0)
+    step = next_step(declaration, ledger, replace(seen, in_use="a worker"), Request(), NOW, entered=True)
+    assert isinstance(step, Wait)
+    assert "a worker" in step.reason
+
+
+def test_a_step_with_effects_is_taken_in_an_epoch_of_ones_own() -> None:
+    declaration, ledger, seen = secret(None, 0)
+    step = next_step(declaration, ledger, seen, Request(), NOW, entered=False)
+    assert not isinstance(step, Wait)
+    assert step.action is Action.ENTER
+
+
+def test_check_mode_stops_where_a_run_would() -> None:
+    declaration, ledger, seen = secret(None, 0)
+    told = foresee(declaration, ledger, seen, Request(), NOW, "run")
+    assert (told.ledger.phase, told.wait.what) == ("watching", "date")
+    assert told.steps == ("disable the earlier value", "find the earlier value out of use")
+    told = foresee(declaration, replace(ledger, reason="compromise"), seen, Request(), NOW, "run")
+    assert told.ledger.phase == "idle"
+    assert told.irreversible == ("the earlier value is gone for good",)
+
+
+def test_one_instance_that_lags_behind_is_enough() -> None:
+    wanted, other, third = (read_answer("app", [each], "a", "b") for each in ("a", "b", "c"))
+    assert [each.uses for each in (wanted, other, third)] == ["wanted", "other", "neither"]
+    both = read_answer("app", ["a", "b"], "a", "b")
+    assert (both.uses, both.accepts_other) == ("wanted", True)
+    assert judge("app", [wanted, both, wanted]) == Use(consumer="app", uses="wanted", accepts_other=True)
+    assert judge("app", [wanted, third, other]).uses == "other"
+    assert judge("app", [wanted, Use(consumer="app", uses="silent", why="answers 503")]).why == "answers 503"
+
+
+def test_templates() -> None:
+    """Parts are percent-encoded in a URL, and only there."""
+    parts, beside = {"user": "app_b", "password": "a/b c", "host": "db", "port": "5432"}, {"password": "old"}
+    url = Template("postgresql://{user}:{password}@{host}:{port}/shop")
+    assert url.render(parts, None) == "postgresql://app_b:a%2Fb%20c@db:5432/shop"
+    assert Template("{password},{previous_password}").render(parts, beside) == "a/b c,old"
+    assert Template("{value}{previous}").render({"value": "new"}, {"value": "old"}) == "newold"
+    assert Template("{previous}").render({"value": "new"}, None) == ""
+    url.check(frozenset(parts), "x")
+    for wrong in ("{values}", "nothing", "{previous}"):
+        with failing("invalid_parameter"):
+            Template(wrong).check(frozenset(parts), "x")
+
+
+def test_what_is_derived_from_the_key_is_not_the_same_twice() -> None:
+    other = Keys.read("another-key-for-the-tests-0123456789")
+    assert KEYS.fingerprint("x") != other.fingerprint("x")
+    assert KEYS.fingerprint("x") == Keys.read("kept-for-the-tests-alone-0123456789").fingerprint("x")
+    assert len({KEYS.sealing().hex(), KEYS.marks(), KEYS.fingerprint("")}) == 3
+    assert answer("value", "nonce-1") != answer("value", "nonce-2")
+    assert "kept" not in repr(KEYS)
+
+
+def test_a_value_is_read_from_its_own_slot_only(tmp_path: Path) -> None:
+    file_store = fresh_file_store(tmp_path / "store")
+    store = open_at(file_store)
+    vault = Vault(store, "test", "x", KEYS, Redactor())
+    assert vault.keep("a.1", {"value": "secret"})
+    assert not vault.keep("a.1", {"value": "another"}), "a slot is written once"
+    assert vault.open("a.1") == {"value": "secret"}
+    assert vault.open("a.2") is None
+    assert "secret" not in file_store.read(vault.reference("a.1")).decode()
+    store.put(vault.reference("b.1"), file_store.read(vault.reference("a.1")))
+    with failing("secret_unreadable"):
+        vault.open("b.1")
+    store.put(vault.reference("c.1"), b"[]")
+    with failing("secret_unreadable"):
+        vault.open("c.1")
+    assert vault.slots() == ("a.1", "b.1", "c.1")
