@@ -17,9 +17,14 @@ provider:
   suboptions:
     type:
       description:
-        - V(generated) is a random text that only the app knows, such as the secret of its sessions.
+        - V(generated) is a random text that only the app knows, such as the secret of its sessions. Its one part is
+          C({value}).
+        - V(postgres_role_pair) is a login of PostgreSQL, of two roles that take turns, as
+          M(ops.runbooks.postgres_role_pair) makes them. Its parts are C({user}), C({password}), C({host}), C({port})
+          and C({database}); in a text with C(://) in it they are percent-encoded. Whoever is still logged in with the
+          earlier role is waited for.
       type: str
-      choices: [generated]
+      choices: [generated, postgres_role_pair]
       default: generated
     length:
       description:
@@ -32,6 +37,53 @@ provider:
       type: str
       choices: [url, alphanumeric, hex]
       default: url
+    group:
+      description:
+        - The group role of the pair, needed for V(postgres_role_pair).
+      type: str
+    roles:
+      description:
+        - The two login roles. The default is the name of the group with V(_a) and V(_b) behind it.
+      type: list
+      elements: str
+    old_role:
+      description:
+        - A login role from before, where its login is adopted.
+      type: str
+    database_url:
+      description:
+        - The connection of a role that may alter the pair, and is none of it.
+        - Without it the connection is found in the environment, as by M(ops.runbooks.postgres_role_pair).
+      type: str
+    pooler:
+      description:
+        - A pooler through which the app reaches the same database, and which has to take the new password too.
+      type: dict
+      suboptions:
+        host:
+          description:
+            - Its host.
+          type: str
+          required: true
+        port:
+          description:
+            - Its port.
+          type: int
+          default: 6543
+        database:
+          description:
+            - The database at the pooler, where its name is another one there.
+          type: str
+        user_suffix:
+          description:
+            - What comes behind the role's name there, such as V(.projectref) at Supabase.
+          type: str
+          default: ""
+    session_watch:
+      description:
+        - For how long the sessions of the earlier role are looked at before its login is taken away.
+      type: str
+      default: 3s
 destinations:
   description:
     - Where the value goes. Each is known by its name from run to run.
@@ -47,10 +99,12 @@ destinations:
     type:
       description:
         - V(file) is a file that its owner alone may read, replaced as a whole.
+        - V(github_secret) is a secret of GitHub Actions, of a repository, one of its environments, or an organization.
+          A workflow takes what is there when it starts.
         - V(vercel_env) is an environment variable on Vercel, as M(ops.runbooks.vercel_env) sets it. It is in force
           where what serves production was built after it was changed.
       type: str
-      choices: [file, vercel_env]
+      choices: [file, github_secret, vercel_env]
       required: true
     value:
       description:
@@ -73,14 +127,13 @@ destinations:
       type: str
     token:
       description:
-        - A token of Vercel that may read the project and change its variables.
-        - Without it E(VERCEL_TOKEN) in the environment of the module's process is used.
+        - A token of the service that may read and change what is there, of Vercel or of GitHub.
+        - Without it E(VERCEL_TOKEN) or E(GITHUB_TOKEN) in the environment of the module's process is used.
       type: str
     api_url:
       description:
-        - The address of Vercel's API.
+        - The address of the service's API. The default is C(https://api.vercel.com) or C(https://api.github.com).
       type: str
-      default: https://api.vercel.com
     variable:
       description:
         - The name of the variable.
@@ -102,6 +155,27 @@ destinations:
       description:
         - The branch whose previews get it; the one target is V(preview) then.
       type: str
+    repository:
+      description:
+        - The repository at GitHub, such as V(acme/web).
+      type: str
+    organization:
+      description:
+        - The organization at GitHub, instead of a repository.
+      type: str
+    github_environment:
+      description:
+        - The environment of the repository at GitHub.
+      type: str
+    secret:
+      description:
+        - The name of the secret at GitHub.
+      type: str
+    visibility:
+      description:
+        - Whose workflows get a secret of an organization.
+      type: str
+      choices: [all, private]
 consumers:
   description:
     - Who uses the secret, and where each says with which value. A rotation goes on only when all of them use the new

@@ -28,8 +28,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value impor
 from harness.stores import WrongClock
 
 KEY = "kept-for-the-tests-alone-0123456789"
-VERCEL = {"project": None, "team": None, "token": None, "api_url": "https://api.vercel.com", "variable": None}
-OPTIONS = {**VERCEL, "path": None, "kind": "sensitive", "targets": ["production"], "git_branch": None}
+GITHUB = dict.fromkeys(("repository", "organization", "github_environment", "secret", "visibility"))
+VERCEL = {"project": None, "team": None, "token": None, "api_url": None, "variable": None}
+OPTIONS = {**VERCEL, **GITHUB, "path": None, "kind": "sensitive", "targets": ["production"], "git_branch": None}
 CONSUMER: dict[str, Any] = {"reports": None, "value": "{value}", "samples": 1, "headers": {}, "secret_headers": None}
 
 
@@ -80,6 +81,7 @@ class Secret:
     store: str
     destinations: list[dict[str, Any]]
     consumers: list[dict[str, Any]] = field(default_factory=list)
+    provider: dict[str, Any] = field(default_factory=lambda: {"type": "generated", "length": 43, "alphabet": "url"})
     days: float = 0
     #: Every effect so far, in the words of its run.
     effects: list[str] = field(default_factory=list)
@@ -91,7 +93,7 @@ class Secret:
             "environment": "test",
             "name": "auth_secret",
             "secrets_key": KEY,
-            "provider": {"type": "generated", "length": 43, "alphabet": "url"},
+            "provider": self.provider,
             "destinations": self.destinations,
             "consumers": self.consumers,
             "max_age": "90d",
@@ -120,15 +122,14 @@ class Secret:
         context = watched(skew=timedelta(days=self.days), check=check, die_before=die_before)
         context.meanwhile = dict(meanwhile or {})
         operation = SecretRotation(self.params(**changes), context)
-        state = operation.observe()
-        plan: RotationPlan = operation.plan(state)
-        if not plan.changed or check:
-            return {**plan.result, "changed": plan.changed, "steps": list(plan.steps)}
         try:
-            result = operation.act(state, plan)
+            state = operation.observe()
+            plan: RotationPlan = operation.plan(state)
+            result = plan.result if check or not plan.changed else operation.act(state, plan)
         finally:
+            operation.close()
             self.effects += context.effects
-        return {**result, "changed": True, "steps": list(plan.steps)}
+        return {**result, "changed": plan.changed, "steps": list(plan.steps)}
 
     @property
     def ledger(self) -> Ledger:

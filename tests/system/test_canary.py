@@ -481,7 +481,7 @@ def arguments(module: str, planted: Planted) -> dict[str, Any]:
         place = {**planted.site.options, "token": planted.vercel_token.text, "variable": "A_CANARY"}
         asked = {"name": "app", "url": planted.receiver, "secret_headers": {"x-bypass": planted.bypass.text}}
         declared = {
-            "provider": {"type": "generated"},
+            "provider": {"type": "generated", "database_url": planted.url()},
             "destinations": [{**place, "name": "web", "type": "vercel_env"}],
             "consumers": [asked],
         }

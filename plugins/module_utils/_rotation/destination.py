@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Target
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_file import FileDestination
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_github import GithubDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_vercel import VercelDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Sight
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys
@@ -43,9 +44,14 @@ class Destination(Protocol):
 #: Kind to its class, and to the options that it needs. Another one is added here, and to the choices in ``options.py``.
 DESTINATIONS: Mapping[str, Callable[[Target, Keys, Context, Looks], Destination]] = {
     "file": FileDestination,
+    "github_secret": GithubDestination,
     "vercel_env": VercelDestination,
 }
-NEEDED: Mapping[str, tuple[str, ...]] = {"file": ("path",), "vercel_env": ("project", "variable")}
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "file": ("path",),
+    "github_secret": ("secret",),
+    "vercel_env": ("project", "variable"),
+}
 
 
 def open_destinations(

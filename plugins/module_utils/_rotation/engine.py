@@ -221,7 +221,10 @@ class Engine:
             )
         (value,) = found
         self._context.redactor.protect(value)
-        return Made(id=f"adopted.{self.entry.ledger.epoch}", parts={"value": value})
+        made = self._parties.provider.adopted(value, f"adopted.{self.entry.ledger.epoch}")
+        for part in made.parts.values():
+            self._context.redactor.protect(part)
+        return made
 
     def _readable(self) -> dict[str, str | None]:
         """Destinations that hold the value and nothing else, with what they hold."""
@@ -233,8 +236,9 @@ class Engine:
         taken = any(sight.exists for _name, sight in seen.sights)
         if not (self._request.adopt and taken and ledger.phase == IDLE and ledger.current is None):
             return ()
-        value = self._adoption().parts["value"]
-        return tuple(name for name, text in self._readable().items() if text == value)
+        parts = self._adoption().parts
+        read = {each: self._parties.destinations[each.name].read() for each in self._declaration.targets}
+        return tuple(each.name for each, text in read.items() if text and text == each.template.render(parts, None))
 
     def _apply(self, work: _Work, now: datetime) -> None:
         work.made = self._new(work)

@@ -11,24 +11,41 @@ from typing import Any
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
 
+_POOLER = {
+    "host": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 6543},
+    "database": {"type": "str"},
+    "user_suffix": {"type": "str", "default": ""},
+}
 _PROVIDER = {
-    "type": {"type": "str", "choices": ["generated"], "default": "generated"},
+    "type": {"type": "str", "choices": ["generated", "postgres_role_pair"], "default": "generated"},
     "length": {"type": "int", "default": 43},
     "alphabet": {"type": "str", "choices": ["url", "alphanumeric", "hex"], "default": "url"},
+    "group": {"type": "str"},
+    "roles": {"type": "list", "elements": "str"},
+    "old_role": {"type": "str"},
+    "database_url": {"type": "str", "no_log": True},
+    "pooler": {"type": "dict", "options": _POOLER},
+    "session_watch": {"type": "str", "default": "3s"},
 }
 _DESTINATION = {
     "name": {"type": "str", "required": True},
-    "type": {"type": "str", "choices": ["file", "vercel_env"], "required": True},
+    "type": {"type": "str", "choices": ["file", "github_secret", "vercel_env"], "required": True},
     "value": {"type": "str", "default": "{value}"},
     "path": {"type": "path"},
     "project": {"type": "str"},
     "team": {"type": "str"},
     "token": {"type": "str", "no_log": True},
-    "api_url": {"type": "str", "default": "https://api.vercel.com"},
+    "api_url": {"type": "str"},
     "variable": {"type": "str"},
     "kind": {"type": "str", "choices": ["sensitive", "encrypted"], "default": "sensitive"},
     "targets": {"type": "list", "elements": "str", "default": ["production"]},
     "git_branch": {"type": "str"},
+    "repository": {"type": "str"},
+    "organization": {"type": "str"},
+    "github_environment": {"type": "str"},
+    "secret": {"type": "str", "no_log": False},
+    "visibility": {"type": "str", "choices": ["all", "private"]},
 }
 _CONSUMER = {
     "name": {"type": "str", "required": True},

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where values of secrets come from (private to ops.runbooks): one interface, and a table of its kinds.
+"""Where values of secrets come from (private to ops.runbooks): one interface; its kinds are in ``providers.py``.
 
 A provider is a small class. What a service says of it lives in the package of that service; here is only what a
 rotation needs to know. An effect of a provider is idempotent, since a run may die right after it.
@@ -10,16 +10,11 @@ rotation needs to know. An effect of a provider is idempotent, since a run may d
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import refused
-
-if TYPE_CHECKING:  # pragma: no cover
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,63 +67,11 @@ class Provider(Protocol):
     def delete(self, credential: str) -> None:
         """Remove one for good; one that is not there counts as removed."""
 
+    def adopted(self, text: str, name: str) -> Made:
+        """A value that is in force already, from its text. Raises ``invalid_parameter`` where it is none."""
 
-ALPHABETS: Mapping[str, str] = {
-    "url": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
-    "alphanumeric": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
-    "hex": "0123456789abcdef",
-}
-#: Bits below which a value could be guessed from what a consumer says of it.
-_FEWEST_BITS, _LONGEST = 128, 4096
-
-
-class Generated:
-    """A random text that only the app itself knows: the secret of its sessions, of its webhooks, ..."""
-
-    parts: ClassVar[frozenset[str]] = frozenset({"value"})
-    ends_sessions: ClassVar[bool] = True
-
-    def __init__(self, options: Mapping[str, Any], context: Context) -> None:
-        self._alphabet = ALPHABETS[options["alphabet"]]
-        self._length = int(options["length"])
-        bits = (len(self._alphabet)).bit_length() - 1
-        if self._length * bits < _FEWEST_BITS or self._length > _LONGEST:
-            least = -(-_FEWEST_BITS // bits)
-            reason = f"of this alphabet a value has {least} to {_LONGEST} characters"
-            raise refused("provider", f"length {self._length}", reason, f"Set length to {least} or more.")
-
-    def credentials(self) -> tuple[str, ...]:
-        """See :class:`Provider`. No service holds any."""
-        return ()
-
-    def make(self, name: str, current: str | None) -> Made:
-        """See :class:`Provider`."""
-        value = "".join(secrets.choice(self._alphabet) for _character in range(self._length))
-        return Made(id=name, parts={"value": value})
-
-    def apply(self, made: Made) -> None:
-        """See :class:`Provider`. It is in force where its destinations hold it."""
-
-    def test(self, made: Made) -> Verdict:
-        """See :class:`Provider`. Only its consumers can say, and they are asked later."""
-        return Verdict(works=True)
-
-    def in_use(self, credential: str) -> str:
-        """See :class:`Provider`."""
-        return ""
-
-    def disable(self, credential: str) -> None:
-        """See :class:`Provider`. Destinations that hold it beside the new one are written without it."""
-
-    def enable(self, credential: str) -> None:
-        """See :class:`Provider`."""
-
-    def delete(self, credential: str) -> None:
-        """See :class:`Provider`. What was kept of it in the store goes with the slot."""
-
-
-#: Kind to its class. Another one is added here, and to the choices in ``options.py``.
-PROVIDERS: Mapping[str, Callable[[Mapping[str, Any], Context], Provider]] = {"generated": Generated}
+    def close(self) -> None:
+        """Let go of connections."""
 
 
 def not_taken(made: Made, verdict: Verdict) -> RunbookError:

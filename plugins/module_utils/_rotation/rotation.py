@@ -33,7 +33,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.engine impo
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_SPEC
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import PROVIDERS, Provider
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Provider
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.providers import PROVIDERS
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe, differences
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, Keys
 
@@ -83,6 +84,7 @@ class SecretRotation(Operation[State, RotationPlan]):
         super().__init__(params, context)
         self._keys = read_key(params, context)
         self._declaration, provider = declared(params, context)
+        self._provider = provider
         self._request: Request = read_request(params)
         self._looks: Looks = {}
         store = cast(Store, Counted(self.state_store, context))
@@ -138,3 +140,7 @@ class SecretRotation(Operation[State, RotationPlan]):
         """How far it has come."""
         ledger = self._engine.entry.ledger
         return {"id": ledger.rotation_id, "secret": self.params["name"], "phase": ledger.phase}
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._provider.close()

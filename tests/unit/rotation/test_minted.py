@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation import provider
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation import providers
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Made, Verdict
 
 from harness.rotations import App, Killed, Secret, app, declared, made, places, texts, whole
@@ -81,6 +81,12 @@ class Service:
         keys = self.keys()
         self._put("disable", {**keys, credential: {**keys[credential], "enabled": enabled}})
 
+    def adopted(self, text: str, name: str) -> Made:
+        raise AssertionError("nothing is adopted here")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
     def delete(self, credential: str) -> None:
         self._put("delete", {name: key for name, key in self.keys().items() if name != credential})
 
@@ -97,7 +103,7 @@ def consumer() -> Iterator[App]:
 
 @pytest.fixture
 def secret(tmp_path: Path, consumer: App, monkeypatch: pytest.MonkeyPatch) -> Secret:
-    monkeypatch.setitem(provider.PROVIDERS, "generated", Service)  # type: ignore[arg-type]
+    monkeypatch.setitem(providers.PROVIDERS, "generated", Service)  # type: ignore[arg-type]
     monkeypatch.setattr(Service, "root", tmp_path / "secret", raising=False)
     monkeypatch.setattr(Service, "early", 0)
     monkeypatch.setattr(Service, "lost", set())

@@ -1,0 +1,207 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The password of a database is rotated while its app works, on a real server; not one statement fails."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from harness.modules import ModuleRunner
+from harness.role_pairs import Team, team
+from harness.rotations import KEY, Killed, Secret, file_destination
+from harness.stores import failing
+
+if TYPE_CHECKING:
+    from sandbox import PostgresServer
+
+URL = "postgresql://{user}:{password}@{host}:{port}/{database}"
+
+
+@pytest.fixture
+def crew(postgres: PostgresServer, run_module: ModuleRunner) -> Iterator[Team]:
+    with team(postgres, run_module) as made:
+        yield made
+
+
+def provider(crew: Team) -> dict[str, Any]:
+    """By the manager, who is no superuser."""
+    server = crew.database.server
+    address = f"{server.host}:{server.port}/{crew.database.name}"
+    return {
+        "type": "postgres_role_pair",
+        "group": crew.group,
+        "roles": None,
+        "old_role": None,
+        "database_url": f"postgresql://{crew.manager}:{crew.password}@{address}",
+        "pooler": None,
+        "session_watch": "0s",
+    }
+
+
+@pytest.fixture
+def secret(crew: Team, tmp_path: Path) -> Secret:
+    place = file_destination(tmp_path / "database_url", URL)
+    return Secret(store=f"file://{tmp_path}/store", destinations=[place], provider=provider(crew))
+
+
+def url(secret: Secret) -> str:
+    return Path(secret.destinations[0]["path"]).read_text(encoding="utf-8")
+
+
+@contextmanager
+def load(secret: Secret) -> Iterator[list[str]]:
+    """An app that logs in with what it finds, again and again; what went wrong, by its exception."""
+    wrong: list[str] = []
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(0.02):
+            try:
+                with psycopg.connect(url(secret)) as session:
+                    session.execute("SELECT count(*) FROM orders")
+            except psycopg.Error as error:
+                wrong.append(str(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield wrong
+    finally:
+        over.set()
+        thread.join()
+
+
+def rotated(secret: Secret, **changes: Any) -> dict[str, Any]:
+    """From the day on which it is due to its end, over all dates."""
+    said: dict[str, Any] = {}
+    for _run in range(12):
+        with suppress(Killed):
+            said = secret.run(**changes)
+            changes.pop("die_before", None)
+        if said.get("phase") == "idle" and not said["overdue"]:
+            return said
+        secret.days += 8
+    raise AssertionError(said)
+
+
+def test_under_load_no_statement_fails(crew: Team, secret: Secret) -> None:
+    """Twice, so that each role has had its turn; what is in the file always logs in."""
+    assert secret.run()["phase"] == "idle"
+    with psycopg.connect(url(secret)) as session:
+        session.execute("CREATE TABLE orders (id int)")
+    with load(secret) as wrong:
+        for turn in range(2):
+            before = url(secret)
+            secret.days += 91
+            over = rotated(secret)
+            assert (over["last"]["outcome"], over["proof"]) == ("rotated", "none")
+            assert url(secret) != before
+            assert f"{crew.group}_{'ba'[turn]}" in url(secret)
+            with pytest.raises(psycopg.OperationalError):
+                psycopg.connect(before)
+    assert wrong == []
+
+
+def test_whoever_is_still_logged_in_is_waited_for(crew: Team, secret: Secret) -> None:
+    secret.run()
+    with psycopg.connect(url(secret)) as session:
+        secret.days = 91
+        assert secret.run()["phase"] == "grace"
+        secret.days += 8
+        waiting = secret.run()
+        assert (waiting["changed"], waiting["phase"], waiting["waits_for"]["what"]) == (False, "grace", "use")
+        assert str(session.info.backend_pid) in waiting["waits_for"]["reason"]
+        session.execute("SELECT 1")
+    crew.left("a", "b")
+    assert secret.run()["phase"] == "watching"
+
+
+def test_the_way_back_logs_in_again(crew: Team, secret: Secret) -> None:
+    secret.run()
+    first = url(secret)
+    secret.days = 91
+    secret.run()
+    secret.days += 8
+    assert secret.run()["phase"] == "watching"
+    assert secret.run(take_back=True)["last"]["outcome"] == "taken back"
+    assert url(secret) == first
+    psycopg.connect(first).close()
+
+
+def test_killed_around_each_change_of_a_role(crew: Team, secret: Secret) -> None:
+    """Before and after; what is in the file logs in all the time, and in the end nothing else does."""
+    secret.run()
+    secret.effects = []
+    secret.days = 91
+    rotated(secret)
+    wanted = ("roles of", "login of role", "set the new value", "write a destination", "disable", "remove the value")
+    points = [number for number, each in enumerate(secret.effects) if any(word in each for word in wanted)]
+    assert len(points) > 5
+    for point in sorted({near for number in points for near in (number, number + 1)}):
+        before, secret.effects, killed = url(secret), [], False
+        secret.days += 91
+        for _run in range(12):
+            left = point - len(secret.effects)
+            try:
+                said = secret.run(die_before=left if left >= 0 and not killed else -1)
+            except Killed:
+                killed = True
+            else:
+                if said["phase"] == "idle" and not said["overdue"]:
+                    break
+                secret.days += 8
+            psycopg.connect(url(secret)).close()
+            crew.left("a", "b")
+        assert killed
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(before)
+        psycopg.connect(url(secret)).close()
+        crew.left("a", "b")
+        assert len(secret.kept) == 1
+
+
+def test_a_login_from_before_is_adopted(crew: Team, secret: Secret) -> None:
+    """Its URL is given, since an app has it; the pair takes its place, and it goes the same way as any other."""
+    password = secrets.token_hex(16)
+    crew.make_old(password)
+    crew.pair("adopted", old_role=crew.old).ok()
+    secret.provider = {**secret.provider, "old_role": crew.old}
+    server = crew.database.server
+    before = f"postgresql://{crew.old}:{password}@{server.host}:{server.port}/{crew.database.name}"
+    Path(secret.destinations[0]["path"]).write_text(before, encoding="utf-8")
+    with failing("rotation_refused"):
+        secret.run()
+    with failing("invalid_parameter"):
+        secret.run(adopt=True, current_value="postgresql://somebody:x@db/x")
+    assert secret.run(adopt=True, current_value=before)["last"]["outcome"] == "adopted"
+    assert url(secret) == before
+    secret.days = 91
+    over = rotated(secret)
+    assert over["last"]["outcome"] == "rotated"
+    assert f"{crew.group}_a" in url(secret)
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(before)
+
+
+def test_by_the_module(crew: Team, run_module: ModuleRunner, tmp_path: Path) -> None:
+    """No password is shown, nor is it in the store."""
+    place = {"name": "here", "type": "file", "path": str(tmp_path / "url"), "value": URL}
+    given = {name: value for name, value in provider(crew).items() if value is not None}
+    args = {"store": f"file://{tmp_path}/store", "environment": "test", "name": "database_url", "secrets_key": KEY}
+    said = run_module("secret_rotation", {**args, "provider": given, "destinations": [place]}, verbosity=3).ok()
+    made = (tmp_path / "url").read_text(encoding="utf-8")
+    psycopg.connect(made).close()
+    password = made.partition("@")[0].rpartition(":")[2]
+    everything = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "store").rglob("*.json"))
+    for secret in (password, crew.password, KEY):
+        assert secret not in said.everything + everything
