@@ -14,8 +14,8 @@ description:
   - A new value is put beside the current one as C(AWSPENDING), becomes C(AWSCURRENT) by a move of the label from the
     version that was seen to have it, and then loses C(AWSPENDING), which AWS itself leaves there. Of two who do that at
     once, one fails and names the other's version. A run that is killed in between is continued by the next one.
-  - A version is put with the label C(ops.runbooks), which it loses at once, since AWS would take C(AWSPENDING) from whoever
-    has got it meanwhile.
+  - A version is put with the label C(ops.runbooks), which it loses at once, since AWS would take C(AWSPENDING) from
+    whoever has got it meanwhile.
   - The value is read back and compared, so that a second run does nothing. A version that somebody else has put there
     as C(AWSPENDING), such as a rotation of AWS's own, is not written over.
   - Values are in no result, diff or message.
