@@ -35,7 +35,7 @@ def _create(world: World, query: Query, caller: AccessKey) -> Answer:
     user = _user(world, query, caller)
     if sum(_is_of(each, user) for each in world.keys.values()) >= MOST:
         raise Refused(409, "LimitExceeded", f"Cannot exceed quota for AccessKeysPerUser: {MOST}")
-    id = f"AKIA{''.join(secrets.choice('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567') for _ in range(16))}"
+    id = f"AKIA{''.join(secrets.choice('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567') for _number in range(16))}"
     # As AWS's, it may have a slash and a plus.
     secret = f"{secrets.token_urlsafe(27)}/+{secrets.token_urlsafe(2)}"
     made = AccessKey(id=id, secret=secret, user=user, created_at=int(time.time()))

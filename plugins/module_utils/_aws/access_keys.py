@@ -71,7 +71,7 @@ class Caller:
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> Caller:
         """From GetCallerIdentity."""
-        kind, _, name = str(answer.get("Arn", "")).rpartition(":")[2].partition("/")
+        kind, _slash, name = str(answer.get("Arn", "")).rpartition(":")[2].partition("/")
         return cls(account=str(answer.get("Account", "")), user=name.rpartition("/")[2] if kind == "user" else "")
 
 

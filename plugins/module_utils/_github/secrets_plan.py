@@ -25,7 +25,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_model
 Unknown = Literal["skip", "update", "fail"]
 Kind = Literal["create", "update", "select", "delete"]
 #: When GitHub answered the requests that wrote values, by its own clock and the names of secrets.
-Times = Mapping[str, datetime | None]
+Times = Mapping[str, "datetime | None"]
 #: By how much GitHub's time of a change and that of its answer may differ: both are whole seconds.
 _TOLERANCE = timedelta(seconds=1)
 
