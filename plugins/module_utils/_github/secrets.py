@@ -33,7 +33,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_plan 
     Rules,
     SecretsPlan,
     SeenSecrets,
-    Times,
     arrived,
     overwritten,
     plan_secrets,
@@ -142,7 +141,9 @@ class GithubSecret(Operation[SeenSecrets, SecretsPlan]):
             setting.name, setting.value, visibility=action.visibility, repositories=action.repositories
         )
 
-    def _look(self, state: SeenSecrets, actions: Sequence[Action], times: Times) -> dict[str, SecretRecord]:
+    def _look(
+        self, state: SeenSecrets, actions: Sequence[Action], times: Mapping[str, datetime | None]
+    ) -> dict[str, SecretRecord]:
         """What is there now. Raises ``secrets_differ`` where that is not what was asked for."""
         for look in range(_LOOKS):
             if look:

@@ -24,8 +24,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_model
 
 Unknown = Literal["skip", "update", "fail"]
 Kind = Literal["create", "update", "select", "delete"]
-#: When GitHub answered the requests that wrote values, by its own clock and the names of secrets.
-Times = Mapping[str, "datetime | None"]
+
 #: By how much GitHub's time of a change and that of its answer may differ: both are whole seconds.
 _TOLERANCE = timedelta(seconds=1)
 
@@ -226,7 +225,10 @@ def _irreversible(actions: Sequence[Action]) -> tuple[str, ...]:
 
 
 def arrived(
-    action: Action, before: Mapping[str, SecretRecord], after: Mapping[str, SecretRecord], times: Times
+    action: Action,
+    before: Mapping[str, SecretRecord],
+    after: Mapping[str, SecretRecord],
+    times: Mapping[str, datetime | None],
 ) -> bool:
     """Whether a list shows what a request did; one that is older than the request may still tell what was before."""
     name = action.setting.name
@@ -238,7 +240,7 @@ def arrived(
     return parse_iso(record.updated_at) >= at - _TOLERANCE
 
 
-def overwritten(action: Action, after: Mapping[str, SecretRecord], times: Times) -> bool:
+def overwritten(action: Action, after: Mapping[str, SecretRecord], times: Mapping[str, datetime | None]) -> bool:
     """Whether a secret was changed after the request for it was answered, so that its value is somebody else's."""
     record, at = after.get(action.setting.name), times.get(action.setting.name)
     if record is None or at is None or not record.updated_at:
