@@ -41,7 +41,15 @@ if TYPE_CHECKING:
 
 
 #: Parts that take minutes: they begin first, so that no worker is left alone with one of them at the end.
-LONG = ("test_canary.py playbook", "test_canary.py", "test_playbooks.py", "test_playbooks_apps.py", "test_artifact.py")
+LONG = (
+    "test_canary.py playbook",
+    "test_playbooks_deploy.py",
+    "test_canary.py",
+    "test_playbooks.py",
+    "test_playbooks_apps.py",
+    "test_release_killed.py",
+    "test_artifact.py",
+)
 
 
 def part(nodeid: str) -> str:
