@@ -120,7 +120,8 @@ def test_a_release(
         return {**runs.named, "deployment_id": made, "release": SHA, "git_sha": SHA, **told}
 
     runs.each("release_record", begun)
-    backup_id = stands("promote")["backup_id"]
+    # As the role names it: after the release and its attempt.
+    backup_id = f"pre-deploy-{stands('promote')['id']}-1"
     runs.each("postgres_backup", lambda: {**login, **bindir, "backup_id": backup_id, "kind": "pre_deploy"})
     runs.each("postgres_migration", lambda: {**login, "directory": str(tmp_path), "release": SHA})
 

@@ -103,6 +103,13 @@ def arguments(options: dict[str, Any], database: Database, store: S3StoreAt, by_
     }
     if "access_key_id" in options:
         known["file"] = "/nowhere/key"
+    rotated = {
+        "provider": {"type": "generated"},
+        "destinations": [{"name": "canary", "type": "file", "path": "/nowhere/canary"}],
+    }
+    known |= {**rotated, "secrets_key": OTHER.text}
+    if "provider" in options.get("secrets", {}).get("suboptions", {}):
+        known["secrets"] = [{"name": "canary", **rotated}]
     given = {name: value for name, value in known.items() if name in options and _fits(value, options[name])}
     for name, option in options.items():
         if name in given or name in by_parts or name == "database_url":
