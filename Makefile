@@ -57,7 +57,7 @@ demo: venv venv-s3 ## Back up, destroy and restore a real database in the sandbo
 # --- Checks -----------------------------------------------------------------------------------------------
 
 .PHONY: check lint types unit ansible-lint test
-check: venv ## Everything quick: under two minutes
+check: venv ## Everything quick: about two minutes
 	@$(MAKE) --no-print-directory --jobs 2 ansible-lint lint types unit
 
 lint: venv
