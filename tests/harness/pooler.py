@@ -76,15 +76,21 @@ class Pooler:
                 if not self._greet(client):
                     return
                 while (message := _read(client))[:1] != b"X":
-                    backend = backend or self._free.get()
+                    backend = backend or self._lend()
                     backend.socket.sendall(message)
                     if message[:1] in (b"Q", b"S") and self._answer(backend, client) and self._mode == "transaction":
                         self._free.put(backend)
                         backend = None
             finally:
                 if backend is not None:
-                    backend.reset()
+                    backend.close()
                     self._free.put(backend)
+
+    def _lend(self) -> _Backend:
+        """A free session: a new one where the last client left in the middle of something."""
+        backend = self._free.get()
+        backend.open()
+        return backend
 
     def _greet(self, client: socket.socket) -> bool:
         """Whether the client has come to stay: it may first ask for encryption, which there is none of."""
@@ -115,23 +121,26 @@ class Pooler:
 class _Backend:
     """One session with the server, logged in by psycopg, then spoken to byte by byte."""
 
+    is_open = False
+
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._connect()
+        self.open()
 
-    def _connect(self) -> None:
+    def open(self) -> None:
+        """Log in, where that has not been done or the session has been closed since."""
+        if self.is_open:
+            return
         self._connection = psycopg.connect(self._dsn, autocommit=True, sslmode="disable")
         self.socket = socket.socket(fileno=os.dup(self._connection.pgconn.socket))
         self.socket.setblocking(True)
         status = self._connection.pgconn.parameter_status
         self.parameters = {name: (status(name.encode()) or b"").decode() for name in _PARAMETERS}
 
-    def reset(self) -> None:
-        """A new session instead, after a client that left in the middle of something."""
-        self.close()
-        self._connect()
+        self.is_open = True
 
     def close(self) -> None:
+        self.is_open = False
         self.socket.close()
         self._connection.close()
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,10 +175,10 @@ def test_a_slow_and_an_erring_release(project: ProjectAt, tmp_path: Path) -> Non
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Whether it has, even where its parent has not looked yet."""
+    """Whether it has, with its last thread: until then its port takes visitors. Its parent may not have looked yet."""
     try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+        return process.status() == psutil.STATUS_ZOMBIE and len(os.listdir(f"/proc/{process.pid}/task")) <= 1
+    except (psutil.NoSuchProcess, FileNotFoundError):
         return True
 
 
