@@ -139,5 +139,5 @@ class StandIn(Service):
 
 def _clean_environment() -> dict[str, str]:
     """The environment without the user's own settings of what is deployed."""
-    mine = ("VERCEL", "GITHUB", "PYTHON", "PG", "DATABASE_URL", "AWS_")
+    mine = ("VERCEL", "GITHUB", "SUPABASE", "PYTHON", "PG", "DATABASE_URL", "AWS_")
     return {name: value for name, value in os.environ.items() if not name.startswith(mine)}

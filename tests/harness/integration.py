@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sandbox import Sandbox
     from sandbox.aws import AwsServer
     from sandbox.github import GitHubServer
+    from sandbox.supabase import SupabaseServer
 
 
 #: Commits of the repository ``acme/web`` on the stand-in for GitHub.
@@ -54,6 +55,7 @@ def variables(
     site: Site,
     github: GitHubServer,
     aws: AwsServer,
+    supabase: SupabaseServer,
 ) -> dict[str, Any]:
     """What the targets know about the servers."""
     return {
@@ -73,6 +75,7 @@ def variables(
         "sandbox_vercel_host": site.host,
         "sandbox_github": {"api_url": github.api_url, "token": github.token, "repository": "acme/web"},
         "sandbox_aws": aws.args,
+        "sandbox_supabase": supabase.args(supabase.make_project()),
         "sandbox_aws_own_key": {"user": aws.user, "access_key_id": aws.access_key},
         "sandbox_github_commits": {"green": GREEN, "red": RED, "silent": SILENT},
         "sandbox_vercel_deployments": {letter: site.id(letter) for letter in "ABCD"},
@@ -94,6 +97,7 @@ def run_targets(chain: ToolChain) -> int:
     from sandbox import Sandbox
     from sandbox.aws import AwsServer, User
     from sandbox.github import GitHubServer
+    from sandbox.supabase import SupabaseServer
     from sandbox.vercel import GitLink, VercelServer
 
     link = GitLink(org="acme", repo="web", repo_id=7)
@@ -103,6 +107,7 @@ def run_targets(chain: ToolChain) -> int:
         VercelServer(Path(directory) / "vercel") as vercel,
         GitHubServer(Path(directory) / "github") as github,
         AwsServer(Path(directory) / "aws") as aws,
+        SupabaseServer(Path(directory) / "supabase") as supabase,
         staged() as root,
     ):
         bucket = "integration"
@@ -112,7 +117,7 @@ def run_targets(chain: ToolChain) -> int:
         fill(github)
         aws.put(User(name="integration"))
         config = root / "tests" / "integration" / "integration_config.yml"
-        known = variables(sandbox, bucket, file_store, ["s3"], make_site(vercel), github, aws)
+        known = variables(sandbox, bucket, file_store, ["s3"], make_site(vercel), github, aws, supabase)
         connected = make_site(vercel, link=link)
         known |= {"sandbox_vercel_connected": connected.options, "sandbox_vercel_connected_serves": connected.id("C")}
         known["ansible_python_interpreter"] = str(interpreter(chain, Path(directory)))

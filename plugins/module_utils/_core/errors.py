@@ -129,6 +129,9 @@ FAILURE_CODES: dict[str, str] = {
     "access_key_unproven": "The service does not accept an access key.",
     "access_key_unusable": "The access key in its place cannot be used.",
     "destination_unusable": "A place that a secret is to go to cannot be read or written.",
+    "api_key_protected": "An API key is looked for by its name, so that others may need it.",
+    "api_key_refused": "A project does not accept an API key.",
+    "signing_key_refused": "A signing key cannot be brought into a state, or not yet.",
     "own_credential": "The credential is the one that the run itself works with.",
     # releases
     "approval_refused": "An approval cannot be given by who asked for it.",

@@ -328,7 +328,8 @@ def wait_of(reply: Reply, now: float) -> float:
     elif given:
         wait = _until(given, now)
     elif reached and (stamp := reply.headers.get("x-ratelimit-reset", "")).isdigit():
-        wait = float(stamp) - now
+        # A moment, or with some services the seconds until then.
+        wait = float(stamp) - (now if float(stamp) > 1e9 else 0)
     elif isinstance(reset, (int, float)):
         wait = reset / 1000 - now
     else:

@@ -62,6 +62,7 @@ def test_addresses_that_they_may_not_go_to(url: str) -> None:
         ({"retry-after": "soon"}, None, 8),
         ({"x-ratelimit-reset": f"{NOW + 60:.0f}"}, None, 60),
         ({"x-ratelimit-reset": f"{NOW - 60:.0f}"}, None, 0.5),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "42"}, None, 42),
         ({}, {"error": {"limit": {"reset": (NOW + 3) * 1000}}}, 3),
         ({}, {"limit": {"reset": (NOW + 3) * 1000}}, 3),
         ({}, None, 8),

@@ -1,0 +1,118 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The stand-in for Supabase as one of the sandbox's servers, and as tests hold it in hand."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+from pathlib import Path
+from typing import Any
+
+from sandbox.service import Facts
+from sandbox.standin.service import Heard, StandIn
+from sandbox.supabase import model, signing
+from sandbox.supabase.api import new_value
+from sandbox.supabase.model import ApiKey, Clock, Project, SigningKey, Thing, Token, World
+
+
+class SupabaseServer(StandIn):
+    """Supabase on one port of 127.0.0.1; ``token`` may do everything in every project that is put in."""
+
+    name = "Supabase"
+    package = "sandbox.supabase"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.token = f"sbp_{secrets.token_hex(20)}"
+        #: Seconds by which its clock was put ahead.
+        self.ahead = 0
+
+    def recall(self, facts: Facts) -> None:
+        super().recall(facts)
+        self.token = str(facts.get("token", self.token))
+
+    def facts(self) -> Facts:
+        return {"host": self.host, "port": self.port, "api_url": self.api_url, "token": self.token}
+
+    def variables(self) -> dict[str, str]:
+        return {f"RUNBOOKS_SANDBOX_SUPABASE_{name.upper()}": str(value) for name, value in self.facts().items()}
+
+    def _prepare(self) -> None:
+        self.put(Token(token=self.token))
+
+    def put(self, *things: Thing) -> None:
+        """Add things, or replace those with the same names."""
+        world = World(clocks={})
+        for thing in things:
+            world = world.put(thing)
+        self.control("POST", "state", model.dump(world))
+
+    def make_project(self, **fields: Any) -> str:
+        """A project as it is handed over: legacy keys, one key of each kind, a signing key; its ref."""
+        ref = "".join(secrets.choice(string.ascii_lowercase) for _letter in range(20))
+        legacy = [ApiKey(id=name, name=name, type="legacy", value=_jwt(name)) for name in ("anon", "service_role")]
+        named = [
+            ApiKey(id=f"{ref}-{kind}", name="default", type=kind, value=new_value(kind), created_at=1)
+            for kind in ("publishable", "secret")
+        ]
+        first = SigningKey(
+            id=f"{ref}-signing", status="in_use", private=signing.private_key("ES256"), created_at=1, updated_at=1
+        )
+        keys = {each.id: each for each in (*legacy, *named)}
+        self.put(Project(ref=ref, keys=keys, signing_keys={first.id: first}, **fields))
+        return ref
+
+    def args(self, ref: str) -> dict[str, str]:
+        """Options of a module."""
+        return {
+            "project_ref": ref,
+            "token": self.token,
+            "api_url": self.api_url,
+            "project_url": f"{self.api_url}/gateway/{ref}",
+        }
+
+    def project(self, ref: str) -> Project:
+        """One project as it is now, with all values."""
+        found = model.things(self.control("GET", "state"))
+        return next(each for each in found if isinstance(each, Project) and each.ref == ref)
+
+    def keys(self, ref: str) -> dict[str, ApiKey]:
+        """The keys that are there, by name and type: ``default secret``."""
+        there = [each for each in self.project(ref).keys.values() if not each.deleted_at]
+        return {f"{each.name} {each.type}": each for each in there}
+
+    def set_clock(self, *, ahead: int = 0, limit: int = 120) -> None:
+        """By how many seconds its clock is ahead, and how many requests it takes in a minute."""
+        self.ahead = ahead
+        self.put(Clock(ahead=ahead, limit=limit))
+
+    def use(
+        self, ref: str, key: str, path: str = "/auth/v1/settings", *, method: str = "GET", token: str = ""
+    ) -> Heard:
+        """Ask a project's gateway as whoever has a key, and maybe a user's token."""
+        headers = {**({"apikey": key} if key else {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+        return self.send(method, f"/gateway/{ref}{path}", headers=headers)
+
+    def sign_in(self, ref: str) -> str:
+        """A token of a user, signed by the key in use."""
+        key = self.keys(ref)["default publishable"].value
+        return str(json.loads(self.use(ref, key, "/auth/v1/token", method="POST").body)["access_token"])
+
+    def accepts(self, ref: str, token: str) -> bool:
+        """Whether the project takes a user's token."""
+        key = self.keys(ref)["default publishable"].value
+        return self.use(ref, key, "/auth/v1/user", token=token).status == 200
+
+    def verifies(self, ref: str, token: str) -> bool:
+        """Whether an API of its own takes a user's token, that trusts the published keys alone."""
+        published = json.loads(self.use(ref, "", "/auth/v1/.well-known/jwks.json").body)["keys"]
+        return signing.verified(token, published)
+
+
+def _jwt(role: str) -> str:
+    """As long as one, and of its form."""
+    return f"eyJhbGciOiJIUzI1NiJ9.eyJ{role.encode().hex()}.{secrets.token_urlsafe(32)}"
