@@ -23,8 +23,15 @@ provider:
           M(ops.runbooks.postgres_role_pair) makes them. Its parts are C({user}), C({password}), C({host}), C({port})
           and C({database}); in a text with C(://) in it they are percent-encoded. Whoever is still logged in with the
           earlier role is waited for.
+        - V(supabase_api_key) is an API key of a Supabase project. Its one part is C({value}). The earlier key works
+          until it is deleted, at the end of O(watch); a single one cannot be switched off. A legacy key that is adopted
+          is switched off instead, and so is the other one with it.
+        - V(supabase_signing_key) is what a Supabase project signs the tokens of its users with. It has no parts, and
+          O(destinations) is empty. The key in use is adopted in the first run. A new one stands by for
+          O(provider.cached_for), then it signs; the one before is revoked after O(grace), and not before all tokens
+          that it has signed have expired; it is deleted after O(watch).
       type: str
-      choices: [generated, postgres_role_pair]
+      choices: [generated, postgres_role_pair, supabase_api_key, supabase_signing_key]
       default: generated
     length:
       description:
@@ -84,6 +91,53 @@ provider:
         - For how long the sessions of the earlier role are looked at before its login is taken away.
       type: str
       default: 3s
+    project_ref:
+      description:
+        - The ref of the Supabase project, twenty small letters or digits.
+      type: str
+    project_url:
+      description:
+        - The address of the Supabase project itself. The default is C(https://<project_ref>.supabase.co).
+      type: str
+    token:
+      description:
+        - An access token of Supabase. Without it E(SUPABASE_ACCESS_TOKEN) in the environment of the module's process is
+          used.
+      type: str
+    api_url:
+      description:
+        - The address of Supabase's Management API. The default is C(https://api.supabase.com).
+      type: str
+    api_key_name:
+      description:
+        - The name of the API key that counts; no other secret may have it. A new key has it with a suffix, until the
+          earlier one is taken out of use. V(default) is the one that Edge Functions look for.
+      type: str
+      default: default
+    api_key_type:
+      description:
+        - Whether the API key is for servers or for browsers.
+      type: str
+      choices: [publishable, secret]
+      default: secret
+    disable_legacy:
+      description:
+        - Agree that both legacy keys, C(anon) and C(service_role), are switched off when one of them is rotated away
+          from. They can be switched on again. Until then the rotation waits.
+      type: bool
+      default: false
+    algorithm:
+      description:
+        - The algorithm of a new signing key.
+      type: str
+      choices: [ES256, RS256, HS256]
+      default: ES256
+    cached_for:
+      description:
+        - How long those who verify tokens may keep the signing keys that they have read. Supabase's own caches keep
+          them for 20 minutes.
+      type: str
+      default: 20m
 destinations:
   description:
     - Where the value goes. Each is known by its name from run to run.
@@ -268,7 +322,7 @@ _LISTED = r"""
         type: str
         required: true
 """
-_NEEDS = "requirements:\n  - cryptography\n  - requests (for Vercel, and to ask consumers)\n"
+_NEEDS = "requirements:\n  - cryptography\n  - requests (for Vercel, GitHub and Supabase, and to ask consumers)\n"
 
 
 class ModuleDocFragment:

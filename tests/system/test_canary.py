@@ -475,13 +475,15 @@ def arguments(module: str, planted: Planted) -> dict[str, Any]:
                               for kind, target in (("encrypted", "preview"), ("sensitive", "production"))]  # fmt: skip
     if module == "aws_access_key":
         known["file"] = "/nowhere/key"
+    if module == "supabase_api_key":
+        known |= {"project_ref": "canary" * 3 + "20"}
     if module == "github_secret":
         known["secrets"] = [{"name": "A_CANARY", "value": planted.bypass.text}]
     if module.startswith("secret_rotation"):
         place = {**planted.site.options, "token": planted.vercel_token.text, "variable": "A_CANARY"}
         asked = {"name": "app", "url": planted.receiver, "secret_headers": {"x-bypass": planted.bypass.text}}
         declared = {
-            "provider": {"type": "generated", "database_url": planted.url()},
+            "provider": {"type": "generated", "database_url": planted.url(), "token": planted.other.text},
             "destinations": [{**place, "name": "web", "type": "vercel_env"}],
             "consumers": [asked],
         }
@@ -574,6 +576,7 @@ def test_a_module_that_takes_its_secrets_from_the_environment(module: str, case:
         "AWS_DEFAULT_REGION": "us-east-1",
         "VERCEL_TOKEN": planted.vercel_token.text,
         "GITHUB_TOKEN": planted.vercel_token.text,
+        "SUPABASE_ACCESS_TOKEN": planted.vercel_token.text,
         "RUNBOOKS_SECRETS_KEY": planted.other.text,
     }
     said = case.alone(module, tries, {**base, "RUNBOOKS_DATABASE_URL": planted.url()})

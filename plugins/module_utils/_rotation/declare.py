@@ -43,7 +43,10 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """One secret. ``ends_sessions`` is a value that nothing but fallbacks lets live on beside a new one."""
+    """One secret. ``ends_sessions`` is a value that nothing but fallbacks lets live on beside a new one.
+
+    One that has no parts is never seen by anybody, and has no targets.
+    """
 
     name: str
     provider: str
@@ -56,6 +59,8 @@ class Declaration:
     watch: timedelta = timedelta(days=1)
     ends_sessions: bool = False
     consent: bool = False
+    #: How long others take to learn of a new value, before it may be tried.
+    ripens: timedelta = timedelta()
 
     @property
     def keeps_previous(self) -> bool:
@@ -95,7 +100,12 @@ def read_request(params: Mapping[str, Any]) -> Request:
 
 
 def read_declaration(
-    given: Mapping[str, Any], *, parts: frozenset[str], ends_sessions: bool, kinds: Mapping[str, tuple[str, ...]]
+    given: Mapping[str, Any],
+    *,
+    parts: frozenset[str],
+    ends_sessions: bool,
+    kinds: Mapping[str, tuple[str, ...]],
+    ripens: timedelta = timedelta(),
 ) -> Declaration:
     """From options. ``parts`` are the provider's, ``kinds`` the options that each kind of destination needs.
 
@@ -110,9 +120,10 @@ def read_declaration(
         consumers=tuple(_consumer(each, name, parts) for each in given["consumers"] or ()),
         ends_sessions=ends_sessions,
         consent=given["sign_out_users"],
+        ripens=ripens,
         **{each: parse_duration(given[each], each) for each in ("max_age", "min_age", "grace", "watch")},
     )
-    _check(declaration)
+    _check(declaration, seen=bool(parts))
     return declaration
 
 
@@ -144,22 +155,28 @@ def _consumer(given: Mapping[str, Any], secret: str, parts: frozenset[str]) -> C
     )
 
 
-def _check(declaration: Declaration) -> None:
+def _check(declaration: Declaration, *, seen: bool) -> None:
     for option, listed in (("destinations", declaration.targets), ("consumers", declaration.consumers)):
         names = [each.name for each in listed]
         if twice := sorted({each for each in names if names.count(each) > 1}):
             raise refused(option, twice[0], "it is listed twice", "Give each a name of its own.")
+    if seen:
+        _check_targets(declaration)
+    if declaration.min_age >= declaration.max_age:
+        raise refused("min_age", str(declaration.min_age), "it is not below max_age", "Lower it.")
+    if declaration.grace + declaration.watch >= declaration.max_age:
+        reason = "grace and watch together are not below max_age, so that a rotation would begin before the last ended"
+        raise refused("grace", declaration.name, reason, "Lower them, or raise max_age.")
+
+
+def _check_targets(declaration: Declaration) -> None:
+    """Somebody has to get the value."""
     if not declaration.targets:
         raise refused("destinations", "[]", "a secret that goes nowhere is of no use", "List where it goes.")
     if all(each.template.uses_previous and not each.template.plain for each in declaration.targets) and not any(
         part for each in declaration.targets for part in each.template.parts if not part.startswith("previous")
     ):
         raise refused("destinations", declaration.name, "none of them gets the value itself", "List one that does.")
-    if declaration.min_age >= declaration.max_age:
-        raise refused("min_age", str(declaration.min_age), "it is not below max_age", "Lower it.")
-    if declaration.grace + declaration.watch >= declaration.max_age:
-        reason = "grace and watch together are not below max_age, so that a rotation would begin before the last ended"
-        raise refused("grace", declaration.name, reason, "Lower them, or raise max_age.")
 
 
 def refused(option: str, value: str, reason: str, remedy: str) -> RunbookError:

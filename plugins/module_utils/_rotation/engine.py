@@ -209,6 +209,8 @@ class Engine:
 
     def _adoption(self) -> Made:
         """The value that is in force: given, or what the destinations that can be read hold, all of them the same."""
+        if not self._declaration.targets:
+            return self._parties.provider.adopted("", f"adopted.{self.entry.ledger.epoch}")
         found = {self._adopted} if self._adopted else {text for text in self._readable().values() if text}
         if len(found) != 1:
             reason = "its destinations hold different values" if found else "no destination can be read back"
@@ -334,7 +336,8 @@ class Engine:
         """With what consumers and provider say, where that decides."""
         if not asks(ledger, self._request, now):
             return replace(seen, uses=(), in_use="")
-        in_use = self._parties.provider.in_use(ledger.old.id) if ledger.phase == GRACE and ledger.old else ""
+        going = {GRACE: ledger.old, RETURNING: ledger.new}.get(ledger.phase)
+        in_use = self._parties.provider.in_use(going.id) if going is not None else ""
         wanted, _beside = ledger.wanted()
         if wanted is None:
             return replace(seen, uses=(), in_use=in_use)

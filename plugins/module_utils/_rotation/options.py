@@ -18,7 +18,11 @@ _POOLER = {
     "user_suffix": {"type": "str", "default": ""},
 }
 _PROVIDER = {
-    "type": {"type": "str", "choices": ["generated", "postgres_role_pair"], "default": "generated"},
+    "type": {
+        "type": "str",
+        "choices": ["generated", "postgres_role_pair", "supabase_api_key", "supabase_signing_key"],
+        "default": "generated",
+    },
     "length": {"type": "int", "default": 43},
     "alphabet": {"type": "str", "choices": ["url", "alphanumeric", "hex"], "default": "url"},
     "group": {"type": "str"},
@@ -27,6 +31,15 @@ _PROVIDER = {
     "database_url": {"type": "str", "no_log": True},
     "pooler": {"type": "dict", "options": _POOLER},
     "session_watch": {"type": "str", "default": "3s"},
+    "project_ref": {"type": "str"},
+    "project_url": {"type": "str"},
+    "api_url": {"type": "str"},
+    "token": {"type": "str", "no_log": True},
+    "api_key_name": {"type": "str", "default": "default", "no_log": False},
+    "api_key_type": {"type": "str", "choices": ["publishable", "secret"], "default": "secret", "no_log": False},
+    "disable_legacy": {"type": "bool", "default": False},
+    "algorithm": {"type": "str", "choices": ["ES256", "RS256", "HS256"], "default": "ES256"},
+    "cached_for": {"type": "str", "default": "20m"},
 }
 _DESTINATION = {
     "name": {"type": "str", "required": True},

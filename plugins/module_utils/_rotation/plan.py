@@ -131,6 +131,8 @@ def next_step(
 def _chosen(declaration: Declaration, ledger: Ledger, seen: Seen, request: Request, now: datetime) -> Step | Wait:
     if request.take_back and (step := _way_back(ledger)):
         return step
+    if wait := _unripe(declaration, ledger, now):
+        return wait
     if ledger.phase in _AT_ONCE:
         return Step(action=_AT_ONCE[ledger.phase])
     if ledger.phase == IDLE and ledger.current is None and not request.take_back:
@@ -144,6 +146,16 @@ def _chosen(declaration: Declaration, ledger: Ledger, seen: Seen, request: Reque
     if ledger.phase == DISTRIBUTING:
         return Step(action=Action.SPREAD)
     return _onwards(declaration, ledger, seen, request, now)
+
+
+def _unripe(declaration: Declaration, ledger: Ledger, now: datetime) -> Wait | None:
+    """A new value that not everybody has learned of yet; where the earlier one is withdrawn at once, nobody waits."""
+    if ledger.phase != STAGED or ledger.new is None or ledger.broken:
+        return None
+    until = ledger.new.since + declaration.ripens
+    if now >= until:
+        return None
+    return Wait(what="date", reason="everybody has had the time to learn of the new value", until=until)
 
 
 def _way_back(ledger: Ledger) -> Step | None:
@@ -166,7 +178,8 @@ def _way_back(ledger: Ledger) -> Step | None:
 def _first(declaration: Declaration, seen: Seen, request: Request) -> Step:
     """Nothing is on record: a value of somebody else's is not written over unless it is taken on record first."""
     taken = [each.name for each in declaration.targets if seen.sight(each.name).exists]
-    if taken and request.adopt:
+    if (taken and request.adopt) or not declaration.targets:
+        # What nobody ever sees is in force all the same.
         return Step(action=Action.ADOPT)
     if taken:
         raise RunbookError(
@@ -247,8 +260,9 @@ def _unproven(declaration: Declaration, ledger: Ledger, seen: Seen) -> Wait | No
             return Wait(what="use", reason=f"{consumer.name} {said.get(use.uses, use.why)}")
         if ledger.phase == RETIRING and use.accepts_other:
             return Wait(what="use", reason=f"{consumer.name} still takes the earlier value")
-    if ledger.phase == GRACE and seen.in_use:
-        return Wait(what="use", reason=f"the earlier value is in use: {seen.in_use}")
+    if seen.in_use and not ledger.broken:
+        which = "the earlier value" if ledger.phase == GRACE else "the value that is given up"
+        return Wait(what="use", reason=f"{which} is in use: {seen.in_use}")
     return None
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from datetime import timedelta
+from typing import ClassVar, Protocol, runtime_checkable
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
@@ -72,6 +73,13 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+@runtime_checkable
+class Ripening(Protocol):
+    """One whose new value others have to learn of before it may be tried, for so long after it was made."""
+
+    ripens: timedelta
 
 
 def not_taken(made: Made, verdict: Verdict) -> RunbookError:

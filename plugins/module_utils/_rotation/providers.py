@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Provider
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_generated import Generated
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_postgres import PostgresRolePair
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_supabase_api_key import SupabaseApiKey
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_supabase_signing_key import (
+    SupabaseSigningKey,
+)
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
@@ -19,4 +23,6 @@ if TYPE_CHECKING:  # pragma: no cover
 PROVIDERS: Mapping[str, Callable[[Mapping[str, Any], Context], Provider]] = {
     "generated": Generated,
     "postgres_role_pair": PostgresRolePair,
+    "supabase_api_key": SupabaseApiKey,
+    "supabase_signing_key": SupabaseSigningKey,
 }

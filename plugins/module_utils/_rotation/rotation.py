@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar, cast
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
@@ -33,7 +34,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.engine impo
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_SPEC
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Provider
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Provider, Ripening
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.providers import PROVIDERS
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe, differences
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, Keys
@@ -70,7 +71,13 @@ def read_key(params: Mapping[str, Any], context: Context) -> Keys:
 def declared(given: Mapping[str, Any], context: Context) -> tuple[Declaration, Provider]:
     """A declaration and its provider. Raises ``invalid_parameter``."""
     provider = PROVIDERS[given["provider"]["type"]](given["provider"], context)
-    read = read_declaration(given, parts=provider.parts, ends_sessions=provider.ends_sessions, kinds=NEEDED)
+    read = read_declaration(
+        given,
+        parts=provider.parts,
+        ends_sessions=provider.ends_sessions,
+        kinds=NEEDED,
+        ripens=provider.ripens if isinstance(provider, Ripening) else timedelta(),
+    )
     return read, provider
 
 
