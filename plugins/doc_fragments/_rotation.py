@@ -24,12 +24,12 @@ provider:
           and C({database}); in a text with C(://) in it they are percent-encoded. Whoever is still logged in with the
           earlier role is waited for.
         - V(supabase_api_key) is an API key of a Supabase project. Its one part is C({value}). The earlier key works
-          until it is deleted, at the end of O(watch); a single one cannot be switched off. A legacy key that is adopted
+          until it is deleted, at the end of C(watch); a single one cannot be switched off. A legacy key that is adopted
           is switched off instead, and so is the other one with it.
         - V(supabase_signing_key) is what a Supabase project signs the tokens of its users with. It has no parts, and
-          O(destinations) is empty. The key in use is adopted in the first run. A new one stands by for
-          O(provider.cached_for), then it signs; the one before is revoked after O(grace), and not before all tokens
-          that it has signed have expired; it is deleted after O(watch).
+          C(destinations) is empty. The key in use is adopted in the first run. A new one stands by for
+          C(cached_for), then it signs; the one before is revoked after C(grace), and not before all tokens
+          that it has signed have expired; it is deleted after C(watch).
       type: str
       choices: [generated, postgres_role_pair, supabase_api_key, supabase_signing_key]
       default: generated

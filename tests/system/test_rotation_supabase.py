@@ -17,7 +17,7 @@ from harness.modules import ModuleRunner
 from harness.rotations import KEY, Killed, Secret, file_destination
 from harness.stores import failing
 from harness.supabase_api import granted
-from sandbox.supabase import ApiKey, SupabaseServer
+from sandbox.supabase import ApiKey, SupabaseServer, Token
 
 NAME = "web_app"
 #: What a project is handed over with.
@@ -128,12 +128,22 @@ def test_an_answer_that_is_lost(server: SupabaseServer, ref: str, secret: Secret
         server.faults({"method": method, "path": "/api-keys", "times": 1, **lost})
         rotated(server, ref, secret)
         only_one(server, ref, secret)
-    server.faults({"method": method, "path": "/api-keys", "times": 1, "status": 500})
-    with failing("service_unreachable"):
+    for skip in range(2 if method == "PATCH" else 1):
+        server.faults({"method": method, "path": "/api-keys", "skip": skip, "times": 1, "status": 500})
+        with failing("service_unreachable"):
+            rotated(server, ref, secret)
+        secret.days -= 91
         rotated(server, ref, secret)
-    secret.days -= 91
-    rotated(server, ref, secret)
-    only_one(server, ref, secret)
+        only_one(server, ref, secret)
+
+
+def test_a_token_that_sees_no_values(server: SupabaseServer, ref: str, secret: Secret) -> None:
+    """No key is made whose value nobody would see."""
+    server.put(Token(token="sbp_blind", lacks=("api_gateway_keys_reveal",)))
+    secret.provider = {**secret.provider, "token": "sbp_blind"}
+    with failing("service_denied"):
+        secret.run()
+    assert ours(server, ref) == {}
 
 
 def test_a_key_that_is_not_known_yet(

@@ -67,6 +67,27 @@ def test_a_rollback_stops_what_follows(built: int | None, goes_on: bool) -> None
         assert step.what == "deployment"
 
 
+def test_a_new_value_is_tried_when_others_have_learned_of_it() -> None:
+    """Not before, unless the earlier one is withdrawn at once; and what nobody sees is in force without a place."""
+    ripe = Value(id="new", fingerprint="", slot="new", since=NOW - timedelta(minutes=20))
+    declaration = Declaration(name="x", provider="mint", ripens=timedelta(minutes=20))
+    staged = Ledger(phase="staged", new=ripe)
+    young = replace(staged, new=replace(ripe, since=NOW - timedelta(minutes=19)))
+    waits = next_step(declaration, young, Seen(), Request(), NOW, entered=True)
+    assert isinstance(waits, Wait)
+    assert (waits.what, waits.until) == ("date", NOW + timedelta(minutes=1))
+    for ledger in (staged, replace(young, broken=True)):
+        step = next_step(declaration, ledger, Seen(), Request(), NOW, entered=True)
+        assert not isinstance(step, Wait)
+        assert step.action is Action.TRY
+    step = next_step(declaration, young, Seen(), Request(take_back=True), NOW, entered=True)
+    assert not isinstance(step, Wait)
+    assert step.action is Action.GIVE_UP
+    first = next_step(declaration, Ledger(), Seen(), Request(), NOW, entered=True)
+    assert not isinstance(first, Wait)
+    assert first.action is Action.ADOPT
+
+
 def test_a_value_that_the_service_sees_in_use_is_not_retired() -> None:
     declaration, ledger, seen = secret(None, 0)
     step = next_step(declaration, ledger, replace(seen, in_use="a worker"), Request(), NOW, entered=True)
