@@ -204,6 +204,20 @@ def test_one_that_is_given_up(users: Users) -> None:
     users.only_one()
 
 
+def test_somebody_has_rotated_by_hand(users: Users) -> None:
+    """His key would stay trusted for ever: it is named, and nothing is made beside it."""
+    (first,) = users.keys
+    path = f"/v1/projects/{users.ref}/config/auth/signing-keys"
+    his = users.server.ask("POST", path, {"algorithm": "ES256"}).json["id"]
+    users.later(HOUR)
+    users.server.ask("PATCH", f"{path}/{his}", {"status": "in_use"})
+    users.later(91 * DAY)
+    with failing("rotation_refused") as failed:
+        users.run()
+    assert f"{his} signs, and {first} is on record" in failed().message
+    assert set(users.keys) == {first, his}
+
+
 def test_a_stolen_key_is_revoked_within_the_hour(users: Users) -> None:
     """Nobody's token is waited for, only Supabase's own five minutes, and that the new key is published."""
     (first,) = users.keys
@@ -248,6 +262,9 @@ def test_by_the_module(users: Users, tmp_path: Path, run_module: ModuleRunner) -
     args = {"store": f"file://{tmp_path}/other", "environment": "test", "name": "tokens", "secrets_key": KEY}
     said = run_module("secret_rotation", {**args, "provider": users.secret.provider, "destinations": []}).ok()
     assert (said["rotation"]["last"]["outcome"], said["rotation"]["destinations"]) == ("adopted", [])
+    listed = [{"name": "tokens", "provider": users.secret.provider, "destinations": []}]
+    told = run_module("secret_rotation_info", {**args, "name": "secrets", "secrets": listed}).ok()["secrets"]["all"][0]
+    assert (told["phase"], told["waits_for"]["what"], told["problem"]) == ("idle", "date", "")
     place = {"name": "here", "type": "file", "path": str(tmp_path / "key")}
     args["provider"] = users.secret.provider
     assert "there is no part {value}" in run_module("secret_rotation", {**args, "destinations": [place]}).message

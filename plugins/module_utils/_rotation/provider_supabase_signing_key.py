@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Made, Verdict
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_supabase_api_key import PATIENCE
 from ansible_collections.ops.runbooks.plugins.module_utils._supabase.api_keys import ApiKeys
@@ -52,7 +53,20 @@ class SupabaseSigningKey:
         return ()
 
     def make(self, name: str, current: str | None) -> Made:
-        """See ``provider.Provider``. One that is there already, in standby, is taken: that is what it is for."""
+        """See ``provider.Provider``. One that is there already, in standby, is taken: that is what it is for.
+
+        Raises ``rotation_refused`` where somebody else has rotated: that key would stay trusted for ever.
+        """
+        signs = self._keys.in_use().id
+        if current is not None and signs != current:
+            raise RunbookError(
+                code="rotation_refused",
+                attempted="make a signing key",
+                object=f"project {self._options['project_ref']}",
+                reason=f"{signs} signs, and {current} is on record: somebody has rotated by hand",
+                remedy=f"Let {current} sign again in the dashboard and run the same command again; or move the "
+                "secret's folder in the store away, so that the next run takes what signs on record.",
+            )
         return Made(id=self._keys.standby(self._options.get("algorithm") or "ES256").id, parts={})
 
     def apply(self, made: Made) -> None:
