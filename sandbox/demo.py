@@ -216,7 +216,8 @@ class Demo:
         )
         seconds = time.monotonic() - began
         (self._evidence / f"{self._step:02d}-{name}.txt").write_text(f"$ {shlex.join(argv)}\n{done.stdout}", "utf-8")
-        self.say(f"{shlex.join(argv)}  ({seconds:.1f} s)", (done.returncode != 0) == red, done.stdout)
+        said = f"{shlex.join(argv)}  ({seconds:.1f} s)"
+        self.say(said, (done.returncode != 0) == red, done.stdout, mark="red" if red else "ok")
         if show:
             for line in closing_lines(done.stdout):
                 print(f"      {line}")
@@ -260,11 +261,11 @@ class Demo:
         """Begin a part."""
         print(f"\n{text}\n{'-' * len(text)}", flush=True)
 
-    def say(self, text: str, true: bool, detail: str = "") -> None:
-        """One line for one step; a step that went wrong ends the demo."""
+    def say(self, text: str, true: bool, detail: str = "", mark: str = "ok") -> None:
+        """One line for one step; a step that went wrong ends the demo. ``mark`` is how a runbook was meant to end."""
         if not true:
             raise DemoFailed(f"{detail}\nNot as promised: {text}")
-        print(f"  ok  {text}", flush=True)
+        print(f"  {mark:<4}{text}", flush=True)
 
     def facts(self, facts: Mapping[str, str]) -> None:
         """A small table."""

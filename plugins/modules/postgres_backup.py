@@ -173,7 +173,8 @@ backup:
     - V(id), V(kind), V(environment), V(name), and V(state), which is V(complete), V(proven) where it was restored and
       compared, or V(absent) where there is none; whether it is V(held), and V(hold_reason).
     - V(snapshot_at), the moment of the database that it holds by the server's clock, and V(age_seconds).
-    - V(bytes) in the store, V(rows) over all counted tables, the number of V(tables), and the V(selection).
+    - V(bytes) in the store and the same as V(size) for people, V(rows) over all counted tables, the number of V(tables)
+      of any kind, and V(holds), how many there are of each kind; the V(selection).
     - V(database) and its server as they described themselves, V(host) and V(endpoint) that were reached, and
       V(connection_source), the option or variable that named them.
     - V(store), V(manifest) (its key), V(archives) and V(globals) with V(key), V(bytes) and V(sha256), V(compression),
@@ -193,7 +194,10 @@ backup:
     state: complete
     snapshot_at: "2026-11-20T01:00:03.118Z"
     bytes: 80842712
+    size: 77.1 MiB
     rows: 4626812
+    tables: 24
+    holds: 22 tables, 1 partitioned table and 1 materialized view
     endpoint: db.example.com:5432/app
     store: s3://acme-runbooks-production
 plan:

@@ -129,6 +129,10 @@ backups:
           description: What it takes in the store.
           type: int
           sample: 73400320
+        size:
+          description: The same for people.
+          type: str
+          sample: 70.0 MiB
         selection:
           description: V(whole), or the digits that stand for the part it holds.
           type: str

@@ -172,6 +172,10 @@ retention:
       description: What was deleted. In a bucket with versions it is paid for until a lifecycle rule removes these.
       type: int
       sample: 73400320
+    freed:
+      description: The same for people.
+      type: str
+      sample: 70.0 MiB
     stored_bytes:
       description: What the backups that stay take.
       type: int

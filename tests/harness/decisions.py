@@ -7,12 +7,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 from harness.paths import ROLES
+
+
+@cache
+def _variables(role: str) -> dict[str, Any]:
+    """What a role brings along; its variables hide its defaults."""
+    found: dict[str, Any] = {}
+    for name in ("defaults", "vars"):
+        path = ROLES / role / name / "main.yml"
+        found |= DataLoader().load_from_file(str(path), trusted_as_template=True) if path.exists() else {}
+    return found
 
 
 class Decisions:
@@ -22,10 +33,7 @@ class Decisions:
         self._loader = DataLoader()
         self._facts = facts
         self._known = {"hostvars": facts, "ansible_play_hosts_all": list(facts), **variables}
-        for name in ("defaults", "vars"):
-            path = ROLES / role / name / "main.yml"
-            found = self._loader.load_from_file(str(path), trusted_as_template=True) if path.exists() else {}
-            self._known = {**found, **self._known}
+        self._known = {**_variables(role), **self._known}
 
     def __call__(self, host: str, name: str) -> Any:
         """What the variable ``name`` is for a host."""

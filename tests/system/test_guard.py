@@ -79,6 +79,7 @@ def sentence(played: Played) -> str:
     assert worked_on(played) == []
     found = re.findall(r"Could not (?!match supplied)[^\n\"]+", played.output)
     assert found, played.output
+    assert played.output.count(found[0]) == 1 or "keyword 'hosts'" in played.output, "it is said once"
     # Where not even the hosts could be told, no task ever ran.
     assert "Result: failed (run_refused): Could not " in played.output or "keyword 'hosts'" in played.output
     return str(found[0])

@@ -38,7 +38,13 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     TableFact,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.outside import Lack
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Scope, selection
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import (
+    KINDS,
+    Scope,
+    in_words,
+    relations_in_words,
+    selection,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams import MOST_JOBS
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
@@ -255,22 +261,22 @@ def _plan_existing(wanted: Request, seen: Observed, manifest: Manifest) -> Backu
 
 
 def _steps(wanted: Request, seen: Observed, work: Work) -> list[str]:
-    where, tables = seen.reached.endpoint.label, len(work.scope.lockable)
+    where, scope = seen.reached.endpoint.label, work.scope
     limit = f", at most {human(wanted.timeout.total_seconds())}" if wanted.timeout else ""
     steps = []
     if not work.bound:
         steps.append(f"bind {wanted.environment}/{wanted.name} to {where}, so that another database is refused later")
     steps += [
         "remove what runs that died more than a day ago left under this name",
-        f"lock {tables} tables of {where} against TRUNCATE, DROP and rewriting ALTER, waiting at most "
-        f"{human(wanted.lock_wait_timeout.total_seconds())} for each, and take a snapshot",
+        f"lock {relations_in_words(scope.lockable)} of {where} against TRUNCATE, DROP and rewriting ALTER, "
+        f"waiting at most {human(wanted.lock_wait_timeout.total_seconds())} for each, and take a snapshot",
         f"stream pg_dump {work.pg_dump.version} of {wanted.selection.describe()} "
         f"({human_bytes(seen.reached.database.bytes)} on the server, {work.compression.text}) to "
         f"{seen.store_url}/{wanted.prefix}{limit}",
     ]
     if wanted.row_counts != "none":
         most = f" of up to {human_bytes(wanted.row_counts_max_bytes)}" if wanted.row_counts == "auto" else ""
-        steps.append(f"count the rows of {len(work.scope.data)} tables{most} in the same snapshot")
+        steps.append(f"count the rows of {relations_in_words(scope.with_rows)}{most} in the same snapshot")
     if work.pg_dumpall is not None:
         steps.append("add the server's roles, without passwords")
     if wanted.jobs > 1:
@@ -313,8 +319,10 @@ def describe(
         "snapshot_at": iso(manifest.snapshot_at),
         "age_seconds": max(int((now - manifest.snapshot_at).total_seconds()), 0),
         "bytes": manifest.bytes,
+        "size": human_bytes(manifest.bytes),
         "rows": manifest.rows,
         "tables": len(manifest.tables),
+        "holds": in_words(each.kind for each in manifest.tables),
         "selection": {**chosen, "hash": manifest.selection.hash, "whole": manifest.selection.whole},
         "database": {
             "name": manifest.database.name,
@@ -363,7 +371,7 @@ def predict(wanted: Request, seen: Observed, work: Work) -> dict[str, Any]:
         platform=work.platform,
         archives=(ArchiveFact(key=f"{token_prefix}database.dump", bytes=0, sha256="", entries=0),),
         globals=roles,
-        tables=tuple(TableFact(schema=t.name.schema, name=t.name.name, kind=t.kind) for t in work.scope.tables),
+        tables=tuple(TableFact(schema=t.name.schema, name=t.name.name, kind=KINDS[t.kind]) for t in work.scope.tables),
         lacks=work.lack.named,
         encryption=wanted.encryption.mode,
         compression=work.compression.text,
@@ -375,7 +383,8 @@ def predict(wanted: Request, seen: Observed, work: Work) -> dict[str, Any]:
     one = [{**each, **unknown, "entries": None} for each in result["archives"]]
     archives = one if wanted.jobs == 1 else None  # how many, only sizes that are read under the locks say
     stored_roles = {**result["globals"], **unknown} if roles else None
-    return {**result, "bytes": None, "rows": None, "archives": archives, "globals": stored_roles, "run_id": None}
+    found_out = dict.fromkeys(("bytes", "size", "rows", "run_id"))
+    return {**result, **found_out, "archives": archives, "globals": stored_roles}
 
 
 def _invalid(what: str, value: str, reason: str, remedy: str) -> RunbookError:

@@ -147,8 +147,7 @@ class BackupRun:
             timer.lap("count_after_dump")
             sequences = catalog.sequences(self._observer, held.scope.sequences)
         stored = self._read_back(dumper, streams, written)
-        rows = [each for each in held.scope.tables if each.oid in held.scope.data]
-        check_contents(stored, rows, self._reached.endpoint.label)
+        check_contents(stored, held.scope.with_rows, self._reached.endpoint.label)
         timer.lap("read_back")
         return Dumped(
             held=held,

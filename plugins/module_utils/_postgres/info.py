@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import (
     age,
     clocks_differ,
+    human_bytes,
     iso,
     parse_duration,
     parse_iso,
@@ -164,6 +165,7 @@ def candidate(listed: Listed, verdict: Verdict, now: datetime) -> dict[str, Any]
         "age_seconds": age(entry.snapshot_at, now),
         "kind": entry.kind,
         "bytes": entry.bytes,
+        "size": human_bytes(entry.bytes),
         "selection": "whole" if entry.selection_hash == Selection().hash else entry.selection_hash,
         "state": verdict.state,
         "suspect_reason": verdict.suspect_reason,

@@ -149,7 +149,7 @@ class Retention(Operation[Observed, RetentionPlan]):
             "environment": self.params["environment"],
             "name": self.params["name"],
             "removed": [_described(each) for each in self._removed],
-            "freed_bytes": sum(each.bytes for each in self._removed),
+            **_freed(sum(each.bytes for each in self._removed)),
         }
 
     def close(self) -> None:
@@ -287,7 +287,7 @@ def _result(decision: Decision, rules: Policy, seen: Observed, environment: str,
         ],
         "removed": [_described(each) for each in decision.removed],
         "remains": list(seen.remains),
-        "freed_bytes": sum(each.bytes for each in decision.removed) + sum(seen.remains.values()),
+        **_freed(sum(each.bytes for each in decision.removed) + sum(seen.remains.values())),
         "stored_bytes": sum(each.bytes for each in kept),
         "floor": {"wanted": rules.floor, "kept": len(decision.floor)},
         "oldest": iso(good[0].snapshot_at) if good else None,
@@ -296,6 +296,10 @@ def _result(decision: Decision, rules: Policy, seen: Observed, environment: str,
         "versioned": seen.protection.versioned,
         "object_lock": seen.protection.object_lock,
     }
+
+
+def _freed(count: int) -> dict[str, Any]:
+    return {"freed_bytes": count, "freed": human_bytes(count)}
 
 
 def _described(each: Candidate) -> dict[str, Any]:

@@ -11,6 +11,7 @@ so that what is locked, counted and checked is what is dumped. A partitioned tab
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -23,6 +24,13 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: pg_class.relkind of what is recorded, and its name in manifests.
 KINDS = {"r": "table", "p": "partitioned", "m": "matview", "f": "foreign"}
+#: These names for people, one of them.
+_WORDS = {
+    "table": "table",
+    "partitioned": "partitioned table",
+    "foreign": "foreign table",
+    "matview": "materialized view",
+}
 _SEQUENCE = "S"
 #: The schema in which a database remembers its migrations. Whatever is chosen by schemas, it goes with them: else what
 #: is restored would be taken for as far as the database was.
@@ -94,11 +102,28 @@ class Scope:
         return tuple(each for each in self.tables if each.kind in ("r", "p"))
 
     @property
+    def with_rows(self) -> tuple[Relation, ...]:
+        """What has rows of its own that are dumped: a partitioned table has none, and a view is filled anew."""
+        return tuple(each for each in self.tables if each.oid in self.data)
+
+    @property
     def identity(self) -> frozenset[tuple[int, str, str, str]]:
         """Equal for two looks at the database between which nothing was created, dropped, renamed or re-created."""
         return frozenset(
             (each.oid, each.name.schema, each.name.name, each.kind) for each in (*self.tables, *self.sequences)
         )
+
+
+def in_words(kinds: Iterable[str]) -> str:
+    """How many there are of each kind: ``22 tables, 1 partitioned table and 1 materialized view``."""
+    counts = Counter(kinds)
+    said = [f"{counts[kind]} {word}{'s' if counts[kind] > 1 else ''}" for kind, word in _WORDS.items() if counts[kind]]
+    return " and ".join(filter(None, [", ".join(said[:-1]), *said[-1:]])) or "no tables"
+
+
+def relations_in_words(relations: Iterable[Relation]) -> str:
+    """The same of relations as the catalog has them."""
+    return in_words(KINDS[each.kind] for each in relations)
 
 
 def table_name(text: str, option: str) -> TableName:

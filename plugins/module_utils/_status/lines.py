@@ -16,6 +16,12 @@ from ansible_collections.ops.runbooks.plugins.module_utils._status.outcome impor
 
 #: Failures that a runbook ends with after it has seen everything through, so that its summary is what was changed.
 _EXACT = ("release_rolled_back",)
+#: Failures of what was asked for: the same words again can only fail again.
+_OF_INPUT = ("confirmation_missing", "invalid_parameter")
+#: What stands in the place of a command that nobody but the reader can know.
+CORRECTED = "the same command again, corrected as the first line says"
+#: Modules that leave a live database as it is, whatever becomes of them.
+_READERS = ("postgres_backup", "postgres_backup_retention", "postgres_backup_verify")
 
 
 def closing_lines(
@@ -33,7 +39,7 @@ def closing_lines(
         f"Production affected: {_affected(outcome, facts)}",
         f"Newest good backup: {_backup(facts)}",
         f"Lock: {_lock(facts.lock)}",
-        f"Next: {_next(outcome, facts, options)}{repeated and ' '}{repeated}",
+        f"Next: {_again(_next(outcome, facts, options), repeated)}",
     )
 
 
@@ -42,9 +48,11 @@ def _result(outcome: Outcome | None, facts: Facts) -> str:
         return _last_run(facts.last_run)
     if outcome.failed:
         return f"failed ({outcome.code}): {outcome.message}" if outcome.message else f"failed ({outcome.code})"
-    if outcome.check:
-        return "check mode: would change something" if outcome.changed else "check mode: nothing to do"
-    return "done" if outcome.changed else "nothing to do"
+    if outcome.changed:
+        return "check mode: would change something" if outcome.check else "done"
+    if outcome.found:
+        return f"{'check mode' if outcome.check else 'done'}: {outcome.found}"
+    return "check mode: nothing to do" if outcome.check else "nothing to do"
 
 
 def _last_run(last: LastRun | Unknown | None) -> str:
@@ -79,9 +87,18 @@ def _affected(outcome: Outcome | None, facts: Facts) -> str:
         return outcome.affected
     if outcome is not None and (outcome.check or not outcome.changed):
         return "no"
-    if outcome is None and not isinstance(facts.last_run, Unknown) and facts.last_run is None:
+    if outcome is None:
+        return _affected_before(facts.last_run)
+    return f"not known for {outcome.runbook}" if outcome.runbook else "not known"
+
+
+def _affected_before(last: LastRun | Unknown | None) -> str:
+    """Of a run that only looks, which therefore has done nothing itself."""
+    if last is None:
         return "no"
-    return f"not known for {outcome.runbook}" if outcome is not None and outcome.runbook else "not known"
+    if isinstance(last, LastRun) and last.module.rpartition(".")[2] in _READERS:
+        return "no, the last recorded run leaves the live database as it is"
+    return "not by this run; whether by the last recorded one, its record says"
 
 
 def _backup(facts: Facts) -> str:
@@ -133,16 +150,32 @@ def _second(moment: datetime) -> str:
 
 
 def _next(outcome: Outcome | None, facts: Facts, options: str) -> str:
-    """One command to paste."""
+    """One command to paste, which can do what this run has not done; where nothing is due, that."""
     if outcome is not None and outcome.next:
         return outcome.next
     if outcome is not None and outcome.failed and outcome.runbook:
-        return outcome.command or _command(outcome.runbook, options)
+        if outcome.code == "backup_not_found" and facts.newest is None and not facts.is_app:
+            return _command("backup", options)
+        return CORRECTED if outcome.code in _OF_INPUT else outcome.command or _command(outcome.runbook, options)
     if facts.is_app:
-        return _command("verify", options)
+        return _command("status" if outcome is not None and outcome.runbook == "verify" else "verify", options)
     if facts.past_rpo or (outcome is None and _to_repeat(facts.last_run)):
         return _command("backup", options)
-    return _command("status", options)
+    return _command("status", options) if outcome is not None else _due(facts, options)
+
+
+def _due(facts: Facts, options: str) -> str:
+    """What a status leads to whose backups are young enough."""
+    if facts.past_rpo is None or facts.past_drill_age is None:
+        return _command("status", options)
+    if facts.drill is None or facts.past_drill_age:
+        return _command("drill", options)
+    return "nothing is due"
+
+
+def _again(text: str, repeated: str) -> str:
+    """A command, with the options that every command is given once more; what is none stays as it is."""
+    return f"{text} {repeated}" if repeated and text.startswith("ansible-playbook ") else text
 
 
 def _to_repeat(last: LastRun | Unknown | None) -> bool:

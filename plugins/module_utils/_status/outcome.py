@@ -23,8 +23,9 @@ _TRUE = {"true", "yes", "on", "1", "t", "y"}
 class Outcome:
     """The end of one runbook on one host. Texts are '' where they are not known.
 
-    ``summary`` says in a few words what was done, ``affected`` whether users notice anything, ``command`` how the
-    runbook was called and ``next`` what to call now, where that is not the same command again.
+    ``summary`` says in a few words what was done, ``found`` what a run that only looks has found, ``affected`` whether
+    users notice anything, ``command`` how the runbook was called and ``next`` what to call now, where that is not the
+    same command again.
     """
 
     runbook: str = ""
@@ -34,6 +35,7 @@ class Outcome:
     code: str = ""
     message: str = ""
     summary: str = ""
+    found: str = ""
     affected: str = ""
     command: str = ""
     next: str = ""
@@ -53,6 +55,7 @@ class Outcome:
             code=_text(given, "code") or _text(failure, "code") or (PLAY_CODE if failed else ""),
             message=_text(given, "message") or _text(given, "msg"),
             summary=_text(given, "summary") or steps,
+            found=_text(given, "found"),
             affected=_text(given, "affected"),
             command=_text(given, "command"),
             next=_text(given, "next"),

@@ -31,7 +31,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     Selection,
     TableName,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Relation, Scope
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Relation, Scope, in_words
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
 
 from harness.manifests import NOON, make_database_fact, make_manifest, make_server
@@ -54,8 +54,8 @@ def reached(**server: Any) -> Reached:
     )
 
 
-def table(name: str, oid: int) -> Relation:
-    return Relation(oid=oid, name=TableName(schema="public", name=name), kind="r")
+def table(name: str, oid: int, kind: str = "r") -> Relation:
+    return Relation(oid=oid, name=TableName(schema="public", name=name), kind=kind)
 
 
 def work(**changes: Any) -> Work:
@@ -123,6 +123,20 @@ def test_the_steps_say_what_is_done_and_what_is_not() -> None:
     assert "count" not in steps(work(), row_counts="none")
     assert "roles" in steps(work(pg_dumpall=work().pg_dump))
     assert "tables public.a" in steps(work(), tables=["a"])
+
+
+def test_each_number_of_tables_says_what_it_counts() -> None:
+    """A materialized view is dumped and not locked, a partitioned table has no rows of its own."""
+    tables = (table("a", 1), table("b", 2), table("c", 3, "p"), table("d", 4, "m"), table("e", 5, "f"))
+    scope = replace(work().scope, tables=tables)
+    plan = plan_backup(wanted(backup_id="one"), observed(make=work(scope=scope)))
+    said = "\n".join(plan.steps)
+    assert plan.result["tables"] == 5
+    assert plan.result["holds"] == "2 tables, 1 partitioned table, 1 foreign table and 1 materialized view"
+    assert "lock 2 tables and 1 partitioned table of db:5432/app against" in said
+    assert "count the rows of 2 tables of up to" in said
+    assert in_words([]) == "no tables"
+    assert in_words(["table"]) == "1 table"
 
 
 def test_exclusions_that_name_nothing_are_named() -> None:

@@ -53,6 +53,7 @@ def test_a_candidate_says_what_the_index_knows() -> None:
         "age_seconds": 60,
         "kind": "scheduled",
         "bytes": 1000,
+        "size": "1000 B",
         "selection": manifest.selection.hash,
         "state": "proven",
         "suspect_reason": None,

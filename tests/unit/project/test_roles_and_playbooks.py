@@ -127,4 +127,5 @@ def test_names_are_full_and_errors_are_not_ignored(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "ignore_errors" not in text
     assert "ignore_unreachable" not in text
+    assert "human_readable" not in text, "modules put sizes into words, all in the same way"
     assert not re.search(r"^\s*(name|role): (backup|guard|notify|record|restore|runbooks)\s*$", text, re.MULTILINE)

@@ -54,8 +54,10 @@ LAST = LastRun(
     started="2026-11-19T02:00:00Z",
     ended="2026-11-19T02:04:00Z",
 )
+MONTH = timedelta(days=35)
 OPTIONS = "-i inventories/production --limit main"
 NAMES = ["Result", "Changed", "Production affected", "Newest good backup", "Lock", "Next"]
+DRILL = NewestDrill(backup="daily-2026-11-01", at=NOW - timedelta(days=19), rto_seconds=3.5)
 GREEN = Outcome(runbook="backup", changed=True, summary="backup daily-2026-11-20 (3 MiB)", affected="no, it only reads")
 
 
@@ -108,6 +110,9 @@ def test_a_red_run() -> None:
         (Outcome(runbook="restore", changed=True), "done", "see the tasks above", "not known for restore"),
         (Outcome(changed=True, check=True, summary="make it"), "would change", "nothing yet; would make it", "no"),
         (Outcome(check=True), "check mode: nothing to do", "nothing", "no"),
+        (Outcome(found="listed 3 backups"), "done: listed 3 backups", "nothing", "no"),
+        (Outcome(found="listed 3 backups", check=True), "check mode: listed 3 backups", "nothing", "no"),
+        (Outcome(found="it answers", changed=True, summary="noted it"), "done", "noted it", "not known"),
         (
             Outcome(failed=True, changed=True, runbook="x"),
             "failed",
@@ -161,7 +166,63 @@ def test_without_an_outcome_the_last_run_speaks(status: str, said: str, again: b
     assert spoken["Result"].startswith("last recorded run run-6 (ops.runbooks.postgres_backup daily-2026-11-19, ended ")
     assert said in spoken["Result"]
     assert last.key in spoken["Changed"]
-    assert spoken["Next"].startswith("ansible-playbook ops.runbooks." + ("backup" if again else "status"))
+    assert spoken["Next"].startswith("ansible-playbook ops.runbooks." + ("backup" if again else "drill"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "proposed"),
+    [
+        ({"drill": None}, "drill"),
+        ({"drill": "now", "drill_max_age": None}, None),
+        ({"drill": "now", "drill_max_age": timedelta(days=35)}, None),
+        ({"drill": "now", "drill_max_age": timedelta(days=7)}, "drill"),
+        ({"newest": None}, "backup"),
+        ({"newest": Unknown(reason="no network")}, "status"),
+        ({"drill": Unknown(reason="no network"), "drill_max_age": timedelta(days=35)}, "status"),
+    ],
+)
+def test_a_status_proposes_what_is_due_and_never_itself(facts: dict[str, Any], proposed: str | None) -> None:
+    """Itself only where it could not see everything, so that it can see more the next time."""
+    given = {name: DRILL if value == "now" else value for name, value in facts.items()}
+    command = f"ansible-playbook ops.runbooks.{proposed} {OPTIONS}" if proposed else "nothing is due"
+    assert lines(None, **given)["Next"] == command
+
+
+@pytest.mark.parametrize(("runbook", "proposed"), [("verify", "status"), ("rollback", "verify"), ("", "verify")])
+def test_what_follows_a_run_of_an_app(runbook: str, proposed: str) -> None:
+    said = lines(Outcome(runbook=runbook), is_app=True)
+    assert said["Next"] == f"ansible-playbook ops.runbooks.{proposed} {OPTIONS}"
+
+
+def test_where_there_is_no_backup_one_is_taken_first() -> None:
+    drill = Outcome(runbook="drill", failed=True, code="backup_not_found")
+    assert lines(drill, newest=None)["Next"] == f"ansible-playbook ops.runbooks.backup {OPTIONS}"
+    assert lines(drill)["Next"] == f"ansible-playbook ops.runbooks.drill {OPTIONS}", (
+        "it may be another one that was named"
+    )
+
+
+@pytest.mark.parametrize("code", ["invalid_parameter", "confirmation_missing"])
+def test_what_was_asked_for_wrongly_is_not_proposed_again(code: str) -> None:
+    wrong = Outcome(runbook="migrate", failed=True, code=code, command="ansible-playbook x")
+    said = closing_lines(wrong, FACTS, OPTIONS, "-e runbooks_rpo=2h")[-1]
+    assert said == "Next: the same command again, corrected as the first line says", "it is no command to add to"
+
+
+@pytest.mark.parametrize(
+    ("last", "affected"),
+    [
+        (None, "no"),
+        (LAST, "no, the last recorded run leaves the live database as it is"),
+        (
+            replace(LAST, module="ops.runbooks.postgres_restore"),
+            "not by this run; whether by the last recorded one, its record says",
+        ),
+        (Unknown(reason="no network"), "not by this run; whether by the last recorded one, its record says"),
+    ],
+)
+def test_a_status_affects_nobody(last: LastRun | Unknown | None, affected: str) -> None:
+    assert lines(None, last_run=last)["Production affected"] == affected
 
 
 def test_a_run_that_works_now() -> None:
@@ -220,10 +281,6 @@ def test_the_result_of_a_failed_task_is_an_outcome() -> None:
 )  # fmt: skip
 def test_truth(value: object, is_true: bool) -> None:
     assert truth(value) is is_true
-
-
-DRILL = NewestDrill(backup="daily-2026-11-01", at=NOW - timedelta(days=19), rto_seconds=3.5)
-MONTH = timedelta(days=35)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,237 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What roles say in the six lines: what was done or found, and a next command that can do something else."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.decisions import Decisions
+
+RUN = "20261121T094456Z-ce105000"
+SHOP = "ansible-playbook ops.runbooks.restore -i hosts.yml --limit shop"
+
+
+def record(**given: Any) -> str:
+    """The command that the role record makes of what a runbook gives it; '' leaves it to the state of the host."""
+    settings = {
+        "ansible_inventory_sources": ["hosts.yml"],
+        "ansible_check_mode": False,
+        "record_runbook": "restore",
+        **given,
+    }
+    return str(Decisions("record", {"shop": {}}, **settings)("shop", "_record_next") or "").strip()
+
+
+def test_the_same_command_again_can_be_pasted() -> None:
+    inputs = {"backup": "latest", "target_database": "it's odd; rm", "at": ""}
+    settings = {"ansible_inventory_sources": ["my hosts.yml"], "record_runbook": "restore", "record_inputs": inputs}
+    said = Decisions("record", {"shop": {}}, **settings, ansible_check_mode=True)("shop", "_record_again")
+    given = ["-e", "backup=latest", "-e", json.dumps({"target_database": "it's odd; rm"})]
+    assert shlex.split(said)[2:] == ["-i", "my hosts.yml", "--limit", "shop", *given, "--check"]
+
+
+def restore(**inputs: Any) -> dict[str, Any]:
+    """What the role restore hands to the role record, as its playbook does."""
+    given = {"restore_tables": [], **inputs}
+    failure = {"record_failure": {"code": given.pop("code")}} if "code" in given else {}
+    passed = {name.removeprefix("restore_"): value for name, value in given.items() if isinstance(value, str)}
+    facts = {"guard_run_id": RUN, "record_inputs": {"at": "", **passed}, **failure, **given}
+    said = Decisions("restore", {"shop": {}}, **facts)
+    return {
+        **failure,
+        "record_next_inputs": said("shop", "_restore_next"),
+        "record_next_runbook": said("shop", "_restore_next_runbook") or "",
+        "record_inputs_wrong": said("shop", "_restore_inputs_wrong"),
+        "found": said("shop", "_restore_found") or "",
+    }
+
+
+def listed(*candidates: dict[str, Any], damage: str | None = None) -> dict[str, Any]:
+    latest = {"id": candidates[0]["id"], "damage": damage} if candidates else None
+    return {"backups": {"candidates": list(candidates), "latest": latest, "store": "s3://acme"}}
+
+
+def backup(name: str, *rows: int | None, state: str = "complete", lacks: bool = False) -> dict[str, Any]:
+    tables = [{"table": f"t{n}", "in_backup": not lacks, "rows": each} for n, each in enumerate(rows)]
+    return {"id": name, "state": state, "tables": tables}
+
+
+def test_after_a_list_the_newest_is_restored() -> None:
+    said = restore(restore_candidates=listed(backup("b2"), backup("b1")))
+    assert record(**said) == f"{SHOP} -e backup=b2 -e target_database=shop_restored"
+    assert said["found"] == "listed 2 backups"
+    other = restore(restore_candidates=listed(backup("b2")), restore_source_environment="production")
+    assert record(**other).endswith(" -e source_environment=production")
+    assert record(**restore(restore_candidates=listed(backup("b2"), damage="an object is gone"))) == ""
+    nothing = restore(restore_candidates=listed())
+    assert record(**nothing) == ""
+    assert nothing["found"] == "found no backup"
+
+
+@pytest.mark.parametrize(
+    ("candidates", "chosen"),
+    [
+        ([backup("b3", 12), backup("b2", 11), backup("b1", 10)], "b3"),  # it grows
+        ([backup("b3", 3), backup("b2", 11), backup("b1", 11)], "b2"),  # rows were deleted since
+        ([backup("b3", None, lacks=True), backup("b2", 11)], "b2"),  # it was dropped since
+        ([backup("b3", None), backup("b2", None)], "b3"),  # nobody has counted
+        ([backup("b3", 99, state="suspect"), backup("b2", 11)], "b2"),
+        ([backup("b3", 1, 9), backup("b2", 5, 4)], "b3"),
+        ([backup("b3", None, lacks=True)], None),
+        ([], None),
+    ],
+)
+def test_after_a_list_of_tables_these_are_restored(candidates: list[dict[str, Any]], chosen: str | None) -> None:
+    said = restore(restore_candidates=listed(*candidates), restore_tables=["public.orders"])
+    if chosen is None:
+        assert record(**said) == "", "there is nothing to restore them from"
+        return
+    assert record(**said) == (
+        f"{SHOP} -e restore_strategy=tables -e restore_tables=public.orders -e backup={chosen} "
+        f"-e target_database=shop_tables -e restore_id={RUN}"
+    )
+
+
+def test_what_a_refusal_found_missing_is_added() -> None:
+    target = restore(restore_backup="b1", code="run_refused")
+    assert record(**target) == f"{SHOP} -e backup=b1 -e target_database=shop_restored"
+    swap = restore(restore_backup="b1", restore_strategy="swap", code="run_refused")
+    assert f"-e restore_id={RUN}" in record(**swap)
+    tables = restore(restore_backup="b1", restore_strategy="tables", restore_tables=["a"], code="run_refused")
+    assert {"target_database=shop_tables", f"restore_id={RUN}"} < set(shlex.split(record(**tables)))
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"restore_target_database": "x"},
+        {"restore_undo": True, "restore_strategy": "swap"},
+        {"restore_backup": "b1", "restore_path": "x.dump"},
+    ],
+)
+def test_what_nobody_else_can_know_is_left_to_the_reader(inputs: dict[str, Any]) -> None:
+    said = record(**restore(**inputs, code="run_refused"))
+    assert said == "the same command again, corrected as the first line says"
+
+
+@pytest.mark.parametrize("code", ["backup_not_found", "table_missing"])
+def test_after_an_unknown_backup_the_list_is_next(code: str) -> None:
+    asked: dict[str, Any] = {"restore_backup": "b9", "restore_target_database": "x", "restore_result": {"failed": True}}
+    assert record(**restore(**asked, code=code)) == SHOP
+    tables = restore(**asked, restore_tables="public.orders", restore_source_environment="production", code=code)
+    assert record(**tables) == f"{SHOP} -e source_environment=production -e restore_tables=public.orders"
+    assert record(**restore(**asked, code="server_unreachable")) == "", "the same command again may help"
+
+
+def rollback(candidates: list[dict[str, Any]], **inputs: Any) -> dict[str, Any]:
+    seen = {"vercel": {"candidates": candidates, "production": {"id": "dpl_C"}}}
+    said = Decisions("rollback", {"shop": {}}, **{"rollback_to": "", "rollback_seen": seen, **inputs})
+    return {
+        "record_runbook": "rollback",
+        "record_next_inputs": said("shop", "_rollback_next"),
+        "record_next_runbook": said("shop", "_rollback_next_runbook") or "",
+        "found": said("shop", "_rollback_found") or "",
+    }
+
+
+def test_after_the_candidates_of_a_rollback() -> None:
+    said = rollback([{"id": "dpl_B"}, {"id": "dpl_A"}])
+    assert record(**said).endswith(
+        "ops.runbooks.rollback -i hosts.yml --limit shop -e to=dpl_B -e reason=chosen-from-the-list"
+    )
+    assert said["found"] == "listed 2 deployments that could serve again"
+    nothing = rollback([])
+    assert record(**nothing) == "", "no target, no proposal"
+    assert nothing["found"] == "found no deployment that could serve again"
+
+
+def test_an_app_that_does_not_work_may_be_rolled_back() -> None:
+    before = {"vercel": {"production": {"id": "dpl_C"}}}
+    failed = {"record_failure": {"code": "verify_failed"}}
+    for facts, proposed in (
+        ({**failed, "verify_before": before}, "rollback"),
+        (failed, ""),
+        ({"record_failure": {"code": "verify_inconclusive"}, "verify_before": before}, ""),
+        ({"verify_before": before}, ""),
+    ):
+        assert (Decisions("verify", {"shop": {}}, **facts)("shop", "_verify_next_runbook") or "").strip() == proposed
+
+
+def test_what_a_preflight_has_found() -> None:
+    def said(*findings: dict[str, Any]) -> str:
+        return str(Decisions("preflight", {"shop": {}}, preflight_findings=list(findings))("shop", "_preflight_found"))
+
+    ready, warned = {"ready": True}, {"ready": True, "warning": True}
+    assert said(ready, {"ready": True, "warning": False}).strip() == "every runbook is ready"
+    assert said(ready, warned).strip() == "every runbook is ready, with 1 warning above"
+    assert said(warned, warned).strip() == "every runbook is ready, with 2 warnings above"
+
+
+def backed_up(run_id: str, rows: int | None) -> dict[str, Any]:
+    """The result of postgres_backup, as far as the role looks at it."""
+    made = {
+        "id": "daily-1",
+        "rows": rows,
+        "holds": "2 tables, 1 materialized view",
+        "size": "9.1 KiB",
+        "run_id": run_id,
+    }
+    return {"backup_result": {"changed": True, "backup": made}, "guard_run_id": RUN}
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (backed_up(RUN, 7), "made backup daily-1: 7 rows, 2 tables, 1 materialized view, 9.1 KiB"),
+        (backed_up(RUN, None), "made backup daily-1: 2 tables, 1 materialized view, 9.1 KiB"),
+        (backed_up("another", 7), ""),  # it was there, and is held now: the plan says so
+        ({}, ""),
+    ],
+)
+def test_what_a_backup_has_done(result: dict[str, Any], said: str) -> None:
+    assert (Decisions("backup", {"shop": result})("shop", "_backup_summary") or "").strip() == said
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of the collection, as far as the role init looks at it."""
+    role = tmp_path / "checkout" / "roles" / "init"
+    role.mkdir(parents=True)
+    (tmp_path / "checkout" / "galaxy.yml").touch()
+    return role
+
+
+def init(role: Path, directory: str, **facts: Any) -> tuple[str, str]:
+    """Why it refuses, and the next command."""
+    known = {"role_path": str(role), "init_dir": directory, "ansible_run_tags": ["all"], "ansible_skip_tags": []}
+    said = Decisions("init", {"localhost": {}}, **{**known, "ansible_check_mode": False, **facts})
+    problem = str(said("localhost", "_init_problem") or "").strip()
+    failed = {"init_failure": problem} if problem else {"init_written": {"results": []}, "_init_kept": []}
+    said = Decisions("init", {"localhost": {}}, **{**known, "ansible_check_mode": False, **failed, **facts})
+    return problem, said("localhost", "_init_lines")[-1]
+
+
+def test_a_checkout_is_no_place_for_a_repository(checkout: Path, tmp_path: Path) -> None:
+    problem, following = init(checkout, str(tmp_path / "checkout" / "ops"))
+    assert "it would lie in a checkout of the collection" in problem
+    assert following == f"Next: ansible-playbook ops.runbooks.init -e dir={tmp_path}/ops"
+
+
+def test_from_a_checkout_the_collection_is_installed_first(checkout: Path, tmp_path: Path) -> None:
+    """The ``ansible.cfg`` of the checkout, by which the collection was found, is not read in the new directory."""
+    ops, ready = tmp_path / "ops", "ansible-playbook ops.runbooks.preflight -i inventories/production"
+    assert init(checkout, str(ops)) == (
+        "",
+        f"Next: cd {ops} && ansible-galaxy collection install {tmp_path}/checkout && {ready}",
+    )
+    (tmp_path / "checkout" / "galaxy.yml").unlink()
+    assert init(checkout, str(ops)) == ("", f"Next: cd {ops} && {ready}")
+    assert init(checkout, "")[1] == "Next: ansible-playbook ops.runbooks.init -e dir=ops"
