@@ -273,9 +273,13 @@ def test_status_is_red_without_a_young_backup(
     run_playbook: PlaybookRunner, filled: Database, file_store: FileStoreAt, request: pytest.FixtureRequest
 ) -> None:
     inventory = environment(file_store, main=filled)
+    inventory["all"]["children"]["apps"] = {"hosts": {"web": {}}}
     never = run_playbook("ops.runbooks.status", inventory=inventory).red()
-    assert "Newest good backup: NONE" in lines_of(never)
-    assert "Next: ansible-playbook ops.runbooks.backup" in lines_of(never)
+    assert "Newest good backup: NONE" in never.output
+    assert "Next: ansible-playbook ops.runbooks.backup" in never.output
+    assert "Newest good backup: none is expected" in lines_of(never, "web"), "the apps are looked at all the same"
+    assert (never.recap["main"]["failed"], never.recap["main"]["changed"]) == (1, 0)
+    del inventory["all"]["children"]["apps"]
     request.getfixturevalue("backed_up")
     lines_of(run_playbook("ops.runbooks.status", inventory=inventory).ok())
     late = run_playbook("ops.runbooks.status", inventory=inventory, extra_vars={"runbooks_rpo": "0s"}).red()
