@@ -324,13 +324,7 @@ def describe(
         "tables": len(manifest.tables),
         "holds": in_words(each.kind for each in manifest.tables),
         "selection": {**chosen, "hash": manifest.selection.hash, "whole": manifest.selection.whole},
-        "database": {
-            "name": manifest.database.name,
-            "oid": manifest.database.oid,
-            "owner": manifest.database.owner,
-            "server_version": manifest.server.version,
-            "system_identifier": manifest.server.system_identifier,
-        },
+        "database": _database(manifest),
         "host": reached.endpoint.host if reached else manifest.server.host,
         "endpoint": reached.endpoint.label if reached else None,
         "connection_source": reached.source if reached else None,
@@ -347,6 +341,16 @@ def describe(
         "durations": dict(manifest.durations),
         "restore_by_hand": list(manifest.restore_by_hand.commands),
         "run_id": manifest.run_id,
+    }
+
+
+def _database(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "name": manifest.database.name,
+        "oid": manifest.database.oid,
+        "owner": manifest.database.owner,
+        "server_version": manifest.server.version,
+        "system_identifier": manifest.server.system_identifier,
     }
 
 
