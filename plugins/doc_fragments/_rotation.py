@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from textwrap import indent
 
-_DECLARATION = r"""
+from ansible_collections.ops.runbooks.plugins.doc_fragments._rotation_destinations import DESTINATIONS
+from ansible_collections.ops.runbooks.plugins.doc_fragments._rotation_requests import REQUESTS
+from ansible_collections.ops.runbooks.plugins.doc_fragments._store import AWS_CONNECTION
+
+_DECLARATION = (
+    r"""
 provider:
   description:
     - Where the value comes from.
@@ -31,9 +36,65 @@ provider:
           C(cached_for), then it signs; the one before is revoked after C(grace), and not before all tokens
           that it has signed have expired; it is deleted after C(watch).
       type: str
-      choices: [generated, postgres_role_pair, supabase_api_key, supabase_signing_key]
+        - V(aws_access_key) is an access key of a user of AWS IAM, whose parts are C({access_key_id}) and
+          C({secret_access_key}). A user has two at most; one that was there before is never deleted to make room. The
+          earlier one is deactivated when it was not used for a while, and deleted in the end.
+        - V(http) is a credential of any other service, by requests that are declared here.
+      type: str
+      choices:
+        - aws_access_key
+        - generated
+        - http
+        - postgres_role_pair
+        - supabase_api_key
+        - supabase_signing_key
       default: generated
-    length:
+"""
+    + indent(AWS_CONNECTION, "    ").lstrip("\n")
+    + r"""    user:
+      description:
+        - The user whose access key it is, by name. The keys that the runbooks themselves work with have to be those of
+          another user.
+      type: str
+    unused_for:
+      description:
+        - For how long the earlier access key has to have been unused before it is deactivated. AWS tells of a use up to
+          four hours late, which is added. After a compromise it is not asked.
+      type: str
+      default: 1d
+    timeout:
+      description:
+        - How long a new access key, or a new value of V(http), may take until the service accepts it.
+      type: str
+      default: 2m
+    url:
+      description:
+        - The address of the service's API. Plain http is only taken for this machine itself, and no redirect is
+          followed.
+      type: str
+    key_name:
+      description:
+        - The name of the secret at the service. Each credential is called after it, with a dot and the rotation behind.
+          No other secret at the service may have it.
+      type: str
+    headers:
+      description:
+        - Headers of all requests.
+      type: dict
+      default: {}
+    secret_headers:
+      description:
+        - Headers of all requests but C(test) whose values are secret, such as the token of an administrator.
+      type: dict
+    requests:
+      description:
+        - The requests of V(http), needed there. C(create) and C(test), and C(delete) or C(disable) with C(enable).
+        - Of answers nothing is shown but their status. A request that changes something is sent once.
+      type: dict
+      suboptions:
+"""
+    + indent(REQUESTS, "        ")
+    + r"""    length:
       description:
         - How many characters it has; at least as many as 128 bits take.
       type: int
@@ -138,99 +199,9 @@ provider:
           them for 20 minutes.
       type: str
       default: 20m
-destinations:
-  description:
-    - Where the value goes. Each is known by its name from run to run.
-  type: list
-  elements: dict
-  required: true
-  suboptions:
-    name:
-      description:
-        - A name for it.
-      type: str
-      required: true
-    type:
-      description:
-        - V(file) is a file that its owner alone may read, replaced as a whole.
-        - V(github_secret) is a secret of GitHub Actions, of a repository, one of its environments, or an organization.
-          A workflow takes what is there when it starts.
-        - V(vercel_env) is an environment variable on Vercel, as M(ops.runbooks.vercel_env) sets it. It is in force
-          where what serves production was built after it was changed.
-      type: str
-      choices: [file, github_secret, vercel_env]
-      required: true
-    value:
-      description:
-        - The text that it gets, made of parts of the secret. C({value}) is the value, C({previous}) the one before it
-          as long as that is still good, else empty.
-        - Where the whole text is empty, the destination is removed.
-      type: str
-      default: "{value}"
-    path:
-      description:
-        - The path of the file, absolute. Its directory has to be there.
-      type: path
-    project:
-      description:
-        - The project on Vercel, by its name or its id.
-      type: str
-    team:
-      description:
-        - The team that the project belongs to, by its slug or its id.
-      type: str
-    token:
-      description:
-        - A token of the service that may read and change what is there, of Vercel or of GitHub.
-        - Without it E(VERCEL_TOKEN) or E(GITHUB_TOKEN) in the environment of the module's process is used.
-      type: str
-    api_url:
-      description:
-        - The address of the service's API. The default is C(https://api.vercel.com) or C(https://api.github.com).
-      type: str
-    variable:
-      description:
-        - The name of the variable.
-      type: str
-    kind:
-      description:
-        - V(sensitive) can be read back by nobody, V(encrypted) by members of the team.
-      type: str
-      choices: [sensitive, encrypted]
-      default: sensitive
-    targets:
-      description:
-        - V(production), V(preview), V(development), or slugs of custom environments. Only those that are listed are
-          written.
-      type: list
-      elements: str
-      default: [production]
-    git_branch:
-      description:
-        - The branch whose previews get it; the one target is V(preview) then.
-      type: str
-    repository:
-      description:
-        - The repository at GitHub, such as V(acme/web).
-      type: str
-    organization:
-      description:
-        - The organization at GitHub, instead of a repository.
-      type: str
-    github_environment:
-      description:
-        - The environment of the repository at GitHub.
-      type: str
-    secret:
-      description:
-        - The name of the secret at GitHub.
-      type: str
-    visibility:
-      description:
-        - Whose workflows get a secret of an organization.
-      type: str
-      choices: [all, private]
-consumers:
+"""
+    + DESTINATIONS
+    + r"""consumers:
   description:
     - Who uses the secret, and where each says with which value. A rotation goes on only when all of them use the new
       one. A consumer answers C(GET url?nonce=...) with C({"secrets":{"<name>":["<fingerprint>"]}}); a fingerprint is
@@ -300,6 +271,7 @@ sign_out_users:
   type: bool
   default: false
 """
+)
 _KEY = r"""
   secrets_key:
     description:
@@ -322,7 +294,11 @@ _LISTED = r"""
         type: str
         required: true
 """
-_NEEDS = "requirements:\n  - cryptography\n  - requests (for Vercel, GitHub and Supabase, and to ask consumers)\n"
+_NEEDS = """requirements:
+  - cryptography
+  - requests (for Vercel, GitHub, Supabase, AWX and V(http), and to ask consumers)
+  - boto3 >= 1.36 (for AWS)
+"""
 
 
 class ModuleDocFragment:

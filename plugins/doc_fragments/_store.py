@@ -6,11 +6,43 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+
+#: How AWS is reached, or a service like it; a part of other fragments too.
+AWS_CONNECTION = r"""
+access_key:
+  description:
+    - The access key to work with.
+    - Without it the credentials are found as by boto3, that is in E(AWS_ACCESS_KEY_ID) and its kin, the profile, or the
+      role of the machine.
+  type: str
+secret_key:
+  description:
+    - The secret key that belongs to the access key.
+  type: str
+session_token:
+  description:
+    - The session token that belongs to the access key, where the credentials are temporary.
+  type: str
+profile:
+  description:
+    - The profile of the AWS configuration files to use.
+  type: str
+region:
+  description:
+    - The region. Without it that of E(AWS_DEFAULT_REGION) or of the profile is used.
+  type: str
+endpoint_url:
+  description:
+    - The URL of another service than Amazon's.
+  type: str
+"""
+
 
 class ModuleDocFragment:
     """C(ops.runbooks._store) for every module with a store, C(ops.runbooks._store.optional) for those that work without
     one, C(ops.runbooks._store.run) for those that take locks, C(ops.runbooks._store.s3) for those that reach S3, with
-    a store or without."""
+    a store or without, C(ops.runbooks._store.credentials) for those that reach AWS beside S3."""
 
     DOCUMENTATION = r"""
 options:
@@ -82,35 +114,12 @@ options:
     type: str
 """
 
-    S3 = r"""
-options:
-  access_key:
-    description:
-      - The access key of the S3 store.
-      - Without it the credentials are found as by boto3, that is in E(AWS_ACCESS_KEY_ID) and its kin, the profile, or
-        the role of the machine.
-    type: str
-  secret_key:
-    description:
-      - The secret key that belongs to O(access_key).
-    type: str
-  session_token:
-    description:
-      - The session token that belongs to O(access_key), where the credentials are temporary.
-    type: str
-  profile:
-    description:
-      - The profile of the AWS configuration files to use.
-    type: str
-  region:
-    description:
-      - The region of the bucket.
-    type: str
-  endpoint_url:
-    description:
-      - The URL of an S3 service other than Amazon's.
-    type: str
-  addressing_style:
+    # Annotated, since ansible-test takes every other assignment in a class for a text that stands there whole.
+    CREDENTIALS: str = "options:" + indent(AWS_CONNECTION, "  ")
+
+    S3: str = (
+        CREDENTIALS
+        + r"""  addressing_style:
     description:
       - How the bucket is addressed, in the path of the URL (V(path)) or in its host name (V(virtual)).
       - V(auto) is V(virtual) where the bucket's name allows it.
@@ -120,6 +129,7 @@ options:
 requirements:
   - boto3 >= 1.36 (for S3)
 """
+    )
 
     RUN = r"""
 options:

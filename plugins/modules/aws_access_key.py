@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - ops.runbooks._attributes.alone
   - ops.runbooks._attributes
   - ops.runbooks._aws
+  - ops.runbooks._store.credentials
 options:
   user:
     description:

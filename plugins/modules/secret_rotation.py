@@ -68,6 +68,8 @@ options:
 seealso:
   - module: ops.runbooks.secret_rotation_info
   - module: ops.runbooks.vercel_env
+  - module: ops.runbooks.aws_access_key
+  - module: ops.runbooks.aws_secret
 """
 
 EXAMPLES = r"""
@@ -110,6 +112,19 @@ EXAMPLES = r"""
       - name: worker
         type: file
         path: /etc/acme/webhook_secret
+- name: Rotate the access key with which files are uploaded
+  ops.runbooks.secret_rotation:
+    store: s3://acme-runbooks-production
+    environment: production
+    name: upload_key
+    provider:
+      type: aws_access_key
+      user: acme-uploader
+    destinations:
+      - name: worker
+        type: aws_secret
+        secret: acme/production/upload_key
+        value: '{"access_key_id": "{access_key_id}", "secret_access_key": "{secret_access_key}"}'
 """
 
 RETURN = r"""

@@ -38,7 +38,9 @@ def _create(world: World, query: Query, caller: AccessKey) -> Answer:
     id = f"AKIA{''.join(secrets.choice('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567') for _number in range(16))}"
     # As AWS's, it may have a slash and a plus.
     secret = f"{secrets.token_urlsafe(27)}/+{secrets.token_urlsafe(2)}"
-    made = AccessKey(id=id, secret=secret, user=user, created_at=int(time.time()))
+    made = AccessKey(
+        id=id, secret=secret, user=user, created_at=int(time.time()), unknown_for=world.users[user].unknown_for
+    )
     shown = {**_shown(made), "SecretAccessKey": made.secret, "CreateDate": _date(made.created_at)}
     return world.put(made), {"AccessKey": shown}
 
@@ -56,8 +58,9 @@ def _last_used(world: World, query: Query, _caller: AccessKey) -> Answer:
     if found is None or found.account != ACCOUNT:
         raise Refused(403, "AccessDenied", "The access key is not of this account.")
     used: dict[str, Any] = {"ServiceName": "N/A", "Region": "N/A"}
-    if found.last_used_at is not None:
-        used = {"LastUsedDate": _date(found.last_used_at), "ServiceName": "s3", "Region": "us-east-1"}
+    told = _told(world, found).last_used_at
+    if told is not None:
+        used = {"LastUsedDate": _date(told), "ServiceName": "s3", "Region": "us-east-1"}
     return world, {"UserName": found.user, "AccessKeyLastUsed": used}
 
 
@@ -80,6 +83,30 @@ OPERATIONS: Mapping[str, Callable[[World, Query, AccessKey], Answer]] = {
     "GetCallerIdentity": _who,
     "GetAccessKeyInfo": _whose,
 }
+
+
+def asked_early(world: World, id: str) -> tuple[World, bool]:
+    """Whether a key is so new that this request does not find it yet."""
+    found = world.keys.get(id)
+    if found is None or not found.unknown_for:
+        return world, False
+    return world.put(replace(found, unknown_for=found.unknown_for - 1)), True
+
+
+def used(world: World, key: AccessKey) -> World:
+    """The world after a request with this key."""
+    user = world.users.get(key.user)
+    if user is None or user.told_late is None or key.used_at == int(time.time()):
+        return world
+    return world.put(replace(_told(world, key), used_at=int(time.time())))
+
+
+def _told(world: World, key: AccessKey) -> AccessKey:
+    """The key with the last use that is told by now."""
+    user = world.users.get(key.user)
+    if user is None or user.told_late is None or key.used_at is None or time.time() - key.used_at < user.told_late:
+        return key
+    return replace(key, last_used_at=key.used_at)
 
 
 def _is_of(key: AccessKey, user: str) -> bool:

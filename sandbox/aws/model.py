@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
-from sandbox.standin import codec
-
-SCHEMA = 1
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A user of IAM."""
+    """A user of IAM. AWS is a little late with everything, each of which is said here.
+
+    Args:
+        unknown_for: How many requests with a new key of this user are refused, since it is not known everywhere yet.
+        told_late: By how many seconds the last use of a key is told late; None: only a test says when that was.
+    """
 
     name: str
+    unknown_for: int = 0
+    told_late: int | None = None
 
     @property
     def arn(self) -> str:
@@ -30,7 +34,10 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessKey:
-    """A pair. When it was used last is told hours late at AWS, so that here only a test says it. Seconds since 1970."""
+    """A pair. Times are seconds since 1970.
+
+    ``last_used_at`` is what is told, ``used_at`` what is so; ``unknown_for`` is how many requests are still refused.
+    """
 
     id: str
     secret: str
@@ -38,6 +45,8 @@ class AccessKey:
     status: str = "Active"
     created_at: int = 0
     last_used_at: int | None = None
+    used_at: int | None = None
+    unknown_for: int = 0
     account: str = ACCOUNT
 
 
@@ -100,7 +109,8 @@ class Parameter:
     value: str
     type: str = "SecureString"
     version: int = 1
-    changed_at: int = 0
+    #: Seconds since 1970, with milliseconds as AWS has them.
+    changed_at: float = 0.0
 
 
 Thing = User | AccessKey | Secret | Parameter
@@ -132,21 +142,3 @@ class World:
 
 
 KINDS: Mapping[str, type[Thing]] = {"users": User, "keys": AccessKey, "secrets": Secret, "parameters": Parameter}
-
-
-def dump(world: World) -> dict[str, Any]:
-    """The world as a JSON document."""
-    sections = {name: [codec.encode(each) for each in getattr(world, name).values()] for name in KINDS}
-    return {"schema": SCHEMA, **sections}
-
-
-def things(document: Mapping[str, Any]) -> list[Thing]:
-    """The things that a JSON document lists.
-
-    Raises:
-        BadState: It has another form; the text names the field.
-    """
-    unknown = sorted(set(document) - {"schema", *KINDS})
-    if unknown:
-        raise codec.BadState(f"The state has unknown sections: {', '.join(unknown)}.")
-    return [codec.decode(kind, each, f"{name}[]") for name, kind in KINDS.items() for each in document.get(name, [])]

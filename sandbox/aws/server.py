@@ -7,9 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,101 +15,62 @@ from xml.sax.saxutils import escape
 
 from sandbox.aws import iam, model, secretsmanager, signature, ssm
 from sandbox.aws.model import AccessKey, World
-from sandbox.standin import codec, control, http
 from sandbox.standin.http import Reply
 from sandbox.standin.refusal import Refused
+from sandbox.standin.server import StatefulHandler, StatefulServer
+from sandbox.standin.store import Store
 from sandbox.standin.switches import Switch
 
 
-class Store:
-    """The state and its file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lock = threading.Lock()
-        self.world = World()
-        if path.exists():
-            self.seed(json.loads(path.read_text(encoding="utf-8")))
-
-    @property
-    def name(self) -> str:
-        """The file."""
-        return str(self.path)
-
-    def document(self) -> dict[str, Any]:
-        """Everything."""
-        return model.dump(self.world)
-
-    def seed(self, document: Mapping[str, Any]) -> None:
-        """Add things, or replace those with the same names."""
-        found = model.things(document)
-        with self.lock:
-            world = self.world
-            for thing in found:
-                world = world.put(thing)
-            self.keep(world)
-
-    def patch(self, section: str, name: str, fields: Mapping[str, Any]) -> None:
-        """Change fields of one thing."""
-        with self.lock:
-            found = getattr(self.world, section, {}).get(name)
-            if found is None:
-                raise KeyError(f"There is no {name} among the {section}.")
-            self.keep(self.world.put(codec.decode(type(found), codec.encode(found) | dict(fields), name)))
-
-    def keep(self, world: World) -> None:
-        """This is what there is now."""
-        if world is self.world:
-            return
-        self.world = world
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix="aws.", delete=False) as file:
-            json.dump(model.dump(world), file, indent=1)
-        os.replace(file.name, self.path)
-
-
-class AwsHTTPServer(http.Server):
+class AwsHTTPServer(StatefulServer):
     """One server with its state."""
 
+    store: Store[World]
+
     def __init__(self, port: int, state: Path) -> None:
-        self.store = Store(state)
-        super().__init__(port, Handler)
+        super().__init__(port, Handler, Store(state, World(), model.KINDS))
 
 
-class Handler(http.Handler):
+class Handler(StatefulHandler):
     """One connection."""
 
     server: AwsHTTPServer
 
-    def respond(self, body: bytes) -> None:
-        """The control endpoint or the API; fault switches and the list of requests know operations as paths."""
-        if self.path.startswith("/_control/"):
-            self.send(control.answer(self.server.store, self.server.switches, self.command, self.path, body))
-            return
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        target = headers.get("x-amz-target", "").rpartition(".")[2]
-        query = {} if target else dict(parse_qsl(body.decode(), keep_blank_values=True))
-        operation = target or query.get("Action", "")
-        self.path = f"/{signature.service_of(headers.get('authorization', ''))}/{operation}"
-        write = _Json(operation) if target else _Xml(operation)
-        self.spoilt(lambda: self._carry_out(write, headers, body, query), lambda switch: _failure(write, switch))
+    def prepare(self, body: bytes) -> None:
+        """Fault switches and the list of requests know operations as paths."""
+        self._signed = {name.lower(): value for name, value in self.headers.items()}
+        target = self._signed.get("x-amz-target", "").rpartition(".")[2]
+        self._query = {} if target else dict(parse_qsl(body.decode(), keep_blank_values=True))
+        operation = target or self._query.get("Action", "")
+        self.path = f"/{signature.service_of(self._signed.get('authorization', ''))}/{operation}"
+        self._write = _Json(operation) if target else _Xml(operation)
 
-    def _carry_out(
-        self, write: _Json | _Xml, headers: Mapping[str, str], body: bytes, query: Mapping[str, str]
-    ) -> Reply:
-        store = self.server.store
+    def api(self, body: bytes) -> Reply:
+        """As the key's user, where the key is known everywhere by now."""
+        store, write = self.server.store, self._write
+        id = signature.key_of(self._signed.get("authorization", ""))
         try:
-            with store.lock:
-                caller = _caller(store.world, headers, body, write)
-                if isinstance(write, _Json):
-                    secret = (secretsmanager.OPERATIONS | ssm.OPERATIONS).get(write.operation)
-                    world, shown = secret(store.world, json.loads(body)) if secret else _unknown(write)
-                else:
-                    asked = iam.OPERATIONS.get(write.operation)
-                    world, shown = asked(store.world, query, caller) if asked else _unknown(write)
-                store.keep(world)
-            return write.good(shown)
+            if store.change(lambda world: iam.asked_early(world, id)):
+                raise Refused(*write.unknown_key, "The security token included in the request is invalid.")
+            return write.good(store.change(lambda world: self._carried_out(world, id, body)))
         except Refused as refused:
             return write.bad(refused.status, str(refused.body["error"]["code"]), str(refused))
+
+    def failure(self, switch: Switch) -> Reply:
+        """See :class:`StatefulHandler`."""
+        status = switch.status or 500
+        default = "ThrottlingException" if status == 429 else "AccessDenied" if status == 403 else "InternalFailure"
+        return self._write.bad(status, switch.code or default, "This is what a fault switch says.")
+
+    def _carried_out(self, world: World, id: str, body: bytes) -> tuple[World, dict[str, Any]]:
+        write = self._write
+        caller = _caller(world, id, self._signed, body, write)
+        world = iam.used(world, caller)
+        if isinstance(write, _Json):
+            kept = (secretsmanager.OPERATIONS | ssm.OPERATIONS).get(write.operation)
+            return kept(world, json.loads(body)) if kept else _unknown(write)
+        asked = iam.OPERATIONS.get(write.operation)
+        return asked(world, self._query, caller) if asked else _unknown(write)
 
     def version_string(self) -> str:
         """What clients are told of the server."""
@@ -167,9 +125,9 @@ def _xml(value: Any) -> str:
     return escape(str(value))
 
 
-def _caller(world: World, headers: Mapping[str, str], body: bytes, write: _Json | _Xml) -> AccessKey:
+def _caller(world: World, id: str, headers: Mapping[str, str], body: bytes, write: _Json | _Xml) -> AccessKey:
     """Whose key has signed."""
-    found = world.keys.get(signature.key_of(headers.get("authorization", "")))
+    found = world.keys.get(id)
     if found is None or found.status != "Active":
         raise Refused(*write.unknown_key, "The security token included in the request is invalid.")
     if not signature.right(headers, body, found.secret):
@@ -179,10 +137,3 @@ def _caller(world: World, headers: Mapping[str, str], body: bytes, write: _Json 
 
 def _unknown(write: _Json | _Xml) -> Any:
     raise Refused(400, "InvalidAction", f"Could not find operation {write.operation}")
-
-
-def _failure(write: _Json | _Xml, switch: Switch) -> Reply:
-    """What a client gets where a switch says so."""
-    status = switch.status or 500
-    default = "ThrottlingException" if status == 429 else "AccessDenied" if status == 403 else "InternalFailure"
-    return write.bad(status, switch.code or default, "This is what a fault switch says.")

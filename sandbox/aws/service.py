@@ -9,19 +9,20 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from sandbox.aws import model
-from sandbox.aws.model import REGION, AccessKey, Thing, User, World
+from sandbox.aws.model import KINDS, REGION, AccessKey, User, World
 from sandbox.service import Facts
-from sandbox.standin.service import StandIn
+from sandbox.standin.service import StatefulStandIn
 
 
-class AwsServer(StandIn):
+class AwsServer(StatefulStandIn[World]):
     """AWS on one port of 127.0.0.1; ``access_key`` and ``secret_key`` are those of a user who may do everything."""
 
     name = "AWS"
     package = "sandbox.aws"
     token = ""
     user = "runbooks"
+    empty = World()
+    kinds = KINDS
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -51,17 +52,3 @@ class AwsServer(StandIn):
 
     def _prepare(self) -> None:
         self.put(User(name=self.user), AccessKey(id=self.access_key, secret=self.secret_key, user=self.user))
-
-    def put(self, *things: Thing) -> None:
-        """Add things, or replace those with the same names."""
-        world = World()
-        for thing in things:
-            world = world.put(thing)
-        self.control("POST", "state", model.dump(world))
-
-    def world(self) -> World:
-        """Everything as it is now, values of secrets included."""
-        world = World()
-        for thing in model.things(self.control("GET", "state")):
-            world = world.put(thing)
-        return world

@@ -34,8 +34,19 @@ def _put(world: World, body: Body) -> Answer:
     if len(value.encode()) > (8192 if body.get("Tier") == "Advanced" else 4096):
         raise Refused(400, "ValidationException", "Standard tier parameters support a maximum parameter value of 4096.")
     version = found.version + 1 if found is not None else 1
-    made = Parameter(name=name, value=value, type=str(body["Type"]), version=version, changed_at=int(time.time()))
+    made = Parameter(name=name, value=value, type=str(body["Type"]), version=version, changed_at=round(time.time(), 3))
     return world.put(made), {"Version": version, "Tier": body.get("Tier", "Standard")}
 
 
-OPERATIONS: dict[str, Callable[[World, Body], Answer]] = {"GetParameter": _get, "PutParameter": _put}
+def _delete(world: World, body: Body) -> Answer:
+    name = str(body["Name"])
+    if name not in world.parameters:
+        raise Refused(400, "ParameterNotFound", "")
+    return world.without("parameters", name), {}
+
+
+OPERATIONS: dict[str, Callable[[World, Body], Answer]] = {
+    "GetParameter": _get,
+    "PutParameter": _put,
+    "DeleteParameter": _delete,
+}

@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from sandbox.standin import codec
 from sandbox.standin.refusal import Refused
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,28 +151,7 @@ class World:
         return replace(self, repositories={**self.repositories, thing.name: thing})
 
 
-def dump(world: World) -> dict[str, Any]:
-    """The world as a JSON document."""
-    return {
-        "schema": SCHEMA,
-        "repositories": [codec.encode(each) for each in world.repositories.values()],
-        "tokens": [codec.encode(each) for each in world.tokens.values()],
-        "vaults": [codec.encode(each) for each in world.vaults.values()],
-    }
-
-
-def things(document: Mapping[str, Any]) -> list[Repository | Token | Vault]:
-    """The things that a JSON document lists.
-
-    Raises:
-        BadState: It has another form; the text names the field.
-    """
-    unknown = sorted(set(document) - {"schema", "repositories", "tokens", "vaults"})
-    if unknown:
-        raise codec.BadState(f"The state has unknown sections: {', '.join(unknown)}.")
-    repositories = [codec.decode(Repository, each, "repositories[]") for each in document.get("repositories", [])]
-    tokens = [codec.decode(Token, each, "tokens[]") for each in document.get("tokens", [])]
-    return [*repositories, *tokens, *(codec.decode(Vault, each, "vaults[]") for each in document.get("vaults", []))]
+KINDS: Mapping[str, type[Any]] = {"repositories": Repository, "tokens": Token, "vaults": Vault}
 
 
 def find_commit(repository: Repository, ref: str) -> Commit:

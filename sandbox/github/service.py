@@ -9,17 +9,18 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from sandbox.github import model
-from sandbox.github.model import Repository, Token, Vault, World
+from sandbox.github.model import KINDS, Token, Vault, World
 from sandbox.service import Facts
-from sandbox.standin.service import StandIn
+from sandbox.standin.service import StatefulStandIn
 
 
-class GitHubServer(StandIn):
+class GitHubServer(StatefulStandIn[World]):
     """GitHub on one port of 127.0.0.1; ``token`` reads every repository that is put in."""
 
     name = "GitHub"
     package = "sandbox.github"
+    empty = World()
+    kinds = KINDS
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -38,15 +39,6 @@ class GitHubServer(StandIn):
     def _prepare(self) -> None:
         self.put(Token(token=self.token))
 
-    def put(self, *things: Repository | Token | Vault) -> None:
-        """Add things, or replace those with the same names."""
-        world = World()
-        for thing in things:
-            world = world.put(thing)
-        self.control("POST", "state", model.dump(world))
-
     def vault(self, path: str) -> Vault:
         """The secrets of one place, opened: ``/repos/acme/web/actions``."""
-        found = model.things(self.control("GET", "state"))
-        vaults = {each.path: each for each in found if isinstance(each, Vault)}
-        return vaults.get(path, Vault(path=path))
+        return self.world().vaults.get(path, Vault(path=path))

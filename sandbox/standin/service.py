@@ -16,13 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Generic, Self
 from urllib.parse import quote
 
 import psutil
 
 from sandbox import processes
 from sandbox.service import ANSWER_TIMEOUT, CHECKOUT, Service
+from sandbox.standin.store import Kinds, W, dump, loaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,26 @@ class StandIn(Service):
             return Heard(status=answer.status, headers=dict(answer.getheaders()), body=answer.read())
         finally:
             connection.close()
+
+
+class StatefulStandIn(StandIn, Generic[W]):
+    """One whose things are kept by :class:`sandbox.standin.store.Store`."""
+
+    #: What it has before anything is put in, and the kinds of its things.
+    empty: Any
+    kinds: ClassVar[Kinds]
+
+    def put(self, *things: Any) -> None:
+        """Add things, or replace those with the same names."""
+        world = self.empty
+        for thing in things:
+            world = world.put(thing)
+        self.control("POST", "state", dump(world, self.kinds))
+
+    def world(self) -> W:
+        """Everything as it is now, values of secrets included."""
+        found: W = loaded(self.control("GET", "state"), self.kinds, self.empty)
+        return found
 
 
 def _clean_environment() -> dict[str, str]:

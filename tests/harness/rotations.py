@@ -30,7 +30,17 @@ from harness.stores import WrongClock
 KEY = "kept-for-the-tests-alone-0123456789"
 GITHUB = dict.fromkeys(("repository", "organization", "github_environment", "secret", "visibility"))
 VERCEL = {"project": None, "team": None, "token": None, "api_url": None, "variable": None}
-OPTIONS = {**VERCEL, **GITHUB, "path": None, "kind": "sensitive", "targets": ["production"], "git_branch": None}
+AWS = dict.fromkeys(("access_key", "secret_key", "session_token", "profile", "region", "endpoint_url", "kms_key_id"))
+OTHERS = {**AWS, "parameter": None, "credential": None, "input": None}
+OPTIONS = {
+    **VERCEL,
+    **GITHUB,
+    **OTHERS,
+    "path": None,
+    "kind": "sensitive",
+    "targets": ["production"],
+    "git_branch": None,
+}
 CONSUMER: dict[str, Any] = {"reports": None, "value": "{value}", "samples": 1, "headers": {}, "secret_headers": None}
 
 
@@ -129,7 +139,7 @@ class Secret:
         finally:
             operation.close()
             self.effects += context.effects
-        return {**result, "changed": plan.changed, "steps": list(plan.steps)}
+        return {**result, "changed": plan.changed, "steps": list(plan.steps), "warnings": context.warnings}
 
     @property
     def ledger(self) -> Ledger:
@@ -247,6 +257,25 @@ def whole(secret: Secret, consumer: App, *, die_before: int = -1, **changes: Any
             consumer.start()
         else:
             secret.days += 8
+    raise AssertionError(f"it does not end: {secret.ledger}")
+
+
+def to_the_end(
+    secret: Secret, die_before: int = -1, *, between: Callable[[], None] = lambda: None, **changes: Any
+) -> bool:
+    """The same without a consumer: the calendar leaps from date to date. ``between`` is done before each run."""
+    killed = False
+    for _run in range(12):
+        between()
+        spent = len(secret.effects)
+        try:
+            said = secret.run(die_before=die_before - spent if die_before >= spent and not killed else -1, **changes)
+        except Killed:
+            killed = True
+            continue
+        if said["phase"] == "idle" and not said["overdue"]:
+            return killed
+        secret.days += 8
     raise AssertionError(f"it does not end: {secret.ledger}")
 
 

@@ -29,7 +29,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -171,15 +171,15 @@ def die_early(passes: list[str]) -> None:
     Context.effect = dying  # type: ignore[assignment, method-assign]
 
 
-def keep_descriptions() -> None:
+def keep_descriptions(patch: Callable[[object, str, object], None] = setattr) -> None:
     """Amazon's services are described by megabytes of JSON, which each client reads; they are the same for all."""
     import boto3
     from botocore import loaders
 
     load, found = loaders.JSONFileLoader().load_file, loaders.Loader().list_available_services
     kept, listed = cache(load), cache(found)
-    loaders.JSONFileLoader.load_file = lambda _self, path: kept(path)
-    loaders.Loader.list_available_services = lambda _self, type_name: listed(type_name)
+    patch(loaders.JSONFileLoader, "load_file", lambda _self, path: kept(path))
+    patch(loaders.Loader, "list_available_services", lambda _self, type_name: listed(type_name))
     boto3.session.Session(region_name="us-east-1").client("s3")
 
 

@@ -19,7 +19,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._aws.access_keys impo
 from ansible_collections.ops.runbooks.plugins.module_utils._aws.service import Aws
 
 from harness.modules import ModuleRunner, Outcome
-from harness.paths import CHECKOUT
+from harness.policies import allowed
 from harness.stores import run_context
 from sandbox.aws import AccessKey, AwsServer, User
 
@@ -60,13 +60,6 @@ def asked_for(server: AwsServer) -> set[str]:
     """Actions of IAM."""
     found = {each["target"].strip("/").replace("/", ":") for each in server.requests()}
     return {each for each in found if each.startswith("iam:") or each == "sts:GetAccessKeyInfo"}
-
-
-def allowed(module: str) -> set[str]:
-    """The actions of its policy in the documentation."""
-    text = (CHECKOUT / "docs" / "permissions.md").read_text(encoding="utf-8")
-    policy = json.loads(text.partition(f"### {module}\n")[2].partition("```json\n")[2].partition("```")[0])
-    return {action for statement in policy["Statement"] for action in statement["Action"]}
 
 
 @pytest.fixture

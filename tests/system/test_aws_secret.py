@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 
 from harness.modules import ModuleRunner, Outcome
-from harness.paths import CHECKOUT
+from harness.policies import allowed
 from harness.stores import failing, run_context
 from sandbox.aws import AwsServer, Parameter, Secret
 
@@ -60,13 +59,6 @@ def there(server: AwsServer, name: str) -> Secret:
 def labels(server: AwsServer, name: str) -> dict[str, tuple[str, ...]]:
     """Value to labels, of versions that have some."""
     return {each.value: each.stages for each in there(server, name).versions.values() if each.stages}
-
-
-def allowed(module: str) -> set[str]:
-    """The actions of its policy in the documentation."""
-    text = (CHECKOUT / "docs" / "permissions.md").read_text(encoding="utf-8")
-    policy = json.loads(text.partition(f"### {module}\n")[2].partition("```json\n")[2].partition("```")[0])
-    return {action for statement in policy["Statement"] for action in statement["Action"]}
 
 
 def writes(server: AwsServer) -> list[str]:

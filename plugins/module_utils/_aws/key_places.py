@@ -328,10 +328,10 @@ class SecretPlace(Place):
         try:
             self._secrets.promote(self._name, version, seen=current)
         except RunbookError as error:
-            if error.code == "secret_conflict":
-                # It may not wait there to take the other's place in the next run.
-                self._secrets.settle(self._name, version)
-            raise
+            if error.code != "secret_conflict":
+                raise
+            self._withdraw(version)
+            raise self._taken() from error
 
     def settle(self) -> None:
         """See :class:`Place`."""
@@ -344,6 +344,14 @@ class SecretPlace(Place):
             self._secrets.promote(self._name, holder, seen=state.holder(CURRENT))
         else:
             self._secrets.settle(self._name, holder)
+
+    def _withdraw(self, version: str) -> None:
+        """A pair that came too late may not wait there to take the other's place in the next run."""
+        try:
+            self._secrets.settle(self._name, version)
+        except RunbookError as error:
+            if error.code != "secret_conflict":
+                raise
 
     def _at(self, version: str | None) -> Held | None:
         found: Any = self._secrets.value(self._name, version) if version is not None else None

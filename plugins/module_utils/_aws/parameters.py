@@ -87,6 +87,11 @@ class Parameters:
             raise _unusable(name, "AWS took it, and does not show it", "Run the same command again.")
         return written
 
+    def delete(self, name: str) -> None:
+        """Remove it, unless it is gone already."""
+        self._context.effect(f"delete the parameter {name}")
+        self._aws.call("ssm", "delete_parameter", "delete a parameter", name, accept=["ParameterNotFound"], Name=name)
+
     def _get(self, name: str, *, decrypted: bool) -> dict[str, Any] | None:
         answer = self._aws.call(
             "ssm",

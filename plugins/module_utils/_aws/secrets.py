@@ -42,10 +42,10 @@ class AwsSecret(Operation[SeenSecret, SecretPlan]):
     noun: ClassVar[str] = "secret"
     spec: ClassVar[ArgumentSpec] = SECRET_SPEC
 
-    def __init__(self, params: Mapping[str, Any], context: Context) -> None:
+    def __init__(self, params: Mapping[str, Any], context: Context, aws: Aws | None = None) -> None:
         super().__init__(params, context)
         self._wanted = Wanted.read(params)
-        self._secrets = SecretsManager(Aws(params, context))
+        self._secrets = SecretsManager(aws or Aws(params, context))
 
     @classmethod
     def words(cls, params: Mapping[str, Any]) -> frozenset[str]:

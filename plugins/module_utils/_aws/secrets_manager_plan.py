@@ -14,6 +14,7 @@ from typing import Any, Literal
 from ansible_collections.ops.runbooks.plugins.module_utils._aws.secrets_manager import (
     CURRENT,
     LARGEST,
+    OURS,
     PENDING,
     SecretState,
     SecretValue,
@@ -205,8 +206,9 @@ def _left_out(wanted: Wanted, seen: SeenSecret) -> tuple[str, ...]:
 def _value_actions(wanted: Wanted, seen: SeenSecret, state: SecretState) -> list[Action]:
     """What is done so that the value that is wanted has the label that is wanted."""
     current = state.holder(CURRENT)
-    left = Action(kind="settle", what=f"take {PENDING} from the current version of {state.name}", version=current)
-    settle = [left] if current is not None and state.holder(PENDING) == current else []
+    left = [stage for stage in (PENDING, OURS) if current is not None and state.holder(stage) == current]
+    what = f"take {' and '.join(left)} from the current version of {state.name}"
+    settle = [Action(kind="settle", what=what, version=current)] if left else []
     if wanted.value is None:
         return _promotion(wanted, seen, state) if wanted.token is not None and not wanted.pending else []
     if seen.requested is not None and seen.requested.text != wanted.value:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human
@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # pragma: no cover
     import requests
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 
+Texts: TypeAlias = Mapping[str, str]
 #: Seconds for a connection, and for each wait for a piece of the answer.
 _TIMEOUTS = (10.0, 30.0)
 #: The largest answer that is read, in bytes.
@@ -110,7 +111,8 @@ class Api:
 
     ``limited`` says which answers mean that there were too many requests.
     ``persistence`` is how many of them one question may be asked again for without an answer. ``hopeless`` tells by
-    the code of a refusal for too many requests whether it is a limit of the day, which is not waited for.
+    the code of a refusal for too many requests whether it is a limit of the day, which is not waited for; ``unsaid`` is
+    how many seconds are waited where such a refusal does not say how long.
     """
 
     def __init__(
@@ -124,8 +126,10 @@ class Api:
         limited: Callable[[Reply], bool] = too_many,
         persistence: float = math.inf,
         hopeless: Callable[[str], bool] = lambda code: False,
+        unsaid: float = _LONGEST_PAUSE,
     ) -> None:
         self.url = url
+        self._unsaid = unsaid
         self._persistence = persistence
         self._hopeless = hopeless
         self._service = service
@@ -135,16 +139,12 @@ class Api:
         self._deadline = context.clock.monotonic() + patience
         self._session: requests.Session | None = None
 
-    def read(self, path: str, query: Mapping[str, str]) -> Reply:
+    def read(self, path: str, query: Texts, headers: Texts | None = None) -> Reply:
         """GET, as often as it takes: what is read may be asked again. Raises ``service_unreachable``."""
-        return self._patiently("GET", path, lambda: self._once("GET", path, query, None))
+        return self._patiently("GET", path, lambda: self._once("GET", path, query, None, headers=headers))
 
     def upload(
-        self,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        content: Callable[[], AbstractContextManager[BinaryIO]],
+        self, path: str, query: Texts, headers: Texts, content: Callable[[], AbstractContextManager[BinaryIO]]
     ) -> Reply:
         """POST a content that is known by its digest, as often as it takes: keeping it twice is keeping it once.
 
@@ -184,13 +184,13 @@ class Api:
             self.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def send(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> Reply:
+    def send(self, method: str, path: str, query: Texts, body: Any = None, headers: Texts | None = None) -> Reply:
         """A request that changes something, once. Raises :class:`Unanswered` where it may have been carried out.
 
         A refusal for too many requests is none of the work's, so that it is repeated when the service allows it.
         """
         while True:
-            reply = self._once(method, path, query, {} if body is None else body)
+            reply = self._once(method, path, query, {} if body is None else body, headers=headers)
             if self._limited(reply):
                 self._wait_for_limit(reply, method, path)
                 continue
@@ -216,13 +216,12 @@ class Api:
             self._session.close()
 
     def _wait_for_limit(self, reply: Reply, method: str, path: str) -> None:
-        wait = wait_of(reply, self._context.clock.now().timestamp())
+        wait = wait_of(reply, self._context.clock.now().timestamp(), self._unsaid)
         code = str(_error(reply).get("code", "")) or str(reply.status)
         hopeless = self._hopeless(code)
         if hopeless or wait > self.left():
-            why = (
-                "a limit of the day, which is not waited for" if hopeless else "which is longer than this run may wait"
-            )
+            day, longer = "a limit of the day, which is not waited for", "which is longer than this run may wait"
+            why = day if hopeless else longer
             raise RunbookError(
                 code="rate_limited",
                 attempted=f"ask {self._service}",
@@ -236,11 +235,11 @@ class Api:
         self,
         method: str,
         path: str,
-        query: Mapping[str, str],
+        query: Texts,
         body: Any = None,
         *,
         data: BinaryIO | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Texts | None = None,
     ) -> Reply:
         import requests
 
@@ -314,10 +313,11 @@ class Api:
         )
 
 
-def wait_of(reply: Reply, now: float) -> float:
+def wait_of(reply: Reply, now: float, unsaid: float = _LONGEST_PAUSE) -> float:
     """Seconds to wait after a refusal for too many requests; ``now`` in seconds since 1970.
 
-    ``Retry-After`` first, then ``X-RateLimit-Reset`` where its limit was reached, then the body's ``limit.reset`` (ms).
+    ``Retry-After`` first, then ``X-RateLimit-Reset`` where its limit was reached, then the body's ``limit.reset`` (ms);
+    ``unsaid`` where none of them is there.
     """
     reached = reply.headers.get("x-ratelimit-remaining", "0") == "0"
     given = reply.headers.get("retry-after", "").strip()
@@ -333,8 +333,8 @@ def wait_of(reply: Reply, now: float) -> float:
     elif isinstance(reset, (int, float)):
         wait = reset / 1000 - now
     else:
-        unsaid = reply.status == 403 or "secondary rate limit" in str(reply.fields.get("message")).lower()
-        wait = _UNSAID if unsaid else _LONGEST_PAUSE
+        secondary = reply.status == 403 or "secondary rate limit" in str(reply.fields.get("message")).lower()
+        wait = max(_UNSAID if secondary else 0.0, unsaid)
     return max(wait, _PAUSE)
 
 

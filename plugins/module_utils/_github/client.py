@@ -28,6 +28,9 @@ if TYPE_CHECKING:  # pragma: no cover
 #: Items that one page of a list is asked for, and pages that are read at most.
 _PAGE, _PAGES = 100, 100
 _VERSION = "2022-11-28"
+#: Seconds to wait after a refusal for too many requests that does not say how long (GitHub Docs, "Rate limits for the
+#: REST API": at least a minute).
+_UNSAID = 60.0
 #: What is answered for a name that a repository had.
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}/[A-Za-z0-9_.-]{1,100}")
 
@@ -82,6 +85,7 @@ def connect(
         persistence=persistence,
         context=context,
         limited=too_many,
+        unsaid=_UNSAID,
     )
     return api, token is not None
 

@@ -14,6 +14,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Target
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_aws_parameter import (
+    AwsParameterDestination,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_aws_secret import AwsSecretDestination
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_awx import AwxDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_file import FileDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_github import GithubDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_vercel import VercelDestination
@@ -43,11 +48,17 @@ class Destination(Protocol):
 
 #: Kind to its class, and to the options that it needs. Another one is added here, and to the choices in ``options.py``.
 DESTINATIONS: Mapping[str, Callable[[Target, Keys, Context, Looks], Destination]] = {
+    "aws_parameter": AwsParameterDestination,
+    "aws_secret": AwsSecretDestination,
+    "awx_credential": AwxDestination,
     "file": FileDestination,
     "github_secret": GithubDestination,
     "vercel_env": VercelDestination,
 }
 NEEDED: Mapping[str, tuple[str, ...]] = {
+    "aws_parameter": ("parameter",),
+    "aws_secret": ("secret",),
+    "awx_credential": ("credential",),
     "file": ("path",),
     "github_secret": ("secret",),
     "vercel_env": ("project", "variable"),

@@ -34,6 +34,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, Entry
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
+    COMPROMISE,
     DISTRIBUTING,
     GRACE,
     IDLE,
@@ -53,7 +54,13 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import
     holds,
     next_step,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Made, Provider, not_taken
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import (
+    Careful,
+    Made,
+    Provider,
+    Vague,
+    not_taken,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -179,8 +186,9 @@ class Engine:
             work.listed = tuple(each for each in self._parties.vault.slots() if each not in kept)
 
     def _sweep(self, work: _Work, now: datetime) -> None:
+        provider = self._parties.provider
         for credential in work.listed:
-            self._parties.provider.delete(credential)
+            (provider.sweep if isinstance(provider, Careful) else provider.delete)(credential)
 
     def _make(self, work: _Work, now: datetime) -> None:
         ledger = work.entry.ledger
@@ -337,7 +345,9 @@ class Engine:
         if not asks(ledger, self._request, now):
             return replace(seen, uses=(), in_use="")
         going = {GRACE: ledger.old, RETURNING: ledger.new}.get(ledger.phase)
-        in_use = self._parties.provider.in_use(going.id) if going is not None else ""
+        # After a compromise a use by nobody knows whom may be that of the one whom it is taken away from.
+        vague = COMPROMISE in (ledger.reason, self._request.reason) and isinstance(self._parties.provider, Vague)
+        in_use = self._parties.provider.in_use(going.id) if going is not None and not vague else ""
         wanted, _beside = ledger.wanted()
         if wanted is None:
             return replace(seen, uses=(), in_use=in_use)

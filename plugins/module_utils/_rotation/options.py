@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.ops.runbooks.plugins.module_utils._aws.service import AWS_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
 
@@ -17,12 +18,43 @@ _POOLER = {
     "database": {"type": "str"},
     "user_suffix": {"type": "str", "default": ""},
 }
+_REQUEST: dict[str, Any] = {
+    "method": {"type": "str", "choices": ["GET", "POST", "PUT", "PATCH", "DELETE"], "required": True},
+    "path": {"type": "str", "required": True},
+    "headers": {"type": "dict", "default": {}},
+    "body": {"type": "dict"},
+    "statuses": {"type": "list", "elements": "int", "default": [200, 201, 202, 204]},
+    "gone": {"type": "list", "elements": "int", "default": []},
+}
+_ID = {"id": {"type": "str", "required": True}}
+_LIST = {"items": {"type": "str", "default": ""}, "name": {"type": "str", "required": True}, "more": {"type": "str"}}
+_REQUESTS = {
+    "create": {"type": "dict", "options": {**_REQUEST, **_ID, "parts": {"type": "dict", "required": True}}},
+    "list": {"type": "dict", "options": {**_REQUEST, **_ID, **_LIST}},
+    **{name: {"type": "dict", "options": _REQUEST} for name in ("test", "disable", "enable", "delete")},
+}
 _PROVIDER = {
     "type": {
         "type": "str",
-        "choices": ["generated", "postgres_role_pair", "supabase_api_key", "supabase_signing_key"],
+        "choices": [
+            "aws_access_key",
+            "generated",
+            "http",
+            "postgres_role_pair",
+            "supabase_api_key",
+            "supabase_signing_key",
+        ],
         "default": "generated",
     },
+    **AWS_SPEC.options,
+    "user": {"type": "str"},
+    "unused_for": {"type": "str", "default": "1d"},
+    "timeout": {"type": "str", "default": "2m"},
+    "url": {"type": "str"},
+    "key_name": {"type": "str", "no_log": False},
+    "headers": {"type": "dict", "default": {}},
+    "secret_headers": {"type": "dict", "no_log": True},
+    "requests": {"type": "dict", "options": _REQUESTS},
     "length": {"type": "int", "default": 43},
     "alphabet": {"type": "str", "choices": ["url", "alphanumeric", "hex"], "default": "url"},
     "group": {"type": "str"},
@@ -43,7 +75,16 @@ _PROVIDER = {
 }
 _DESTINATION = {
     "name": {"type": "str", "required": True},
-    "type": {"type": "str", "choices": ["file", "github_secret", "vercel_env"], "required": True},
+    "type": {
+        "type": "str",
+        "choices": ["aws_parameter", "aws_secret", "awx_credential", "file", "github_secret", "vercel_env"],
+        "required": True,
+    },
+    **AWS_SPEC.options,
+    "kms_key_id": {"type": "str", "no_log": False},
+    "parameter": {"type": "str"},
+    "credential": {"type": "str", "no_log": False},
+    "input": {"type": "str"},
     "value": {"type": "str", "default": "{value}"},
     "path": {"type": "path"},
     "project": {"type": "str"},

@@ -41,8 +41,11 @@ class Provider(Protocol):
     it: no service keeps the earlier one valid.
     """
 
-    parts: ClassVar[frozenset[str]]
     ends_sessions: ClassVar[bool]
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """See above."""
 
     def credentials(self) -> tuple[str, ...]:
         """The ids of what there is at the service, without a value; () where nothing can be left behind."""
@@ -80,6 +83,21 @@ class Ripening(Protocol):
     """One whose new value others have to learn of before it may be tried, for so long after it was made."""
 
     ripens: timedelta
+
+
+@runtime_checkable
+class Vague(Protocol):
+    """One that tells of a use, and not by whom. After a compromise it is not asked."""
+
+    vague: ClassVar[bool]
+
+
+@runtime_checkable
+class Careful(Protocol):
+    """One whose credentials have no names, so that one which nobody knows may be somebody else's."""
+
+    def sweep(self, credential: str) -> None:
+        """Remove one that a run which died seems to have left; what may be somebody's stays."""
 
 
 def not_taken(made: Made, verdict: Verdict) -> RunbookError:

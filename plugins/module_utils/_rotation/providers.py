@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Provider
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_aws import AwsAccessKeyProvider
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_generated import Generated
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_http import HttpProvider
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_postgres import PostgresRolePair
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_supabase_api_key import SupabaseApiKey
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_supabase_signing_key import (
@@ -21,7 +23,9 @@ if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 
 PROVIDERS: Mapping[str, Callable[[Mapping[str, Any], Context], Provider]] = {
+    "aws_access_key": AwsAccessKeyProvider,
     "generated": Generated,
+    "http": HttpProvider,
     "postgres_role_pair": PostgresRolePair,
     "supabase_api_key": SupabaseApiKey,
     "supabase_signing_key": SupabaseSigningKey,
