@@ -247,6 +247,50 @@ def test_a_pair_of_another_account_stays(call: Call, server: AwsServer, user: st
     call(state="absent", access_key_id=id).refused("service_denied")
 
 
+def test_who_may_not_ask_is_told_nothing_is_gone(call: Call, server: AwsServer, user: str) -> None:
+    """A key that is not the user's may be another user's, and denied is no proof that it is gone."""
+    other = f"x{user}"
+    server.put(User(name=other))
+    stranger = foreign(server, other)
+    server.faults({"path": "GetAccessKeyLastUsed", "status": 403, "code": "AccessDenied"})
+    refused = call(state="absent", access_key_id=stranger.id).refused("service_denied")
+    assert "iam:GetAccessKeyLastUsed is denied" in refused.message
+    server.faults()
+    call(state="absent", access_key_id=stranger.id).refused("access_key_missing")
+    server.put(AccessKey(id=f"ASIA{user.upper()}0000", secret=secrets.token_hex(20), user="role"))
+    session = server.world().keys[f"ASIA{user.upper()}0000"]
+    gone = call(state="absent", access_key_id="AKIA0NOBODY0NOBODY0", access_key=session.id, secret_key=session.secret)
+    assert (gone.ok().changed, "could not be asked" in str(gone["warnings"])) == (False, True)
+
+
+def test_a_label_that_somebody_moves_meanwhile(call: Call, server: AwsServer, user: str) -> None:
+    """The key was made and its pair put beside the current one, which is another by then: no live key is left."""
+    name = f"acme/{user}"
+    call(secret=name).ok()
+    (gone,) = keys(server, user)
+    AccessKeys(Aws(server.args, run_context()), user).delete(gone)
+    server.forget()
+    server.faults({"path": "UpdateSecretVersionStage", "skip": 4, "times": 1, "delay": 600})
+
+    def interfere() -> None:
+        while str(server.requests()).count("UpdateSecretVersionStage") < 5:
+            time.sleep(0.02)
+        stored = server.world().secrets[name]
+        versions = {
+            id: {"value": each.value, "stages": [stage for stage in each.stages if stage != "AWSCURRENT"]}
+            for id, each in stored.versions.items()
+        }
+        server.change("secrets", name, versions={**versions, "x" * 32: {"value": "theirs", "stages": ["AWSCURRENT"]}})
+
+    with ThreadPoolExecutor() as pool:
+        interfering = pool.submit(interfere)
+        call(secret=name).refused("secret_conflict")
+        interfering.result()
+    assert keys(server, user) == {}, "nobody has ever had its secret"
+    stored = server.world().secrets[name]
+    assert (stored.versions[stored.holder("AWSCURRENT") or ""].value, stored.holder("AWSPENDING")) == ("theirs", None)
+
+
 def test_the_key_behind_a_session_is_refused(
     run_module: ModuleRunner, call: Call, server: AwsServer, user: str, tmp_path: Path
 ) -> None:

@@ -189,6 +189,13 @@ def test_requests_that_do_not_go_through_at_once(call: Call, hub: Hub, fault: Ma
     assert not call([TOKEN]).ok().changed
 
 
+def test_too_many_requests_without_a_word_of_how_long(call: Call, hub: Hub) -> None:
+    """GitHub asks for a minute then, which is longer than this run may take."""
+    hub.server.faults({"method": "PUT", "status": 429, "code": "silent"})
+    assert "for 60 s" in call([TOKEN], timeout="5s").refused("rate_limited").message
+    assert hub.values() == {}
+
+
 def test_a_key_that_changes_meanwhile_is_fetched_anew_once(call: Call, hub: Hub) -> None:
     call([TOKEN]).ok()
     hub.server.faults({"method": "PUT", "delay": 600, "times": 1})

@@ -358,6 +358,9 @@ def test_a_pair_from_before_is_adopted(server: AwsServer, tag: str, tmp_path: Pa
     own.destinations = [file_destination(tmp_path / "own-pair", PAIR)]
     with failing("own_credential"):
         own.run()
+    secret.days += 91
+    with failing("own_credential"):
+        secret.run(access_key=only_one(server, secret, tag, tmp_path))
 
 
 def test_by_the_module(server: AwsServer, tag: str, tmp_path: Path, run_module: ModuleRunner) -> None:

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 from harness.modules import ModuleRunner
 from harness.rotations import KEY, Killed, Secret, file_destination
 from harness.rotations import OPTIONS as NOTHING
+from harness.stores import failing
 from sandbox.github import GitHubServer, Repository
 
 
@@ -68,6 +71,33 @@ def test_workflows_get_what_the_app_gets(server: GitHubServer, repository: str, 
         except Killed:
             continue
     assert held(server, repository) == current.read_text(encoding="utf-8") != before
+
+
+def test_what_somebody_else_writes_right_after_is_not_taken_for_ours(
+    server: GitHubServer, repository: str, tmp_path: Path
+) -> None:
+    """The list already has the time of the other's change when it is asked whether ours has arrived."""
+    secret = Secret(store=f"file://{tmp_path}/store", destinations=[{**NOTHING, **on_github(server, repository)}])
+    secret.run()
+    secret.days = 91
+    server.faults({"method": "PUT", "path": "/actions/secrets", "delay_after": 500, "times": 1})
+    path = f"/repos/{repository}/actions"
+    before = held(server, repository)
+
+    def interfere() -> None:
+        while held(server, repository) == before:
+            time.sleep(0.02)
+        theirs = {**server.control("GET", "state")["vaults"][0]["secrets"]["AUTH_SECRET"], "value": "theirs"}
+        server.change("vaults", path, secrets={"AUTH_SECRET": {**theirs, "updated_at": "2040-01-01T00:00:00Z"}})
+
+    with ThreadPoolExecutor() as pool:
+        interfering = pool.submit(interfere)
+        with failing("secrets_differ") as failed:
+            secret.run(sign_out_users=True)
+        interfering.result()
+    assert "somebody else has changed it" in failed().message
+    secret.run(sign_out_users=True)
+    assert held(server, repository) not in (before, "theirs")
 
 
 def test_by_the_module(server: GitHubServer, repository: str, tmp_path: Path, run_module: ModuleRunner) -> None:

@@ -129,25 +129,45 @@ class AccessKeys:
             AccessKeyId=id,
         )
         if answer.get("refused") and not self._listed(id):
-            # AWS answers "denied" for a key of another account too, and for one that is gone.
-            account = self._account_of(id) if answer["refused"] == "AccessDenied" else ""
-            return LastUse(user="", account=account) if account not in ("", self.who().account) else None
+            return self._unlisted(id, denied=answer["refused"] == "AccessDenied")
         if answer.get("refused") == "NoSuchEntity":
             return None
         if answer.get("refused"):
-            raise RunbookError(
-                code="service_denied",
-                attempted="ask when an access key was used",
-                object=f"{id} of {self.user}",
-                reason="iam:GetAccessKeyLastUsed is denied",
-                remedy="Allow iam:GetAccessKeyLastUsed for these credentials.",
-            )
+            raise self._not_told(id)
         used = answer.get("AccessKeyLastUsed") or {}
         at = used.get("LastUsedDate")
         return LastUse(
             user=str(answer.get("UserName", "")),
             at=at.astimezone(UTC) if isinstance(at, datetime) else None,
             service=str(used.get("ServiceName", "")) if at else "",
+        )
+
+    def _unlisted(self, id: str, *, denied: bool) -> LastUse | None:
+        """Of a key that is not the user's: AWS answers "denied" for one of another account, for one that is gone, and
+        where these credentials may not ask at all. Raises ``service_denied`` for the last."""
+        if not denied:
+            return None
+        if (account := self._account_of(id)) not in ("", self.who().account):
+            return LastUse(user="", account=account)
+        known = next((each.id for each in self.list()), self._aws.access_key_id)
+        if not known.startswith("AKIA"):
+            self._context.warn(
+                f"Whether {id} is a key of another user could not be asked: there is no key that AWS could tell of."
+            )
+            return None
+        accept, attempted = ["AccessDenied"], "ask when an access key was used"
+        answer = self._aws.call("iam", "get_access_key_last_used", attempted, known, accept=accept, AccessKeyId=known)
+        if answer.get("refused"):
+            raise self._not_told(id)
+        return None
+
+    def _not_told(self, id: str) -> RunbookError:
+        return RunbookError(
+            code="service_denied",
+            attempted="ask when an access key was used",
+            object=f"{id} of {self.user}",
+            reason="iam:GetAccessKeyLastUsed is denied",
+            remedy="Allow iam:GetAccessKeyLastUsed for these credentials, on every user (*).",
         )
 
     def create(self) -> Pair:

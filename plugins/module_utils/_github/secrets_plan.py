@@ -243,6 +243,12 @@ def arrived(
 def overwritten(action: Action, after: Mapping[str, SecretRecord], times: Mapping[str, datetime | None]) -> bool:
     """Whether a secret was changed after the request for it was answered, so that its value is somebody else's."""
     record, at = after.get(action.setting.name), times.get(action.setting.name)
-    if record is None or at is None or not record.updated_at:
-        return False
-    return parse_iso(record.updated_at) > at + _TOLERANCE
+    return record is not None and at is not None and changed_after(record, at)
+
+
+def changed_after(record: SecretRecord, at: datetime) -> bool:
+    """Whether a secret was changed after GitHub had answered at ``at``.
+
+    Of two changes within the same second nobody can tell: GitHub shows no more than that.
+    """
+    return bool(record.updated_at) and parse_iso(record.updated_at) > at + _TOLERANCE

@@ -23,6 +23,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_model
     SecretRecord,
     check_secret_name,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_plan import changed_after
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Target, refused
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Sight
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys
@@ -94,14 +95,19 @@ class GithubDestination:
                 if bool(text) == (record is not None) and (
                     record is None or since is None or parse_iso(record.updated_at) >= since - _TOLERANCE
                 ):
+                    if record is not None and since is not None and changed_after(record, since):
+                        raise self._differs("somebody else has changed it right after it was written")
                     return _sight(record)
         finally:
             secrets.close()
-        raise RunbookError(
+        raise self._differs("GitHub took the request, and does not list what it asked for")
+
+    def _differs(self, reason: str) -> RunbookError:
+        return RunbookError(
             code="secrets_differ",
             attempted="write a secret",
             object=f"{self._name} of {self._scope.title}",
-            reason="GitHub took the request, and does not list what it asked for",
+            reason=reason,
             remedy="Run the same command again.",
         )
 

@@ -58,6 +58,8 @@ class Declared:
         path = str(given["path"])
         if not _PATH.fullmatch(path) or any(part in (".", "..") for part in path.partition("?")[0].split("/")):
             raise _unusable(what, "its path is not an absolute one of printable characters", "Write it like /v1/keys.")
+        if set("{}") & set(_FIELD.sub("", path)):
+            raise _unusable(what, "its path has braces with no field in them", "Write {id}, or percent-encode them.")
         texts = [path, *_texts(given["headers"]), *_texts(given["body"])]
         named = {name for text in texts for name in _FIELD.findall(text)}
         if secret := sorted(set(_FIELD.findall(path)) - _IN_ADDRESS):

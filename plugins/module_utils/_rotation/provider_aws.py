@@ -48,6 +48,8 @@ class AwsAccessKeyProvider:
             raise refused("provider", "user", reason, "Say with user whose key it is; it is the name, and not the ARN.")
         given = connection(options, "provider", "aws_access_key")
         self._keys = AccessKeys(reach(given, context, {}), user)
+        #: The keys that this run works with, that of the store included.
+        self._own = {options.get("store_access_key")}
         self._context = context
         self._unused_for = parse_duration(options["unused_for"], "unused_for")
         self._patience = parse_duration(options["timeout"], "timeout").total_seconds()
@@ -55,7 +57,7 @@ class AwsAccessKeyProvider:
     def credentials(self) -> tuple[str, ...]:
         """See ``provider.Provider``. Raises ``own_credential`` where this run works with one of them."""
         found = tuple(each.id for each in self._keys.list())
-        own = next((id for id in found if id in self._keys.own), None)
+        own = next((id for id in found if id in self._own | self._keys.own), None)
         if own is not None or self._keys.who().user == self._keys.user:
             raise own_credential(own or "a session", self._keys.user, "rotate")
         return found

@@ -35,6 +35,8 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: Seconds for which the service may be out of reach, and between questions whether a new value works.
 _OUTAGE, _PAUSE, _LONGEST_PAUSE = 10.0, 0.5, 8.0
+#: Characters from which on a part is no word that may be in an id by chance.
+_SHORTEST = 8
 _FIELDS: Mapping[str, frozenset[str]] = {
     "create": frozenset({"name"}),
     "list": frozenset(),
@@ -105,7 +107,7 @@ class HttpProvider:
         if lacking := [path for path in (self._create["id"], *self._parts.values()) if not text_at(reply.body, path)]:
             raise self._failed("create", f"its answer has no text at {lacking[0]}", "Correct id and parts.")
         secret = [parts[part] for part, path in self._parts.items() if path != self._create["id"]]
-        if not check_id(id) or any(text in id for text in secret):
+        if not check_id(id) or any(text in id for text in secret if len(text) >= _SHORTEST):
             reason = (
                 f"what stands at {self._create['id']} is no id: it is written down and shown, and stands in addresses"
             )
@@ -186,6 +188,7 @@ class HttpProvider:
         filled = declared.filled(fields)
         if self._api is None:
             self._api = self._open({**self._headers, **self._secret})
+        self._api.wait_until(self._patience)
         reply = _sent(self._api, filled)
         if reply.status in declared.statuses | declared.gone:
             return reply

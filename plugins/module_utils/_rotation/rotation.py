@@ -70,7 +70,8 @@ def read_key(params: Mapping[str, Any], context: Context) -> Keys:
 
 def declared(given: Mapping[str, Any], context: Context) -> tuple[Declaration, Provider]:
     """A declaration and its provider. Raises ``invalid_parameter``."""
-    provider = PROVIDERS[given["provider"]["type"]](given["provider"], context)
+    options = {**given["provider"], "store_access_key": given.get("access_key")}
+    provider = PROVIDERS[given["provider"]["type"]](options, context)
     read = read_declaration(
         given,
         parts=provider.parts,

@@ -46,7 +46,21 @@ def test_what_is_declared_is_not_changed_by_being_shown() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "x", "//host/x", "/a/../b", "/a/./b", "https://host/x", "/a b", "/a#b", "/a\n", "/ü", "/{value}", "/{}"],
+    [
+        "",
+        "x",
+        "//host/x",
+        "/a/../b",
+        "/a/./b",
+        "https://host/x",
+        "/a b",
+        "/a#b",
+        "/a\n",
+        "/ü",
+        "/{value}",
+        "/{}",
+        "/{ID}",
+    ],
 )
 def test_addresses_that_lead_elsewhere_or_tell_are_refused(path: str) -> None:
     with failing("invalid_parameter"):
