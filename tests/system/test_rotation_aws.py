@@ -319,7 +319,11 @@ def test_what_aws_tells_late(server: AwsServer, tag: str, tmp_path: Path) -> Non
     server.change("keys", first, used_at=int(time.time()) - 2 * DAY)
     assert secret.run()["phase"] == "watching"
     assert keys(server, tag)[first].status == "Inactive"
-    assert secret.run(take_back=True)["last"]["outcome"] == "taken back"
+    waiting = secret.run(take_back=True)
+    assert (waiting["phase"], keys(server, tag)[first].status) == ("returning", "Active")
+    assert "the value that is given up is in use" in waiting["waits_for"]["reason"]
+    aged(server, tag)
+    assert secret.run()["last"]["outcome"] == "taken back"
     assert only_one(server, secret, tag, tmp_path) == first
 
 
