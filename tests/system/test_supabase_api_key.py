@@ -130,7 +130,7 @@ def test_a_key_that_is_not_known_yet(call: Call, server: SupabaseServer, ref: st
     """It is waited for; where it is too long nobody gets the value, and the next run goes on with the same key."""
     file = tmp_path / "key"
     server.change("projects", ref, key_delay=1500)
-    assert call(file=str(file)).ok().changed
+    assert call(file=str(file), timeout="1m").ok().changed
     server.change("projects", ref, key_delay=3_600_000)
     refused = call(name="slow", file=str(tmp_path / "slow"), timeout="1s").refused("api_key_refused")
     assert "it answers 401 (Invalid API key)" in refused.message
@@ -143,9 +143,9 @@ def test_a_key_that_is_not_known_yet(call: Call, server: SupabaseServer, ref: st
 
 def test_too_many_requests(call: Call, server: SupabaseServer, ref: str) -> None:
     """Supabase says for how many seconds, and not until when."""
-    server.faults({"path": "/api-keys", "times": 1, "status": 429, "retry_after": 2})
+    server.faults({"path": "/api-keys", "times": 1, "status": 429, "retry_after": 1})
     before = len(server.requests(path="/api-keys"))
-    assert call().ok().changed
+    assert call(timeout="1m").ok().changed
     assert len(server.requests(path="/api-keys")) - before == 4, "it was asked again once, after the time"
     server.faults({"path": "/api-keys", "status": 429, "retry_after": 50})
     assert "for 50 s (429)" in call().refused("rate_limited").message
