@@ -13,9 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from sandbox.standin import codec
-
-SCHEMA = 1
 #: What a scoped token may be without. That values are a permission of their own is chosen; the others are Supabase's.
 PERMISSIONS = (
     "api_gateway_keys_read",
@@ -124,25 +121,4 @@ class World:
         return replace(self, clocks={thing.name: thing})
 
 
-def dump(world: World) -> dict[str, Any]:
-    """The world as a JSON document."""
-    return {
-        "schema": SCHEMA,
-        "projects": [codec.encode(each) for each in world.projects.values()],
-        "tokens": [codec.encode(each) for each in world.tokens.values()],
-        "clocks": [codec.encode(each) for each in world.clocks.values()],
-    }
-
-
-def things(document: Mapping[str, Any]) -> list[Thing]:
-    """The things that a JSON document lists.
-
-    Raises:
-        BadState: It has another form; the text names the field.
-    """
-    unknown = sorted(set(document) - {"schema", "projects", "tokens", "clocks"})
-    if unknown:
-        raise codec.BadState(f"The state has unknown sections: {', '.join(unknown)}.")
-    projects = [codec.decode(Project, each, "projects[]") for each in document.get("projects", [])]
-    tokens = [codec.decode(Token, each, "tokens[]") for each in document.get("tokens", [])]
-    return [*projects, *tokens, *(codec.decode(Clock, each, "clocks[]") for each in document.get("clocks", []))]
+KINDS: Mapping[str, type[Any]] = {"projects": Project, "tokens": Token, "clocks": Clock}

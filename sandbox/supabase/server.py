@@ -7,19 +7,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from sandbox.standin import codec, control, http
 from sandbox.standin.http import Reply
+from sandbox.standin.server import StatefulHandler, StatefulServer
+from sandbox.standin.store import Store
 from sandbox.standin.switches import Switch
 from sandbox.supabase import api, gateway, model
 from sandbox.supabase.api import Asked, No
@@ -33,62 +31,35 @@ _GATEWAY = re.compile(r"/gateway/(?P<ref>[^/]+)(?P<path>/.*)")
 Act = Callable[[Project], tuple[Reply, Project]]
 
 
-class Store:
-    """The state and its file."""
+class Projects(Store[World]):
+    """The state, by the stand-in's own clock, and how much each token has asked for lately."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        self.world = World()
+        super().__init__(path, World(), model.KINDS)
+        self._counting = threading.Lock()
         self._asked: dict[str, deque[float]] = {}
-        if path.exists():
-            self.seed(json.loads(path.read_text(encoding="utf-8")))
-
-    @property
-    def name(self) -> str:
-        """The file."""
-        return str(self.path)
 
     @property
     def now(self) -> int:
         """Milliseconds since 1970 by the stand-in's clock."""
         return time.time_ns() // 1_000_000 + self.world.clock.ahead * 1000
 
-    def document(self) -> dict[str, Any]:
-        """Everything."""
-        return model.dump(self.world)
-
-    def seed(self, document: Mapping[str, Any]) -> None:
-        """Add things, or replace those with the same names."""
-        found = model.things(document)
-        with self._lock:
-            world = self.world
-            for thing in found:
-                world = world.put(thing)
-            self._keep(world)
-
-    def patch(self, section: str, name: str, fields: Mapping[str, Any]) -> None:
-        """Change fields of one thing."""
-        with self._lock:
-            found = getattr(self.world, section, {}).get(name)
-            if found is None:
-                raise KeyError(f"There is no {name} among the {section}.")
-            self._keep(self.world.put(codec.decode(type(found), codec.encode(found) | dict(fields), name)))
-
     def act(self, ref: str, act: Act) -> Reply:
         """Let a project answer, and be what it is afterwards, while nobody else does."""
-        with self._lock:
-            project = self.world.projects.get(ref)
+
+        def acted(world: World) -> tuple[World, Reply]:
+            project = world.projects.get(ref)
             if project is None:
                 raise No(404, "Project not found")
             reply, after = act(project)
-            if after != project:
-                self._keep(self.world.put(after))
-            return reply
+            return world if after == project else world.put(after), reply
+
+        reply: Reply = self.change(acted)
+        return reply
 
     def count(self, token: str) -> tuple[int, int]:
         """Note a request; how many are left in this window (-1: it is one too many), and seconds until there are."""
-        with self._lock:
+        with self._counting:
             now, limit = time.monotonic(), self.world.clock.limit
             asked = self._asked.setdefault(token, deque())
             while asked and asked[0] <= now - WINDOW:
@@ -99,34 +70,31 @@ class Store:
             reset = max(1, int(asked[0] + WINDOW - now) + 1) if asked else WINDOW
             return left, reset
 
-    def _keep(self, world: World) -> None:
-        self.world = world
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix="supabase.", delete=False) as file:
-            json.dump(model.dump(world), file, indent=1)
-        os.replace(file.name, self.path)
 
-
-class SupabaseHTTPServer(http.Server):
+class SupabaseHTTPServer(StatefulServer):
     """One server with its state."""
 
+    store: Projects
+
     def __init__(self, port: int, state: Path) -> None:
-        self.store = Store(state)
-        super().__init__(port, Handler)
+        super().__init__(port, Handler, Projects(state))
 
 
-class Handler(http.Handler):
+class Handler(StatefulHandler):
     """One connection."""
 
     server: SupabaseHTTPServer
 
-    def respond(self, body: bytes) -> None:
-        """The control endpoint, a project's gateway, or the API."""
-        if self.path.startswith("/_control/"):
-            self.send(control.answer(self.server.store, self.server.switches, self.command, self.path, body))
-        elif self.path.startswith("/gateway/"):
-            self.spoilt(self._gateway, _failure)
-        else:
-            self.spoilt(lambda: self._api(body), _failure)
+    def api(self, body: bytes) -> Reply:
+        """A project's gateway is on another host at Supabase."""
+        return self._gateway() if self.path.startswith("/gateway/") else self._managed(body)
+
+    def failure(self, switch: Switch) -> Reply:
+        """See :class:`StatefulHandler`. Too many requests are told with the seconds that are left."""
+        if switch.status == 429:
+            headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(switch.retry_after or 1)}
+            return Reply(status=429, body={"message": "ThrottlerException: Too Many Requests"}, headers=headers)
+        return Reply(status=switch.status or 500, body={"message": switch.code or "Internal server error"})
 
     def _gateway(self) -> Reply:
         store, match = self.server.store, _GATEWAY.fullmatch(urlsplit(self.path).path)
@@ -141,7 +109,7 @@ class Handler(http.Handler):
         except No as refused:
             return _refusal(refused)
 
-    def _api(self, body: bytes) -> Reply:
+    def _managed(self, body: bytes) -> Reply:
         parts = urlsplit(self.path)
         store, match = self.server.store, _API.fullmatch(parts.path)
         token = store.world.tokens.get(self.headers.get("Authorization", "").removeprefix("Bearer "))
@@ -187,12 +155,3 @@ def _require(token: Token, ref: str, asked: Asked) -> None:
 
 def _refusal(refused: No) -> Reply:
     return Reply(status=refused.status, body={"message": str(refused)})
-
-
-def _failure(switch: Switch) -> Reply:
-    """What a client gets where a switch says so."""
-    status = switch.status or 500
-    if status == 429:
-        headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(switch.retry_after or 1)}
-        return Reply(status=429, body={"message": "ThrottlerException: Too Many Requests"}, headers=headers)
-    return Reply(status=status, body={"message": switch.code or "Internal server error"})

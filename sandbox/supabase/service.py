@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.service import Facts
-from sandbox.standin.service import Heard, StandIn
-from sandbox.supabase import model, signing
+from sandbox.standin.service import Heard, StatefulStandIn
+from sandbox.supabase import signing
 from sandbox.supabase.api import new_value
-from sandbox.supabase.model import ApiKey, Clock, Project, SigningKey, Thing, Token, World
+from sandbox.supabase.model import KINDS, ApiKey, Clock, Project, SigningKey, Token, World
 
 
-class SupabaseServer(StandIn):
+class SupabaseServer(StatefulStandIn[World]):
     """Supabase on one port of 127.0.0.1; ``token`` may do everything in every project that is put in."""
 
     name = "Supabase"
     package = "sandbox.supabase"
+    #: Without its clock, which is put in by itself.
+    empty = World(clocks={})
+    kinds = KINDS
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -43,13 +46,6 @@ class SupabaseServer(StandIn):
 
     def _prepare(self) -> None:
         self.put(Token(token=self.token))
-
-    def put(self, *things: Thing) -> None:
-        """Add things, or replace those with the same names."""
-        world = World(clocks={})
-        for thing in things:
-            world = world.put(thing)
-        self.control("POST", "state", model.dump(world))
 
     def make_project(self, **fields: Any) -> str:
         """A project as it is handed over: legacy keys, one key of each kind, a signing key; its ref."""
@@ -77,8 +73,7 @@ class SupabaseServer(StandIn):
 
     def project(self, ref: str) -> Project:
         """One project as it is now, with all values."""
-        found = model.things(self.control("GET", "state"))
-        return next(each for each in found if isinstance(each, Project) and each.ref == ref)
+        return self.world().projects[ref]
 
     def keys(self, ref: str) -> dict[str, ApiKey]:
         """The keys that are there, by name and type: ``default secret``."""
