@@ -95,6 +95,8 @@ class Secret:
     days: float = 0
     #: Every effect so far, in the words of its run.
     effects: list[str] = field(default_factory=list)
+    #: What the last run has warned of.
+    warnings: list[str] = field(default_factory=list)
 
     def params(self, **changes: Any) -> dict[str, Any]:
         given: dict[str, Any] = {
@@ -139,6 +141,7 @@ class Secret:
         finally:
             operation.close()
             self.effects += context.effects
+            self.warnings = context.warnings
         return {**result, "changed": plan.changed, "steps": list(plan.steps), "warnings": context.warnings}
 
     @property

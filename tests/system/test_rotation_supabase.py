@@ -216,9 +216,11 @@ def test_what_somebody_else_has_made_stays(server: SupabaseServer, ref: str, sec
     """A key that looks like one of ours and was there before; nobody is taken for its heir either."""
     secret.run()
     rotated(server, ref, secret)
-    made = server.ask("POST", f"/v1/projects/{ref}/api-keys", {"type": "secret", "name": f"{NAME}_0123abcd"}).json
+    his = {"type": "secret", "name": f"{NAME}_0123abcd", "description": "ops.runbooks, rotation of another one"}
+    made = server.ask("POST", f"/v1/projects/{ref}/api-keys", his).json
     secret.days += 91
     secret.run()
+    assert [each for each in secret.warnings if f"{NAME}_0123abcd" in each]
     secret.days += 8
     with failing("rotation_refused") as failed:
         secret.run()

@@ -69,9 +69,18 @@ class SupabaseApiKey:
         return tuple(each.id for each in self._mine(self._keys.list()))
 
     def make(self, name: str, current: str | None) -> Made:
-        """See ``provider.Provider``. One is made only where its value will be shown."""
-        self._keys.list(reveal=True)
+        """See ``provider.Provider``. One is made only where its value will be shown.
+
+        What has our mark and was there before the rotation began may belong to another secret: it is named, and stays.
+        """
+        left = [each for each in self._mine(self._keys.list(reveal=True)) if each.description.startswith(_MARK)]
         key = self._keys.create(self._named(name), self._type, f"{_MARK}, rotation {name}")
+        for each in left:
+            if each.id not in (current, key.id):
+                self._context.warn(
+                    f"The API key {each.name} of {self._keys.title} was made by a rotation, and is none of this "
+                    "secret's. See that nobody uses it, then delete it (supabase_api_key, state=absent)."
+                )
         return Made(id=key.id, parts={"value": key.value})
 
     def apply(self, made: Made) -> None:
