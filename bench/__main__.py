@@ -26,6 +26,7 @@ GROUPS = {
     "backups": ("speed", "unchanged", "stream"),
     "restores": ("restore", "checksum", "jobs"),
     "releases": ("release",),
+    "secrets": ("secrets",),
 }
 PARTS = tuple(part for group in GROUPS.values() for part in group)
 #: Those with contenders that are installed for it.
@@ -77,6 +78,8 @@ def _measure(
         results |= _on_product(bench, database, product, options)
     if "release" in parts:
         results["release"] = rounds.releases(bench, _course(options))
+    if "secrets" in parts:
+        results["secrets"] = rounds.secrets(bench, _course(options))
     if "jobs" in parts:
         _say(f"making tables of equal size, {options.size} MiB together, unless they are there")
         results["jobs"] = rounds.jobs(bench, bench.database("equal", options.size), _course(options))
@@ -107,7 +110,8 @@ def _course(options: argparse.Namespace) -> Course:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="How fast and how small backups and restores are, and what a release costs that has nothing to do.",
+        description="How fast and how small backups and restores are, and what releases and rotations cost "
+        "that have nothing to do.",
     )
     parser.add_argument("parts", nargs="*", choices=PARTS, help="what to measure; everything unless given")
     parser.add_argument("--size", type=int, default=1024, help="MiB of the product's database (%(default)s)")

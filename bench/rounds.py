@@ -16,6 +16,7 @@ from bench.environment import Bench
 from bench.programs import Programs, Run
 from bench.releases import released
 from bench.restores import Restores
+from bench.secrets import young
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,12 @@ def releases(bench: Bench, course: Course) -> dict[str, Measured]:
     """A release with nothing to do beside a play of as many pings as it may cost."""
     with released(bench) as on:
         return interleaved(on, {"pings": on.pings, "no change": on.no_change}, course, lambda: None)
+
+
+def secrets(bench: Bench, course: Course) -> dict[str, Measured]:
+    """A rotation of many secrets of which none is due."""
+    with young(bench) as on:
+        return interleaved(on, {"nothing due": on.nothing_due}, course, lambda: None)
 
 
 def stream(bench: Bench, mib: int, say: Callable[[str], None]) -> Measured:

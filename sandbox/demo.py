@@ -6,8 +6,9 @@
 
 Pagila is loaded, backed up to S3, partly destroyed, restored and compared row by row; a second backup shows that
 nothing changes. The restored database takes the place of the live one and gives it back, and a drill proves the backup
-on a server of its own. Then an app on that database gets a good release and a bad one. Each step is the real runbook,
-run as a user runs it. What was proven is printed at the end; what proves it stays in the evidence directory.
+on a server of its own. Then an app on that database gets a good release and a bad one, and another password while
+users ask it. Each step is the real runbook, run as a user runs it. What was proven is printed at the end; what proves
+it stays in the evidence directory.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any
 
 from sandbox import Sandbox, SandboxError, pagila
 from sandbox.demo_releases import Releases
+from sandbox.demo_rotation import Rotation
 from sandbox.service import CHECKOUT
 
 DIRECTORY = CHECKOUT / ".sandbox-demo"
@@ -123,6 +125,7 @@ class Demo:
         self.runbook("status", show=True)
 
         released = Releases(self._sandbox, self).run()
+        released |= Rotation(self._sandbox, self).run()
         self.keep(manifest)
         self.prove(manifest, before, destroyed_at, rto, released)
 
@@ -146,6 +149,7 @@ class Demo:
                 "measured RPO": f"{rpo:.1f} s between the backup's snapshot and the disaster",
                 "measured RTO": f"{rto:.1f} s from the restore command to the last row compared",
                 "the way back": released["measured"],
+                "rotation": released["rotated"],
                 "evidence": f"{self._evidence.relative_to(CHECKOUT)}/ (manifest, run records, output of each runbook)",
             }
         )
@@ -183,9 +187,11 @@ class Demo:
         again = self.runbook("restore", inputs={**inputs, "undo": "yes"})
         self.say("undone twice, nothing more changes", not again.changed)
 
-    def app(self, name: str, *, inputs: Mapping[str, str], red: bool = False) -> Ran:
-        """Run a runbook of the app; a red one has to say why."""
-        return self.runbook(name, inputs=inputs, limit="web", red=red, show=red)
+    def app(
+        self, name: str, *, inputs: Mapping[str, str], red: bool = False, env: Mapping[str, str] | None = None
+    ) -> Ran:
+        """Run a runbook of the app; a red one has to say why. ``env`` is for what may stand in no command."""
+        return self.runbook(name, inputs=inputs, limit="web", red=red, show=red, env=env)
 
     def runbook(
         self,
@@ -196,6 +202,7 @@ class Demo:
         show: bool = False,
         limit: str = DATABASE,
         red: bool = False,
+        env: Mapping[str, str] | None = None,
     ) -> Ran:
         """Run a playbook as a user would; its output is kept, its closing lines are shown where asked for."""
         self._step += 1
@@ -208,7 +215,7 @@ class Demo:
         done = subprocess.run(
             [sys.executable, "-m", "ansible", "playbook", *argv[1:]],
             cwd=CHECKOUT,
-            env=self._environment(),
+            env=self._environment() | dict(env or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

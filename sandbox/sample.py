@@ -4,16 +4,19 @@
 
 """Deploy the sample application: a project ``web`` whose repository is on the GitHub of the sandbox.
 
-A release is a commit; :func:`commit` makes as many as a demo needs.
+A release is a commit; :func:`commit` makes as many as a demo needs. It logs in as one of two roles that take turns, so
+that its password can be rotated.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from sandbox import app
+from sandbox import app, pagila
 from sandbox.errors import SandboxError
 from sandbox.vercel.model import GitLink, Project, Timings, Variable
 from sandbox.vercel.service import TEAM
@@ -33,6 +36,21 @@ PROJECT = Project(
 #: What every release asks of the database.
 QUERY = "SELECT title FROM film ORDER BY film_id LIMIT 1"
 
+#: The group that acts for the app, and the logins that are members of it; of the first one the password is set here.
+GROUP = "web"
+_LOGINS = """
+DO $$ BEGIN
+  IF to_regrole('{group}') IS NULL THEN CREATE ROLE {group} NOLOGIN; END IF;
+  IF to_regrole('{group}_a') IS NULL THEN CREATE ROLE {group}_a IN ROLE {group}; END IF;
+  IF to_regrole('{group}_b') IS NULL THEN CREATE ROLE {group}_b IN ROLE {group}; END IF;
+END $$;
+ALTER ROLE {group}_a LOGIN PASSWORD '{password}';
+ALTER ROLE {group}_a SET role = '{group}';
+ALTER ROLE {group}_b SET role = '{group}';
+GRANT USAGE ON SCHEMA public TO {group};
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO {group};
+"""
+
 #: Seconds that a build may take until it serves.
 PATIENCE = 60
 
@@ -45,20 +63,35 @@ def ensure(sandbox: Sandbox) -> bool:
     world = sandbox.vercel.world()
     held = world.projects.get(PROJECT.id, PROJECT)
     link = replace(PROJECT.link or GitLink(), api_url=sandbox.github.api_url, token=sandbox.github.token)
+    known = database_url(sandbox)
+    if held.production is not None and held.link == link and known and urlsplit(known).port == sandbox.postgres.port:
+        return False
     variable = Variable(
         id="env_database_url",
         project=PROJECT.id,
         key="DATABASE_URL",
-        value=sandbox.postgres.url("pagila"),
-        target=("production", "preview"),
+        value=_login(sandbox),
+        type="sensitive",
+        target=("production",),
     )
-    known = world.variables.get(variable.id)
-    if held.production is not None and held.link == link and known is not None and known.value == variable.value:
-        return False
     now = int(time.time() * 1000)
     sandbox.vercel.put(replace(held, link=link, auto_assign=True), replace(variable, created_at=now, updated_at=now))
     deploy(sandbox, commit(sandbox))
     return True
+
+
+def database_url(sandbox: Sandbox) -> str:
+    """With what the app is built to reach its database; '' before it is deployed."""
+    found = (each for each in sandbox.vercel.world().variables.values() if each.project == PROJECT.id)
+    return next((each.value for each in found if each.key == "DATABASE_URL"), "")
+
+
+def _login(sandbox: Sandbox) -> str:
+    """The address of a login of the app's own."""
+    password = secrets.token_hex(16)
+    server = sandbox.postgres
+    pagila.psql(server, "pagila", script=_LOGINS.format(group=GROUP, password=password).encode())
+    return f"postgresql://{GROUP}_a:{password}@{server.host}:{server.port}/pagila"
 
 
 def commit(

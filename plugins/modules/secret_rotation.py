@@ -20,6 +20,7 @@ description:
   - A new variable on Vercel is in force only in what is built afterwards. The module does not deploy; it waits until a
     newer deployment serves.
   - At rest it looks whether the destinations are still as they were written, and writes what is not.
+  - A credential that the run itself works with is refused.
   - No value is in any result, diff or message. RV(rotation.value) names where in the store it lies.
 author:
   - The ops.runbooks contributors (@ops-runbooks)
@@ -58,6 +59,7 @@ options:
   current_value:
     description:
       - The value that is in force, for O(adopt).
+      - Without it E(RUNBOOKS_CURRENT_VALUE) in the environment of the module's process is used, where it is there.
     type: str
   take_back:
     description:
@@ -172,8 +174,8 @@ rotation:
       type: dict
     destinations:
       description: >-
-        Each with V(name), V(type), V(written_at), V(as_written) (whether it is as it was written) and V(in_force)
-        (whether what runs was built with it).
+        Each with V(name), V(type), V(project) (on Vercel), V(written_at), V(as_written) (whether it is as it was
+        written) and V(in_force) (whether what runs was built with it).
       type: list
       elements: dict
     consumers:

@@ -20,6 +20,20 @@ extends_documentation_fragment:
   - ops.runbooks._store
   - ops.runbooks._store.s3
   - ops.runbooks._rotation.listed
+options:
+  deployments:
+    description:
+      - Whether the deployments of each project are listed as well, for those that still hold an earlier value. A
+        variable reaches only what is built afterwards, and older ones keep theirs for as long as they are there.
+    type: bool
+    default: false
+  own_logins:
+    description:
+      - Login roles of PostgreSQL with which runbooks work elsewhere. A secret that is one of them is told as one that
+        cannot be rotated, as other credentials are that this run works with.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: ops.runbooks.secret_rotation
 """
@@ -53,6 +67,8 @@ secrets:
       description: >-
         Each secret as RV(ops.runbooks.secret_rotation#module:rotation), without V(requests); V(run) in V(waits_for) is
         what the next run would do. And V(problem), why its destinations could not be looked at, empty where they could.
+        Each destination has V(stale_deployments), with V(id), V(url), V(target) and V(created_at), newest first and of
+        the newest 200 of its project; null where they were not listed.
       type: list
       elements: dict
     due:

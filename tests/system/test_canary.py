@@ -105,6 +105,7 @@ class Planted:
             "CANARY_HEARTBEAT_URL": f"{self.receiver}/ping/{self.heartbeat.quoted}",
             "CANARY_VERCEL_TOKEN": self.vercel_token.text,
             "CANARY_BYPASS": self.bypass.text,
+            "CANARY_SECRETS_KEY": f"{self.other.text}{self.other.text}",
         }
 
     @property
@@ -147,6 +148,23 @@ class Planted:
             "verify_wait_for": "0s",
             "deploy_smoke_url": self.site.vercel.api_url,
             "deploy_smoke_headers": {"Host": "{{ deploy_address }}"},
+            "runbooks_secrets_key": from_environment("CANARY_SECRETS_KEY"),
+            "runbooks_secrets": [self.secret],
+        }
+
+    @property
+    def secret(self) -> dict[str, Any]:
+        """One that goes into previews, so that nothing is built for it; its consumer has nothing to say."""
+        site = {name: self.site.options[name] for name in ("project", "team", "api_url")}
+        token = from_environment("CANARY_VERCEL_TOKEN")
+        place = {"name": "previews", "type": "vercel_env", "variable": "SESSION_SECRET", "targets": ["preview"]}
+        headers = {"x-vercel-protection-bypass": from_environment("CANARY_BYPASS")}
+        consumer = {"name": "web", "url": self.site.vercel.api_url, "samples": 1, "secret_headers": headers}
+        return {
+            "name": "session_secret",
+            "provider": {"type": "generated"},
+            "destinations": [{**place, **site, "token": token}],
+            "consumers": [consumer],
         }
 
 
@@ -320,7 +338,7 @@ def digest_of(planted: Planted, home: Path) -> str:
 
 
 #: Runbooks of the group apps.
-OF_APPS = ("approve", "deploy", "promote", "rollback", "verify")
+OF_APPS = ("approve", "deploy", "promote", "rollback", "rotate", "secrets", "verify")
 
 
 @each_runbook

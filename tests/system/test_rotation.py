@@ -194,6 +194,26 @@ def test_what_cannot_work_is_refused_before_anything_is_done(call: Call, file_st
     call("secret_rotation", args).refused("destination_unusable")
 
 
+def test_what_a_run_works_with_is_neither_adopted_nor_rotated(
+    call: Call, file_store: FileStoreAt, tmp_path: Path
+) -> None:
+    """A token of its own, taken for a secret of the app's."""
+    place = {"name": "here", "type": "file", "path": str(tmp_path / "token")}
+    (tmp_path / "token").write_text("kanarienvogel", encoding="utf-8")
+    args = arguments(file_store, [place], sign_out_users=True)
+    own = {"VERCEL_TOKEN": "kanarienvogel"}
+    call("secret_rotation", {**args, "adopt": True}, env=own, secrets=("kanarienvogel",)).refused("rotation_refused")
+    assert file_store.keys("test/secrets") == []
+    call("secret_rotation", {**args, "adopt": True}, secrets=("kanarienvogel",)).ok()
+    asked = {**args, "reason": "requested", "min_age": "0s"}
+    call("secret_rotation", asked, env=own, secrets=("kanarienvogel",)).refused("rotation_refused")
+    listed = [{"name": "auth_secret", "provider": args["provider"], "destinations": [place]}]
+    info = {**file_store.args, "environment": "test", "name": "secrets", "secrets": listed}
+    (found,) = call("secret_rotation_info", info, env=own).ok()["secrets"]["all"]
+    assert found["waits_for"]["what"] == "person"
+    assert "the token of Vercel that this run works with" in found["waits_for"]["reason"]
+
+
 def test_a_consumer_that_says_nothing_is_waited_for(call: Call, file_store: FileStoreAt, tmp_path: Path) -> None:
     place = {"name": "here", "type": "file", "path": str(tmp_path / "secret")}
     with app() as consumer:

@@ -12,7 +12,9 @@ younger than the record.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -21,7 +23,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.client import Vercel
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.env import VercelEnv
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Project, Variable
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Project, Variable, as_iso
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.settings import read_settings
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -29,6 +31,8 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: Seconds that Vercel may take for one question or change.
 _PATIENCE = 60
+#: Deployments of a project that are looked through for earlier values.
+_LISTED = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,21 @@ class VercelDestination:
             operation.close()
         self._looks.clear()
         return self.observe()
+
+    def built_before(self, changed: int) -> list[dict[str, Any]]:
+        """The deployments of its targets that work still and were built before it was changed last, newest first."""
+        place = tuple(str(each) for each in ("deployments", *self._params.values()))
+        if place not in self._looks:
+            with closing(Vercel(self._params, self._context, os.environ, patience=_PATIENCE)) as vercel:
+                self._looks[place] = tuple(islice(vercel.deployments(vercel.project()), _LISTED))
+        return [
+            {"id": each.id, "url": each.url, "target": each.environment, "created_at": as_iso(each.created_at)}
+            for each in self._looks[place]
+            if each.state == "READY"
+            and not each.gone
+            and each.environment in self._wanted["targets"]
+            and each.created_at <= changed
+        ]
 
     def _look(self) -> _Look:
         vercel = Vercel(self._params, self._context, os.environ, patience=_PATIENCE)

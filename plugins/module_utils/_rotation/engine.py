@@ -44,6 +44,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model impor
     Value,
     Written,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import Own, refuse_own
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import TABLE, Action, Effect
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import (
     Seen,
@@ -69,13 +70,14 @@ if TYPE_CHECKING:  # pragma: no cover
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parties:
-    """Everybody who has a part in the rotation of one secret."""
+    """Everybody who has a part in the rotation of one secret. ``owns`` are what the run itself works with."""
 
     book: Book
     vault: Vault
     provider: Provider
     destinations: Mapping[str, Destination]
     keys: Keys
+    owns: tuple[Own, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,8 @@ class Engine:
     def look(self, now: datetime) -> State:
         """Read ledger and destinations, and ask the consumers where they decide. Changes nothing."""
         self.entry = entry = self._parties.book.read()
+        if not self._request.take_back:
+            refuse_own(self._declaration, entry.ledger, self._parties.owns, self._parties.keys)
         sights = tuple((name, destination.observe()) for name, destination in self._parties.destinations.items())
         seen = Seen(sights=sights)
         seen = replace(seen, held=self._held(entry.ledger, seen))
@@ -234,6 +238,9 @@ class Engine:
         made = self._parties.provider.adopted(value, f"adopted.{self.entry.ledger.epoch}")
         for part in made.parts.values():
             self._context.redactor.protect(part)
+        fingerprint = self._parties.keys.fingerprint(_essence(made.parts))
+        known = Value(id=made.id, fingerprint=fingerprint, slot="", since=self._context.clock.now())
+        refuse_own(self._declaration, Ledger(current=known), self._parties.owns, self._parties.keys)
         return made
 
     def _readable(self) -> dict[str, str | None]:

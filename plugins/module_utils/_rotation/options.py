@@ -141,6 +141,8 @@ ROTATION_INFO_SPEC = STORE_SPEC.merge(
     ArgumentSpec(
         options={
             **_KEY,
+            "deployments": {"type": "bool", "default": False},
+            "own_logins": {"type": "list", "elements": "str", "default": []},
             # What is secret in it says so itself.
             "secrets": {
                 "type": "list",

@@ -81,6 +81,7 @@ def _target(target: Target, ledger: Ledger, seen: Seen, awaiting: set[str]) -> M
     return {
         "name": target.name,
         "type": target.kind,
+        "project": target.options.get("project"),
         "written_at": iso(written.at) if written is not None else None,
         "as_written": written is not None and target.name not in awaiting,
         "in_force": in_force(target, ledger, seen),

@@ -34,10 +34,14 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.engine impo
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Provider, Ripening
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.providers import PROVIDERS
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe, differences
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, Keys
+
+#: Where the value that is to be adopted is found that no option gives.
+CURRENT_VARIABLE = "RUNBOOKS_CURRENT_VALUE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,14 @@ def read_key(params: Mapping[str, Any], context: Context) -> Keys:
     given = params["secrets_key"] or os.environ.get(KEY_VARIABLE) or ""
     context.redactor.protect(given)
     return Keys.read(given)
+
+
+def read_current(params: Mapping[str, Any], context: Context) -> str:
+    """The value that is to be adopted; '' where none is given."""
+    given = (params["current_value"] or os.environ.get(CURRENT_VARIABLE) or "") if params["adopt"] else ""
+    if given:
+        context.redactor.protect(given)
+    return str(given)
 
 
 def declared(given: Mapping[str, Any], context: Context) -> tuple[Declaration, Provider]:
@@ -103,8 +115,9 @@ class SecretRotation(Operation[State, RotationPlan]):
             provider=provider,
             destinations=open_destinations(self._declaration.targets, self._keys, context, self._looks),
             keys=self._keys,
+            owns=own_credentials(params, self._declaration, os.environ),
         )
-        self._engine = Engine(self._declaration, self._request, parties, context, params["current_value"] or "")
+        self._engine = Engine(self._declaration, self._request, parties, context, read_current(params, context))
         self._now = context.clock.now().replace(microsecond=0)
 
     def observe(self) -> State:

@@ -5,13 +5,15 @@
 """The module secret_rotation_info (private to ops.runbooks): how all secrets of an environment stand, in one task.
 
 Each ledger is read, and each destination looked at, those of one project together. No value is read, and no consumer
-asked: what they said last is on record.
+asked: what they said last is on record. Where that is wanted, the deployments of each project are listed too, for those
+which still hold an earlier value.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -20,9 +22,11 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request, refused
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination import Looks, open_destinations
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_vercel import VercelDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, Entry
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_INFO_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials, refuse_own
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Seen, Sight, Wait, next_step, sentence
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.rotation import declared, read_key
@@ -33,12 +37,16 @@ _WORKERS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One secret as it was found; ``failure`` is why its destinations could not be looked at."""
+    """One secret as it was found; ``failure`` is why its destinations could not be looked at.
+
+    ``stale`` are deployments that hold an earlier value, by the destination that they got it from.
+    """
 
     declaration: Declaration
     entry: Entry
     seen: Seen
     failure: str = ""
+    stale: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
@@ -85,13 +93,18 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
     def _standing(self, declaration: Declaration, entry: Entry, looks: Looks) -> Standing:
         """One that cannot be reached is no reason not to tell of the others."""
         sights: list[tuple[str, Sight]] = []
+        stale: dict[str, list[dict[str, Any]]] = {}
         failure = ""
         try:
             for name, destination in open_destinations(declaration.targets, self._keys, self.context, looks).items():
                 sights.append((name, destination.observe()))
+                written = entry.ledger.holding(name)
+                if self.params["deployments"] and written is not None and isinstance(destination, VercelDestination):
+                    stale[name] = destination.built_before(written.changed)
         except RunbookError as error:
             failure = error.message
-        return Standing(declaration=declaration, entry=entry, seen=Seen(sights=tuple(sights)), failure=failure)
+        seen = Seen(sights=tuple(sights))
+        return Standing(declaration=declaration, entry=entry, seen=seen, failure=failure, stale=stale)
 
     def _told(self, standing: Standing) -> dict[str, Any]:
         declaration, ledger = standing.declaration, standing.entry.ledger
@@ -100,6 +113,8 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
         said = describe(declaration, ledger, standing.seen, wait, vault, self._now)
         for each in said["destinations"] if standing.failure else ():
             each["as_written"] = each["in_force"] = None
+        for each in said["destinations"]:
+            each["stale_deployments"] = standing.stale.get(each["name"])
         return {**{name: each for name, each in said.items() if name != "requests"}, "problem": standing.failure}
 
     def _wait(self, standing: Standing) -> Wait:
@@ -108,6 +123,8 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
             return Wait(what="person", reason=standing.failure)
         declaration, ledger = standing.declaration, standing.entry.ledger
         try:
+            owns = own_credentials(self.params, declaration, os.environ, self.params["own_logins"])
+            refuse_own(declaration, ledger, owns, self._keys)
             step = next_step(declaration, ledger, standing.seen, Request(), self._now, entered=True)
         except RunbookError as error:
             return Wait(what="person", reason=error.message)

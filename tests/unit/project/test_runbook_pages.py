@@ -19,17 +19,21 @@ from harness.runbook_pages import FIELDS, PAGES, Runbook, runbooks, specs_of, ta
 INPUTS = {
     *("release", "backup", "at", "restore_id", "target_database", "source_environment", "to", "from_deployment"),
     *("secret", "reason", "confirm", "undo", "phase", "adopt", "accept_shrink", "break_glass", "break_first", "dir"),
-    *("path", "sha256", "migration", "resolve_as"),
+    *("path", "sha256", "migration", "resolve_as", "take_back"),
 }
 #: Roles whose variables a user sets in an inventory, and those of them that plays and not users set.
-SETTABLE = ("runbooks", "database", "backup", "restore", "app", "verify", "rollback", "promote", "deploy", "migrate")
+SETTABLE = (
+    *("runbooks", "database", "backup", "restore", "app", "verify", "rollback", "promote", "deploy", "migrate"),
+    *("rotate", "secrets"),
+)
 SET_BY_PLAYS = {
     *("backup_id", "backup_adopt", "backup_accept_shrink", "backup_kind", "backup_max_age", "backup_preflight"),
     *("restore_backup", "restore_at", "restore_target_database", "restore_identity", "restore_source_environment"),
     *("restore_adopt", "restore_preflight", "restore_undo", "restore_confirm", "restore_path", "restore_sha256"),
     "database_required",
     *("app_needs_vercel", "app_needs_url"),
-    *("rollback_to", "rollback_from", "rollback_reason", "rollback_break_glass"),
+    *("rotate_reason", "rotate_break_first", "rotate_adopt", "rotate_take_back", "rotate_break_glass", "secrets_names"),
+    *("rollback_to", "rollback_from", "rollback_reason", "rollback_break_glass", "deploy_deployment"),
     *("promote_to", "promote_from", "promote_reason", "promote_break_glass"),
     *("deploy_release", "deploy_reason", "deploy_break_glass"),
     *("migrate_phase", "migrate_release", "migrate_migration", "migrate_undo", "migrate_resolve_as"),

@@ -1,0 +1,133 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the role rotate decides: which secrets go on, which apps are built again and when they are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.decisions import Decisions
+
+CLOSED = {"rotate_window": {"window": {"decision": "frozen", "reason": "a freeze.", "next_opening": None}}}
+
+
+def standing(name: str, what: str = "date", **more: Any) -> dict[str, Any]:
+    """One secret as it was looked at."""
+    return {"secret": name, "phase": "idle", "reason": "scheduled", "waits_for": {"what": what}, **more}
+
+
+def advanced(name: str, what: str, *places: tuple[str, bool, str]) -> dict[str, Any]:
+    """What a secret came to; each place with its project, whether what runs was built with it, when it was written."""
+    listed = [{"project": project, "in_force": force, "written_at": at} for project, force, at in places]
+    rotation = {"secret": name, "id": "due-1", "waits_for": {"what": what, "reason": "x"}, "destinations": listed}
+    return {"changed": True, "rotation": rotation}
+
+
+def app(project: str = "shop", **facts: Any) -> dict[str, Any]:
+    found = {"vercel": {"production": {"id": f"dpl_{project}"}}}
+    return {"vercel_project": project, "rotate_vercel": found, "rotate_recorded": {"releases": {"known": []}}, **facts}
+
+
+def role(standings: list[dict[str, Any]] | None = None, **hosts: Any) -> Decisions:
+    variables = {name: hosts.pop(name) for name in list(hosts) if name.startswith(("rotate_", "_secrets_", "guard_"))}
+    known = {name: {"inventory_hostname": name, **facts} for name, facts in hosts.items()}
+    lead = sorted(known)[0]
+    return Decisions(
+        "rotate",
+        known,
+        ansible_play_hosts=list(known),
+        ansible_check_mode=False,
+        _secrets_all=standings or [],
+        _secrets_lead=lead,
+        _secrets_named=variables.pop("_secrets_named", []),
+        **variables,
+    )
+
+
+def test_a_secret_that_waits_for_a_date_is_left_alone() -> None:
+    """Unless somebody has asked for something."""
+    standings = [standing("a"), standing("b", "run"), standing("c", "use"), standing("d", "person")]
+    assert role(standings, web=app())("web", "_rotate_todo") == ["b", "c", "d"]
+    assert len(role(standings, web=app(), rotate_reason="requested")("web", "_rotate_todo")) == 4
+    assert len(role(standings, web=app(), rotate_take_back=True)("web", "_rotate_todo")) == 4
+
+
+def test_a_closed_time_is_waited_for_but_for_a_compromise() -> None:
+    assert not role(web=app(**CLOSED))("web", "_rotate_open")
+    assert role(web=app())("web", "_rotate_open")
+    for urgent in ({"rotate_reason": "compromise"}, {"rotate_take_back": True}):
+        assert role(web=app(), **urgent)("web", "_rotate_urgent")
+    under_way = [standing("a", phase="grace", reason="compromise")]
+    assert role(under_way, web=app())("web", "_rotate_urgent")
+    over = [standing("a", phase="idle", reason="compromise")]
+    assert not role(over, web=app())("web", "_rotate_urgent")
+    # What is urgent passes by the windows of deploy, and never by a gate that has failed.
+    freezes = {"runbooks_freezes": [{"name": "x"}]}
+    assert role(under_way, web=app(**freezes))("web", "_rotate_freezes") == []
+    assert role(over, web=app(**freezes))("web", "_rotate_freezes") == [{"name": "x"}]
+    assert role(under_way, web=app())("web", "rotate_break_glass") == ""
+
+
+def test_each_app_knows_what_waits_for_it() -> None:
+    known = {
+        "a": advanced("a", "deployment", ("shop", False, "t1"), ("back", True, "t1")),
+        "b": advanced("b", "date", ("shop", False, "t1")),
+        "c": {"failed": True, "msg": "Could not.", "rotation": {"secret": "c"}},
+        "d": advanced("d", "deployment", ("back", False, "t2")),
+    }
+    said = role(admin=app("back", rotate_known=known), web=app("shop"))
+    assert said("web", "_rotate_waits") == ["a"]
+    assert said("admin", "_rotate_waits") == ["d"]
+    assert said("admin", "_rotate_code") == "run_refused"
+
+
+def test_who_is_built_again() -> None:
+    """Those that wait; where what serves was never judged, only that one; none while the time is closed."""
+    waits: dict[str, Any] = {"rotate_waits": ["a"]}
+    assert role(admin=app(), web=app(**waits))("web", "_rotate_apps") == ["web"]
+    assert role(admin=app(rotate_undecided="rotate-1"), web=app(**waits))("web", "_rotate_apps") == ["admin"]
+    assert role(admin=app(**CLOSED), web=app(**waits))("web", "_rotate_apps") == []
+    undecided = app(rotate_undecided="rotate-1", **CLOSED)
+    assert role(admin=undecided, web=app())("web", "_rotate_apps") == ["admin"]
+
+
+def test_an_app_that_was_taken_back_lets_no_secret_go_on() -> None:
+    failed = {"rotate_unreleased": {"code": "release_rolled_back", "message": "no."}}
+    good: dict[str, Any] = {"rotate_waits": ["a"], "rotate_deployed": ["a"]}
+    assert role(admin=app(), web=app(**good))("web", "_rotate_released") == ["a"]
+    assert role(admin=app(**failed), web=app(**good))("web", "_rotate_released") == []
+    undecided = app(rotate_undecided="rotate-1", rotate_deployed=[])
+    assert role([standing("a", "use")], web=undecided)("web", "_rotate_released") == ["a"]
+    assert role([standing("a", "use")], web={**undecided, **failed})("web", "_rotate_released") == []
+
+
+def test_the_same_values_are_the_same_build() -> None:
+    """So that a run which died is gone on with, and what has failed is built again only where somebody says why."""
+
+    def build(at: str, **more: Any) -> str:
+        known = {"a": advanced("a", "deployment", ("shop", False, at))}
+        said = role(web=app(rotate_known=known, rotate_waits=["a"]), guard_run_id="run-7", **more)
+        return str(said("web", "_rotate_build"))
+
+    assert build("t1") == build("t1") != build("t2")
+    assert build("t1", rotate_break_glass="mended") == f"{build('t1')}-run-7"
+    # A compromise is no reason to try again what has failed.
+    assert build("t1", rotate_reason="compromise") == build("t1")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"rotate_break_first": True}, "reason=compromise"),
+        ({"rotate_take_back": True, "rotate_reason": "requested", "_secrets_named": ["a"]}, "no other request"),
+        ({"rotate_take_back": True}, "-e secret="),
+        ({"rotate_adopt": True, "_secrets_named": ["a", "b"]}, "-e secret="),
+    ],
+)
+def test_what_cannot_be_meant(given: dict[str, Any], says: str) -> None:
+    assert says in role(web=app(), **given)("web", "_rotate_problem")
+    assert role(web=app())("web", "_rotate_problem") is None
