@@ -16,10 +16,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._status.outcome impor
 
 #: Failures that a runbook ends with after it has seen everything through, so that its summary is what was changed.
 _EXACT = ("release_rolled_back",)
-#: Failures of what was asked for: the same words again can only fail again.
-_OF_INPUT = ("confirmation_missing", "invalid_parameter")
-#: What stands in the place of a command that nobody but the reader can know.
-CORRECTED = "the same command again, corrected as the first line says"
 #: Modules that leave a live database as it is, whatever becomes of them.
 _READERS = ("postgres_backup", "postgres_backup_retention", "postgres_backup_verify")
 
@@ -156,7 +152,7 @@ def _next(outcome: Outcome | None, facts: Facts, options: str) -> str:
     if outcome is not None and outcome.failed and outcome.runbook:
         if outcome.code == "backup_not_found" and facts.newest is None and not facts.is_app:
             return _command("backup", options)
-        return CORRECTED if outcome.code in _OF_INPUT else outcome.command or _command(outcome.runbook, options)
+        return outcome.again or _command(outcome.runbook, options)
     if facts.is_app:
         return _command("status" if outcome is not None and outcome.runbook == "verify" else "verify", options)
     if facts.past_rpo or (outcome is None and _to_repeat(facts.last_run)):

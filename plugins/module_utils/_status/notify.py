@@ -84,8 +84,8 @@ def compose(kind: str, outcome: Outcome, alerts: Alerts, target: str, run_id: st
         return f"{target}: {runbook} works again (it had failed since {alerts.failing_since}). Run {run_id}."
     code = f" ({outcome.code})" if outcome.code else ""
     said = [f"{target}: {runbook} failed{code}.", outcome.message, f"Run {run_id}."]
-    if outcome.next or outcome.command:
-        said.append(f"Next: {outcome.next or outcome.command}")
+    if outcome.again:
+        said.append(f"Next: {outcome.again}")
     return " ".join(filter(None, said))
 
 

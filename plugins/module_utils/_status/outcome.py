@@ -16,6 +16,10 @@ from typing import Any
 
 #: Of what playbooks refuse by themselves, with no failure of a module behind it and no code of their own.
 PLAY_CODE = "run_refused"
+#: Failures of what was asked for: the same words again can only fail again.
+_OF_INPUT = ("confirmation_missing", "invalid_parameter")
+#: What stands in the place of a command that nobody but the reader can know.
+CORRECTED = "the same command again, with its inputs corrected"
 _TRUE = {"true", "yes", "on", "1", "t", "y"}
 
 
@@ -39,6 +43,11 @@ class Outcome:
     affected: str = ""
     command: str = ""
     next: str = ""
+
+    @property
+    def again(self) -> str:
+        """What to do after a failure: what is proposed, else the same command, where that can end otherwise."""
+        return self.next or (CORRECTED if self.code in _OF_INPUT else self.command)
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Outcome:

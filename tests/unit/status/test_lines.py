@@ -206,7 +206,7 @@ def test_where_there_is_no_backup_one_is_taken_first() -> None:
 def test_what_was_asked_for_wrongly_is_not_proposed_again(code: str) -> None:
     wrong = Outcome(runbook="migrate", failed=True, code=code, command="ansible-playbook x")
     said = closing_lines(wrong, FACTS, OPTIONS, "-e runbooks_rpo=2h")[-1]
-    assert said == "Next: the same command again, corrected as the first line says", "it is no command to add to"
+    assert said == "Next: the same command again, with its inputs corrected", "it is no command to add to"
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,10 @@ def test_messages() -> None:
     assert compose(FAILURE, failed, Alerts(), "production/main", "run-1") == (
         "production/main: backup failed (login_denied). Could not log in. Run run-1. Next: ansible-playbook x"
     )
+    wrong = replace(failed, code="invalid_parameter")
+    assert compose(FAILURE, wrong, Alerts(), "t", "r").endswith(
+        "Next: the same command again, with its inputs corrected"
+    )
     assert compose(RECOVERY, FINE, FAILING, "production/main", "run-2") == (
         "production/main: backup works again (it had failed since 2026-11-19T02:00:00Z). Run run-2."
     )

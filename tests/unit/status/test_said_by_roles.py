@@ -119,7 +119,7 @@ def test_what_a_refusal_found_missing_is_added() -> None:
 )
 def test_what_nobody_else_can_know_is_left_to_the_reader(inputs: dict[str, Any]) -> None:
     said = record(**restore(**inputs, code="run_refused"))
-    assert said == "the same command again, corrected as the first line says"
+    assert said == "the same command again, with its inputs corrected"
 
 
 @pytest.mark.parametrize("code", ["backup_not_found", "table_missing"])
