@@ -498,10 +498,18 @@ def arguments(module: str, planted: Planted) -> dict[str, Any]:
     if module == "github_secret":
         known["secrets"] = [{"name": "A_CANARY", "value": planted.bypass.text}]
     if module.startswith("secret_rotation"):
-        place = {**planted.site.options, "token": planted.vercel_token.text, "variable": "A_CANARY"}
-        asked = {"name": "app", "url": planted.receiver, "secret_headers": {"x-bypass": planted.bypass.text}}
+        aws = {"secret_key": planted.secret_key.text, "session_token": planted.session_token.text}
+        place = {**planted.site.options, **aws, "token": planted.vercel_token.text, "variable": "A_CANARY"}
+        headers = {"secret_headers": {"x-bypass": planted.bypass.text}}
+        asked = {"name": "app", "url": planted.receiver, **headers}
         declared = {
-            "provider": {"type": "generated", "database_url": planted.url(), "token": planted.other.text},
+            "provider": {
+                "type": "generated",
+                "database_url": planted.url(),
+                "token": planted.other.text,
+                **aws,
+                **headers,
+            },
             "destinations": [{**place, "name": "web", "type": "vercel_env"}],
             "consumers": [asked],
         }

@@ -374,6 +374,8 @@ def test_by_the_module(server: AwsServer, tag: str, tmp_path: Path, run_module: 
     declared = {"provider": {**server.args, "type": "aws_access_key", "user": tag}, "destinations": [place]}
     said = run_module("secret_rotation", {**args, **declared}, verbosity=3, diff=True).ok()
     assert json.loads(held(server, tag)[0])["access_key_id"] in keys(server, tag)
+    assert said["rotation"]["requests"]["distributing"] > 3
+    assert sum(said["rotation"]["requests"].values()) < 60
     for key in server.world().keys.values():
         assert key.secret not in said.everything
     assert not run_module("secret_rotation", {**args, **declared}).ok().changed

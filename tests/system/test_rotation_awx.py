@@ -145,3 +145,7 @@ def test_by_the_module(server: AwxServer, credential: str, tmp_path: Path, run_m
     for each in (held(server, credential)["password"], server.token, KEY):
         assert each not in said.everything
     assert not run_module("secret_rotation", {**args, **declared}, env=env).ok().changed
+    both = [{**declared, "name": name} for name in ("auth_secret", "another")]
+    told = run_module("secret_rotation_info", {**args, "secrets": both}, env=env).ok()["secrets"]
+    assert told["all"][0]["destinations"][0]["as_written"]
+    assert "another destination writes this credential" in told["all"][1]["problem"]

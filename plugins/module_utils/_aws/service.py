@@ -101,6 +101,7 @@ class Aws:
         Raises ``service_denied``, ``service_failed``, ``service_unreachable``, ``rate_limited``.
         """
         client = self._client(service, once)
+        self.context.requests += 1
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
