@@ -115,7 +115,9 @@ def test_a_value_in_secrets_manager_and_parameter_store(server: AwsServer, tag: 
     assert secret.run()["steps"] == ["write secret (aws_secret)", "write parameter (aws_parameter)"]
     assert held(server, tag)[:2] == (first, first)
     secret.days = 91
-    assert secret.run()["phase"] == "grace"
+    server.change("secrets", stored.name, rotation=True)
+    told = secret.run()
+    assert (told["phase"], "AWS rotates" in str(told["warnings"])) == ("grace", True)
     second = (tmp_path / "current").read_text(encoding="utf-8")
     assert held(server, tag) == (second, second, first)
     secret.run(take_back=True)

@@ -197,7 +197,7 @@ def test_by_the_module(service: KeyService, tmp_path: Path, run_module: ModuleRu
 
 
 def test_a_key_from_before_is_adopted(service: KeyService, tmp_path: Path) -> None:
-    key = service.put(f"{NAME}.by-hand")
+    key = service.put("made by hand")
     (tmp_path / "key").write_text(key.value, encoding="utf-8")
     place = file_destination(tmp_path / "key")
     secret = Secret(store=f"file://{tmp_path}/store", destinations=[place], provider=filled(declared(service, NAME)))

@@ -77,6 +77,8 @@ class AwsSecretDestination:
             state = operation.observe()
             plan = operation.plan(state)
             if plan.changed:
+                for warning in plan.warnings:
+                    self._context.warn(warning)
                 operation.act(state, plan)
         finally:
             operation.close()

@@ -78,17 +78,9 @@ class HttpProvider:
     def credentials(self) -> tuple[str, ...]:
         """See ``provider.Provider``. Those whose names begin with the secret's own."""
         self._looks += 1
-        if self._list is None:
-            return ()
-        reply = self._ask("list", {})
-        items = at(reply.body, self._list["items"])
-        if not isinstance(items, list):
-            raise self._failed("list", f"its answer has no list at {self._list['items'] or 'its top'}")
-        if 'rel="next"' in reply.headers.get("link", "") or at(reply.body, self._list["more"] or "\0"):
-            raise self._failed("list", "its answer is one page of several", "Let its path ask for all of them at once.")
-        found = [(text_at(each, self._list["name"]), text_at(each, self._list["id"])) for each in items]
+        found = self._listed()
         if any(not id for name, id in found if name.startswith(self._named)):
-            raise self._failed("list", f"there is no id at {self._list['id']} of an item")
+            raise self._failed("list", "an item has no id where it should be")
         return tuple(id for name, id in found if name.startswith(self._named))
 
     def make(self, name: str, current: str | None) -> Made:
@@ -156,7 +148,7 @@ class HttpProvider:
         """See ``provider.Provider``; where no request is declared it stays disabled."""
         if "delete" not in self._declared:
             self.disable(credential)
-        elif self._list is None or credential in self.credentials():
+        elif self._list is None or credential in [id for _name, id in self._listed()]:
             self._change("delete", {"id": credential})
 
     def adopted(self, text: str, name: str) -> Made:
@@ -177,6 +169,18 @@ class HttpProvider:
         """Let go of connections."""
         if self._api is not None:
             self._api.close()
+
+    def _listed(self) -> list[tuple[str, str]]:
+        """Name and id of everything that is there; nothing where no list is declared."""
+        if self._list is None:
+            return []
+        reply = self._ask("list", {})
+        items = at(reply.body, self._list["items"])
+        if not isinstance(items, list):
+            raise self._failed("list", f"its answer has no list at {self._list['items'] or 'its top'}")
+        if 'rel="next"' in reply.headers.get("link", "") or at(reply.body, self._list["more"] or "\0"):
+            raise self._failed("list", "its answer is one page of several", "Let its path ask for all of them at once.")
+        return [(text_at(each, self._list["name"]), text_at(each, self._list["id"])) for each in items]
 
     def _change(self, what: str, fields: Mapping[str, str]) -> Reply:
         self._context.effect(f"send the request {what} to {self._url}")
