@@ -38,9 +38,7 @@ def _create(world: World, query: Query, caller: AccessKey) -> Answer:
     id = f"AKIA{''.join(secrets.choice('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567') for _number in range(16))}"
     # As AWS's, it may have a slash and a plus.
     secret = f"{secrets.token_urlsafe(27)}/+{secrets.token_urlsafe(2)}"
-    made = AccessKey(
-        id=id, secret=secret, user=user, created_at=int(time.time()), unknown_for=world.users[user].unknown_for
-    )
+    made = AccessKey(id=id, secret=secret, user=user, created_at=world.now, unknown_for=world.users[user].unknown_for)
     shown = {**_shown(made), "SecretAccessKey": made.secret, "CreateDate": _date(made.created_at)}
     return world.put(made), {"AccessKey": shown}
 
@@ -96,15 +94,15 @@ def asked_early(world: World, id: str) -> tuple[World, bool]:
 def used(world: World, key: AccessKey) -> World:
     """The world after a request with this key."""
     user = world.users.get(key.user)
-    if user is None or user.told_late is None or key.used_at == int(time.time()):
+    if user is None or user.told_late is None or key.used_at == world.now:
         return world
-    return world.put(replace(_told(world, key), used_at=int(time.time())))
+    return world.put(replace(_told(world, key), used_at=world.now))
 
 
 def _told(world: World, key: AccessKey) -> AccessKey:
     """The key with the last use that is told by now."""
     user = world.users.get(key.user)
-    if user is None or user.told_late is None or key.used_at is None or time.time() - key.used_at < user.told_late:
+    if user is None or user.told_late is None or key.used_at is None or world.now - key.used_at < user.told_late:
         return key
     return replace(key, last_used_at=key.used_at)
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -113,7 +114,15 @@ class Parameter:
     changed_at: float = 0.0
 
 
-Thing = User | AccessKey | Secret | Parameter
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """By how many seconds IAM's clock, and that of all answers, is ahead of this machine's."""
+
+    name: str = "clock"
+    ahead: int = 0
+
+
+Thing = User | AccessKey | Secret | Parameter | Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +133,12 @@ class World:
     keys: Mapping[str, AccessKey] = field(default_factory=dict)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    clocks: Mapping[str, Clock] = field(default_factory=dict)
+
+    @property
+    def now(self) -> int:
+        """Seconds since 1970."""
+        return int(time.time()) + sum(each.ahead for each in self.clocks.values())
 
     def put(self, thing: Thing) -> Self:
         """The world with this thing in it."""
@@ -131,6 +146,8 @@ class World:
             return replace(self, users={**self.users, thing.name: thing})
         if isinstance(thing, AccessKey):
             return replace(self, keys={**self.keys, thing.id: thing})
+        if isinstance(thing, Clock):
+            return replace(self, clocks={thing.name: thing})
         if isinstance(thing, Parameter):
             return replace(self, parameters={**self.parameters, thing.name: thing})
         return replace(self, secrets={**self.secrets, thing.name: thing})
@@ -141,4 +158,10 @@ class World:
         return replace(self, **{section: left})
 
 
-KINDS: Mapping[str, type[Thing]] = {"users": User, "keys": AccessKey, "secrets": Secret, "parameters": Parameter}
+KINDS: Mapping[str, type[Thing]] = {
+    "users": User,
+    "keys": AccessKey,
+    "secrets": Secret,
+    "parameters": Parameter,
+    "clocks": Clock,
+}

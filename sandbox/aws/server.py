@@ -72,6 +72,10 @@ class Handler(StatefulHandler):
         asked = iam.OPERATIONS.get(write.operation)
         return asked(world, self._query, caller) if asked else _unknown(write)
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The time of an answer."""
+        return super().date_time_string(self.server.store.world.now if timestamp is None else timestamp)
+
     def version_string(self) -> str:
         """What clients are told of the server."""
         return "AWS"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from sandbox.aws.model import KINDS, REGION, AccessKey, User, World
+from sandbox.aws.model import KINDS, REGION, AccessKey, Clock, User, World
 from sandbox.service import Facts
 from sandbox.standin.service import StatefulStandIn
 
@@ -49,6 +49,10 @@ class AwsServer(StatefulStandIn[World]):
 
     def variables(self) -> dict[str, str]:
         return {f"RUNBOOKS_SANDBOX_AWS_{name.upper()}": str(value) for name, value in self.facts().items()}
+
+    def set_clock(self, ahead: int = 0) -> None:
+        """By how many seconds its clock is ahead."""
+        self.put(Clock(ahead=ahead))
 
     def _prepare(self) -> None:
         self.put(User(name=self.user), AccessKey(id=self.access_key, secret=self.secret_key, user=self.user))

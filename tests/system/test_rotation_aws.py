@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +46,7 @@ def tag(server: AwsServer) -> Iterator[str]:
     """What no other test has in its names; it is a user's too."""
     server.faults()
     server.forget()
+    server.set_clock()
     name = f"t{secrets.token_hex(4)}"
     server.put(User(name=name))
     yield name
@@ -211,15 +211,14 @@ def keys(server: AwsServer, tag: str) -> dict[str, AccessKey]:
     return {key.id: key for key in server.world().keys.values() if key.user == tag}
 
 
-def aged(server: AwsServer, tag: str) -> None:
-    """As if so much time had passed at AWS as the calendar of a test leaps."""
-    for key in keys(server, tag).values():
-        server.change("keys", key.id, created_at=int(time.time()) - 30 * DAY)
+def in_time(server: AwsServer, secret: Secret) -> None:
+    """Let AWS have the calendar of the secret's runs."""
+    server.set_clock(int(secret.days * DAY))
 
 
-def whole(server: AwsServer, secret: Secret, tag: str, die_before: int = -1) -> bool:
-    """A rotation to its end, in a world that grows older with its calendar; whether it was killed on the way."""
-    return to_the_end(secret, die_before, between=lambda: aged(server, tag))
+def whole(server: AwsServer, secret: Secret, die_before: int = -1) -> bool:
+    """A rotation to its end, at AWS by the same calendar; whether it was killed on the way."""
+    return to_the_end(secret, die_before, between=lambda: in_time(server, secret))
 
 
 def only_one(server: AwsServer, secret: Secret, tag: str, tmp_path: Path, *others: str) -> str:
@@ -243,14 +242,14 @@ def test_an_access_key_in_a_run_that_is_killed(server: AwsServer, tag: str, tmp_
     assert secret.run()["phase"] == "idle"
     first = only_one(server, secret, tag, tmp_path)
     secret.days, secret.effects = 91, []
-    whole(server, secret, tag)
+    whole(server, secret)
     assert only_one(server, secret, tag, tmp_path) != first
     points = effects_of(secret, ("an access key", "the access key", "try the", "keep the"))
     assert len(points) > 5
     for point in points:
         before, secret.effects = only_one(server, secret, tag, tmp_path), []
         secret.days += 91
-        assert whole(server, secret, tag, point) or point == points[-1]
+        assert whole(server, secret, point) or point == points[-1]
         assert only_one(server, secret, tag, tmp_path) != before
     assert asked_for(server, "iam:") == allowed("aws_access_key") - {"sts:GetAccessKeyInfo"}
 
@@ -264,37 +263,40 @@ def test_an_access_key_whose_answer_is_lost(server: AwsServer, tag: str, tmp_pat
     secret.days = 91
     server.faults({"path": operation, "times": 9, "drop": True, "after": True})
     with pytest.raises(RunbookError) as lost:
-        whole(server, secret, tag)
+        whole(server, secret)
     assert lost.value.code == "service_unreachable"
     server.faults()
-    whole(server, secret, tag)
+    whole(server, secret)
     assert only_one(server, secret, tag, tmp_path) != first
 
 
 def test_a_key_of_somebody_else_stays(server: AwsServer, tag: str, tmp_path: Path) -> None:
-    """One from before is named at the limit; one that was made meanwhile and is used, or switched off, is no orphan."""
+    """One from before is named at the limit. One that a killed run has made is none that was used, or switched off, or
+    is older than the rotation."""
     secret = rotating(server, tag, tmp_path)
     secret.run()
     first = only_one(server, secret, tag, tmp_path)
-    theirs = AccessKey(id=f"AKIA{tag.upper()}THEIRS", secret="x" * 40, user=tag, created_at=int(time.time()))
-    server.put(theirs)
     secret.days = 91
+    in_time(server, secret)
+    now = server.world().now
+    theirs = AccessKey(id=f"AKIA{tag.upper()}THEIRS", secret="x" * 40, user=tag, created_at=now)
+    server.put(theirs)
     with failing("access_key_limit") as refused:
         secret.run()
     assert theirs.id in refused().message
     assert secret.run(take_back=True)["last"]["outcome"] == "dropped"
     only_one(server, secret, tag, tmp_path, theirs.id)
-    server.control("PATCH", f"keys/{theirs.id}", {"user": "nobody"})
+    server.change("keys", theirs.id, user="nobody")
     with pytest.raises(Killed):
         secret.run(reason="requested", die_before=1)
     assert secret.ledger.phase == "making"
-    for state in ({"last_used_at": int(time.time())}, {"last_used_at": None, "status": "Inactive"}):
-        server.change("keys", theirs.id, user=tag, **state)
+    for state in ({"last_used_at": now}, {"status": "Inactive"}, {"created_at": now - 60}):
+        server.put(replace(theirs, **{"created_at": now + 1, **state}))
         with failing("access_key_limit"):
             secret.run()
         assert set(keys(server, tag)) == {first, theirs.id}
-    server.control("PATCH", f"keys/{theirs.id}", {"user": "nobody"})
-    whole(server, secret, tag)
+    server.change("keys", theirs.id, user="nobody")
+    whole(server, secret)
     only_one(server, secret, tag, tmp_path)
 
 
@@ -304,36 +306,44 @@ def test_what_aws_tells_late(server: AwsServer, tag: str, tmp_path: Path) -> Non
     secret = rotating(server, tag, tmp_path)
     assert secret.run()["phase"] == "idle"
     first = only_one(server, secret, tag, tmp_path)
+
+    def run(days: float, **changes: Any) -> dict[str, Any]:
+        secret.days += days
+        in_time(server, secret)
+        return secret.run(**changes)
+
     server.change("users", tag, unknown_for=99)
-    secret.days = 91
     with failing("access_key_unproven"):
-        secret.run()
+        run(91)
     assert secret.ledger.phase == "staged", "nobody has been given it"
+    server.change("users", tag, unknown_for=0)
     for each in keys(server, tag):
         server.change("keys", each, unknown_for=0)
-    assert secret.run()["phase"] == "grace"
+    assert run(0)["phase"] == "grace"
     secret.days += 8
-    waiting = secret.run()
-    assert (waiting["phase"], waiting["waits_for"]["what"]) == ("grace", "use")
-    assert "AWS tells of a use up to" in waiting["waits_for"]["reason"]
-    server.change("keys", first, created_at=int(time.time()) - 30 * DAY, used_at=int(time.time()) - 7200)
-    assert "was used at" in secret.run()["waits_for"]["reason"]
-    server.change("keys", first, used_at=int(time.time()) - 2 * DAY)
-    assert secret.run()["phase"] == "watching"
-    assert keys(server, tag)[first].status == "Inactive"
-    waiting = secret.run(take_back=True)
-    assert (waiting["phase"], keys(server, tag)[first].status) == ("returning", "Active")
-    assert "the value that is given up is in use" in waiting["waits_for"]["reason"]
-    aged(server, tag)
-    assert secret.run()["last"]["outcome"] == "taken back"
+    in_time(server, secret)
+    server.change("keys", first, used_at=server.world().now)
+    assert run(0.01)["phase"] == "watching", "nobody can know it yet"
+    over = run(0, take_back=True)
+    assert (over["last"]["outcome"], keys(server, tag)[first].status) == ("taken back", "Active")
     assert only_one(server, secret, tag, tmp_path) == first
+    assert run(1, reason="requested")["phase"] == "grace"
+    server.change("keys", first, used_at=server.world().now + 8 * DAY - 7200)
+    waiting = run(8)
+    assert (waiting["phase"], waiting["waits_for"]["what"]) == ("grace", "use")
+    assert "was used at" in waiting["waits_for"]["reason"]
+    assert "up to 4 h late" in waiting["waits_for"]["reason"]
+    assert run(1)["phase"] == "grace", "a day, and what AWS tells late"
+    assert run(0.2)["phase"] == "watching"
 
 
 def test_after_a_compromise_nobody_waits_for_the_old_key_to_rest(server: AwsServer, tag: str, tmp_path: Path) -> None:
     secret = rotating(server, tag, tmp_path)
     secret.run()
     first = only_one(server, secret, tag, tmp_path)
-    server.change("keys", first, last_used_at=int(time.time()))
+    secret.days = 1
+    in_time(server, secret)
+    server.change("keys", first, last_used_at=server.world().now)
     over = secret.run(reason="compromise")
     assert (over["phase"], over["last"]["reason"]) == ("idle", "compromise")
     assert only_one(server, secret, tag, tmp_path) != first
@@ -356,7 +366,7 @@ def test_a_pair_from_before_is_adopted(server: AwsServer, tag: str, tmp_path: Pa
     assert secret.run(adopt=True, current_value=text)["last"]["outcome"] == "adopted"
     assert only_one(server, secret, tag, tmp_path) == key.id
     secret.days = 91
-    whole(server, secret, tag)
+    whole(server, secret)
     assert only_one(server, secret, tag, tmp_path) != key.id
     own = replace(secret, provider={**secret.provider, "user": server.user}, store=f"file://{tmp_path}/own")
     with failing("rotation_refused"):

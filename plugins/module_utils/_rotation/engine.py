@@ -190,9 +190,12 @@ class Engine:
             work.listed = tuple(each for each in self._parties.vault.slots() if each not in kept)
 
     def _sweep(self, work: _Work, now: datetime) -> None:
-        provider = self._parties.provider
+        provider, since = self._parties.provider, work.entry.ledger.started_at or now
         for credential in work.listed:
-            (provider.sweep if isinstance(provider, Careful) else provider.delete)(credential)
+            if isinstance(provider, Careful):
+                provider.sweep(credential, since)
+            else:
+                provider.delete(credential)
 
     def _make(self, work: _Work, now: datetime) -> None:
         ledger = work.entry.ledger

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar, Protocol, runtime_checkable
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -96,8 +96,8 @@ class Vague(Protocol):
 class Careful(Protocol):
     """One whose credentials have no names, so that one which nobody knows may be somebody else's."""
 
-    def sweep(self, credential: str) -> None:
-        """Remove one that a run which died seems to have left; what may be somebody's stays."""
+    def sweep(self, credential: str, since: datetime) -> None:
+        """Remove one that a run of the rotation which began at ``since`` has left; what may be somebody's stays."""
 
 
 def not_taken(made: Made, verdict: Verdict) -> RunbookError:

@@ -6,14 +6,14 @@
 
 A user has two keys at most, those that are switched off included, and a key has no name. What was there before a
 rotation began is nobody's to touch. A key that a killed run has made and lost the secret of is told by not having been
-there, and by nobody ever having used it: its secret is nowhere.
+there, by having been made since, and by nobody ever having used it: its secret is nowhere.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._aws.access_keys import (
@@ -32,6 +32,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider im
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+
+
+#: By how much AWS's clock may be behind this machine's. A clock that is further off deletes no key.
+_APART = timedelta(seconds=5)
 
 
 class AwsAccessKeyProvider:
@@ -100,11 +104,11 @@ class AwsAccessKeyProvider:
         """See ``provider.Provider``."""
         self._keys.delete(credential)
 
-    def sweep(self, credential: str) -> None:
-        """See ``provider.Careful``. What is switched off, or was ever used, is somebody's."""
+    def sweep(self, credential: str, since: datetime) -> None:
+        """See ``provider.Careful``. What is older, switched off, or was ever used, is somebody's."""
         key = self._find(credential)
         use = self._keys.last_use(credential) if key is not None else None
-        if key is None or not key.active or use is None or use.at is not None:
+        if key is None or not key.active or use is None or use.at is not None or key.created_at < since - _APART:
             return
         self._context.warn(
             f"The access key {credential} of {self._keys.user} was made at {iso(key.created_at)}, after the rotation "
