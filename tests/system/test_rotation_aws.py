@@ -281,10 +281,10 @@ def test_a_key_of_somebody_else_stays(server: AwsServer, tag: str, tmp_path: Pat
     now = server.world().now
     theirs = AccessKey(id=f"AKIA{tag.upper()}THEIRS", secret="x" * 40, user=tag, created_at=now)
     server.put(theirs)
-    with failing("access_key_limit") as refused:
-        secret.run()
-    assert theirs.id in refused().message
-    assert secret.run(take_back=True)["last"]["outcome"] == "dropped"
+    for check in (True, False):
+        with failing("access_key_limit") as refused:
+            secret.run(check=check)
+        assert theirs.id in refused().message
     only_one(server, secret, tag, tmp_path, theirs.id)
     server.change("keys", theirs.id, user="nobody")
     with pytest.raises(Killed):
@@ -374,9 +374,12 @@ def test_a_pair_from_before_is_adopted(server: AwsServer, tag: str, tmp_path: Pa
     own.destinations = [file_destination(tmp_path / "own-pair", PAIR)]
     with failing("own_credential"):
         own.run()
-    secret.days += 91
-    with failing("own_credential"):
-        secret.run(access_key=only_one(server, secret, tag, tmp_path))
+    id = only_one(server, secret, tag, tmp_path)
+    for place, what in ({}, "the store"), ({"access_key": id, "secret_key": "x"}, "secret is written"):
+        secret.destinations[1] |= place
+        with failing("rotation_refused") as refused:
+            secret.run(access_key=None if place else id)
+        assert f"it is the access key {'with which ' if place else 'of '}{what}" in refused().message
 
 
 def test_by_the_module(server: AwsServer, tag: str, tmp_path: Path, run_module: ModuleRunner) -> None:

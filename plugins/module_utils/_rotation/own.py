@@ -28,6 +28,7 @@ _VARIABLES: Mapping[str, str] = {
     "AWS_SECRET_ACCESS_KEY": "the key of AWS that this run works with",
     "VERCEL_TOKEN": "the token of Vercel that this run works with",
     "GITHUB_TOKEN": "the token of GitHub that this run works with",
+    "CONTROLLER_OAUTH_TOKEN": "the token of AWX that this run works with",
     "SUPABASE_ACCESS_TOKEN": "the token of Supabase that this run works with",
 }
 
@@ -61,6 +62,10 @@ def own_credentials(
         found += _login(environ.get(name, ""), f"the login of {name}")
     found += [
         Own(what=f"the token with which {each.name} is written", value=each.options.get("token") or "")
+        for each in declaration.targets
+    ]
+    found += [
+        Own(what=f"the access key with which {each.name} is written", id=each.options.get("access_key") or "")
         for each in declaration.targets
     ]
     return tuple(each for each in found if each.id or each.value)

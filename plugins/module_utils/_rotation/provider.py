@@ -86,6 +86,14 @@ class Ripening(Protocol):
 
 
 @runtime_checkable
+class Limited(Protocol):
+    """One whose service takes only so many credentials."""
+
+    def require_room(self) -> None:
+        """Raises where there is no room for another one. Asked before a rotation begins, in check mode too."""
+
+
+@runtime_checkable
 class Vague(Protocol):
     """One that tells of a use, and not by whom. After a compromise it is not asked."""
 

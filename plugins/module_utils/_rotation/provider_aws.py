@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._aws.access_keys import (
     LAG,
+    MOST,
     AccessKey,
     AccessKeys,
     Pair,
+    limit_reached,
     own_credential,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._aws.access_keys_plan import KEY_ID, USER
@@ -52,8 +54,6 @@ class AwsAccessKeyProvider:
             raise refused("provider", "user", reason, "Say with user whose key it is; it is the name, and not the ARN.")
         given = connection(options, "provider", "aws_access_key")
         self._keys = AccessKeys(reach(given, context, {}), user)
-        #: The keys that this run works with, that of the store included.
-        self._own = {options.get("store_access_key")}
         self._context = context
         self._unused_for = parse_duration(options["unused_for"], "unused_for")
         self._patience = parse_duration(options["timeout"], "timeout").total_seconds()
@@ -61,10 +61,17 @@ class AwsAccessKeyProvider:
     def credentials(self) -> tuple[str, ...]:
         """See ``provider.Provider``. Raises ``own_credential`` where this run works with one of them."""
         found = tuple(each.id for each in self._keys.list())
-        own = next((id for id in found if id in self._own | self._keys.own), None)
+        own = next((id for id in found if id in self._keys.own), None)
         if own is not None or self._keys.who().user == self._keys.user:
             raise own_credential(own or "a session", self._keys.user, "rotate")
         return found
+
+    def require_room(self) -> None:
+        """See ``provider.Limited``. Raises ``access_key_limit``, ``own_credential``."""
+        self.credentials()
+        keys = self._keys.list()
+        if len(keys) >= MOST:
+            raise limit_reached(self._keys.user, keys)
 
     def make(self, name: str, current: str | None) -> Made:
         """See ``provider.Provider``. Raises ``access_key_limit``, which names the keys that there are."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, cast
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
@@ -35,7 +36,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow impo
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Provider, Ripening
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import Action
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Step, next_step
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Limited, Provider, Ripening
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.providers import PROVIDERS
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe, differences
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, Keys
@@ -82,8 +85,7 @@ def read_current(params: Mapping[str, Any], context: Context) -> str:
 
 def declared(given: Mapping[str, Any], context: Context) -> tuple[Declaration, Provider]:
     """A declaration and its provider. Raises ``invalid_parameter``."""
-    options = {**given["provider"], "store_access_key": given.get("access_key")}
-    provider = PROVIDERS[given["provider"]["type"]](options, context)
+    provider = PROVIDERS[given["provider"]["type"]](given["provider"], context)
     read = read_declaration(
         given,
         parts=provider.parts,
@@ -124,7 +126,10 @@ class SecretRotation(Operation[State, RotationPlan]):
         """Ledger, destinations, and consumers where they decide."""
         self._looks.clear()
         self._now = self.context.clock.now().replace(microsecond=0)
-        return self._engine.look(self._now)
+        state = self._engine.look(self._now)
+        if isinstance(self._provider, Limited) and self._begins(state):
+            self._provider.require_room()
+        return state
 
     def plan(self, state: State) -> RotationPlan:
         """See ``course.foresee``."""
@@ -161,6 +166,15 @@ class SecretRotation(Operation[State, RotationPlan]):
         """How far it has come."""
         ledger = self._engine.entry.ledger
         return {"id": ledger.rotation_id, "secret": self.params["name"], "phase": ledger.phase}
+
+    def _begins(self, state: State) -> bool:
+        """Whether a rotation is the next thing; what is refused says so when it is planned."""
+        ledger, seen = state.entry.ledger, state.seen
+        try:
+            step = next_step(self._declaration, ledger, seen, self._request, self._now, entered=True)
+        except RunbookError:
+            return False
+        return isinstance(step, Step) and step.action is Action.BEGIN
 
     def close(self) -> None:
         """Let go of connections."""

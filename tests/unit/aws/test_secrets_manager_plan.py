@@ -57,6 +57,7 @@ CURRENT, PENDING = ("AWSCURRENT",), ("AWSPENDING",)
         ({"value": "new", "token": NEW}, {"old": CURRENT, "new": ()}, [("promote", NEW)]),
         ({"value": "new", "token": NEW, "pending": True}, {"old": CURRENT, "new": ()}, [("stage", NEW)]),
         ({"value": "old"}, {"old": ("AWSCURRENT", "AWSPENDING")}, [("settle", OLD)]),
+        ({"value": "old"}, {"old": ("AWSCURRENT", "ops.runbooks")}, [("settle", OLD)]),
         ({"value": "new", "pending": True}, {"old": CURRENT}, [("stage", None)]),
         ({"value": "new", "pending": True}, {"old": CURRENT, "new": PENDING}, []),
         (
