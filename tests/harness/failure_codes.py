@@ -10,7 +10,7 @@ import ast
 import re
 
 from harness.paths import CHECKOUT, MODULE_UTILS
-from harness.source import Source
+from harness.source import source
 
 PAGE = CHECKOUT / "docs" / "failure_codes.md"
 TABLE = MODULE_UTILS / "_core" / "errors.py"
@@ -28,15 +28,15 @@ hand.
 
 def sections() -> dict[str, dict[str, str]]:
     """Section heading (the comments in the table) to its codes and their meanings."""
-    source = Source(TABLE)
+    file = source(TABLE)
     (table,) = (
         node.value
-        for node in source.tree.body
+        for node in file.tree.body
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "FAILURE_CODES"
     )
     if not isinstance(table, ast.Dict):
         raise TypeError("FAILURE_CODES is not a literal dictionary")
-    lines = source.text.splitlines()
+    lines = file.text.splitlines()
     found: dict[str, dict[str, str]] = {}
     for key, value in zip(table.keys, table.values, strict=True):
         if key is None:

@@ -36,6 +36,16 @@ class Source:
         """Its syntax tree."""
         return ast.parse(self.text, str(self))
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of its tree."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
+    def called(self) -> set[str]:
+        """What it calls, where that has a name: ``sys.exit``."""
+        return {name for node in self.nodes if isinstance(node, ast.Call) and (name := dotted(node.func))}
+
     @property
     def docstring(self) -> str:
         """Its own docstring, or nothing."""
@@ -44,7 +54,7 @@ class Source:
     @property
     def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
         """Every function and method in it."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 yield node
 
@@ -73,6 +83,14 @@ class Import:
     typing: bool
 
 
+def dotted(node: ast.expr) -> str:
+    """``a.b.c`` of a name or an attribute of one, nothing of anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    inner = dotted(node.value) if isinstance(node, ast.Attribute) else ""
+    return f"{inner}.{node.attr}" if inner and isinstance(node, ast.Attribute) else ""
+
+
 def _imports(node: ast.AST, *, lazy: bool, typing: bool) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
@@ -82,16 +100,22 @@ def _imports(node: ast.AST, *, lazy: bool, typing: bool) -> Iterator[Import]:
             for alias in child.names:
                 name = f"{child.module or ''}.{alias.name}"
                 yield Import(name=name, level=child.level, line=child.lineno, lazy=lazy, typing=typing)
-        else:
-            inside = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-            guarded = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        elif isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
+            inside = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
+            guarded = isinstance(child, ast.If) and dotted(child.test).endswith("TYPE_CHECKING")
             yield from _imports(child, lazy=lazy or inside, typing=typing or guarded)
 
 
 @cache
 def sources(directory: Path) -> list[Source]:
-    """The Python files below a directory, read and parsed once."""
-    return [Source(path) for path in sorted(directory.rglob("*.py"))]
+    """The Python files below a directory."""
+    return [source(path) for path in sorted(directory.rglob("*.py"))]
+
+
+@cache
+def source(path: Path) -> Source:
+    """A Python file, read and parsed once."""
+    return Source(path)
 
 
 def modules() -> list[Source]:
