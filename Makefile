@@ -68,7 +68,7 @@ types: venv
 	mypy $(TYPED)
 
 unit: venv
-	python -m pytest tests/unit --quiet --numprocesses 2
+	python -m pytest tests/unit --quiet --numprocesses 3 --dist loadfile
 
 # With a home of its own: a release of this collection that is installed in the user's would be looked at instead.
 ansible-lint: venv

@@ -138,7 +138,14 @@ def left_behind(patience: float = 15) -> list[str]:
 
 
 def _marked() -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if MARK in _environment(process) and _command(process)]
+    return [process for process in psutil.process_iter() if _is_marked(process) and _command(process)]
+
+
+def _is_marked(process: psutil.Process) -> bool:
+    """Modules that were forked show the environment of whom they were forked from, whose command line has the mark."""
+    if MARK in _environment(process):
+        return True
+    return any(MARK in word for word in _command(process)) and process.ppid() != os.getpid()
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:

@@ -66,12 +66,17 @@ class PlaybookRunner:
         self._python = python
 
     def __call__(self, playbook: str, *, timeout: float = 300, **options: Any) -> Played:
-        return Played(finished=self.start(playbook, **options).wait(timeout))
+        return Played(finished=self._start(playbook, warm=True, **options).wait(timeout))
 
-    def start(
+    def start(self, playbook: str, **options: Any) -> Child:
+        """The running child, to be killed or waited for; options as above, but for ``timeout``."""
+        return self._start(playbook, warm=False, **options)
+
+    def _start(
         self,
         playbook: str,
         *,
+        warm: bool,
         inventory: Path | str | Mapping[str, Any],
         extra_vars: Mapping[str, Any] | None = None,
         check: bool = False,
@@ -82,11 +87,15 @@ class PlaybookRunner:
         cwd: Path = CHECKOUT,
         arguments: tuple[str, ...] = (),
     ) -> Child:
-        """The running child. An inventory given as a mapping is written as YAML; ``arguments`` go to the end."""
+        """The running child, whose modules find their imports done where it is ``warm``.
+
+        An inventory given as a mapping is written as YAML; ``arguments`` go to the end.
+        """
         env = dict(env or {})
         argv = [self._python, "-m", "ansible", "playbook"]
         if shared.may_share(self._python, env):
             argv, env = [self._python, str(shared.PLAYBOOK)], {**shared.variables(), **env}
+            env |= {"HARNESS_PLAYBOOKS": str(shared.playbooks())} if warm else {}
         argv += [playbook, "-i", str(self._inventory(inventory))]
         argv += ["-e", json.dumps(dict(extra_vars))] if extra_vars else []
         argv += ["--limit", limit] if limit is not None else []

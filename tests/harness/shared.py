@@ -6,7 +6,8 @@
 
 Made once, from sources that do not change meanwhile, are the archive in which ansible sends a module
 (``bin/ansible-playbook``), and the code into which Python compiles what is in it (``startup/sitecustomize.py``). The
-first run of a session makes them as any other would. ``tests/run/molecule`` uses the same.
+first run of a session makes them as any other would. Imported once is what modules import (``bin/ansible-warm``).
+``tests/run/molecule`` uses the same.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from harness.children import MARK
 from harness.paths import COLLECTIONS
 
 HERE = Path(__file__).parent
 #: ``ansible-playbook``
 PLAYBOOK = HERE / "bin" / "ansible-playbook"
+WARM = HERE / "bin" / "ansible-warm"
 #: Whoever sets one of these has other sources than the checkout's, or other modules.
 _OTHERWISE = ("PYTHONPATH", "ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_LIBRARY", "ANSIBLE_MODULE_UTILS", "ANSIBLE_CONFIG")
 
@@ -38,6 +42,30 @@ def variables() -> dict[str, str]:
     """What a run needs to share."""
     paths = [str(COLLECTIONS), str(HERE / "startup")]
     return {"HARNESS_CACHE": str(_directory()), "PYTHONPATH": os.pathsep.join(paths)}
+
+
+@cache
+def playbooks() -> Path:
+    """Where runs of playbooks are handed over; until somebody listens there, they go on by themselves."""
+    made = Path(tempfile.mkdtemp(prefix=f"{MARK}-"))
+    path = made / "playbooks"
+    server = subprocess.Popen(
+        [sys.executable, "-P", WARM, path],
+        # Without the mark of a test's children, which this is not: it outlives the test.
+        env={"LC_ALL": "C.UTF-8", "PYTHONPATH": str(COLLECTIONS)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def end() -> None:
+        assert server.stdin is not None
+        server.stdin.close()
+        server.wait()
+        shutil.rmtree(made, ignore_errors=True)
+
+    atexit.register(end)
+    return path
 
 
 @cache

@@ -1,0 +1,71 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs of a program that are handed to a process which forks itself for each.
+
+Whoever was started to run it passes on its command line, environment, directory and standard streams over a socket,
+and ends as the fork ends. Both sides import nothing that takes time: one of them is there to save it.
+"""
+
+from __future__ import annotations
+
+import _socket
+import marshal
+import os
+import signal
+import sys
+from typing import Any
+
+_HEAD = 8
+
+
+def hand_over(path: str, argv: list[str]) -> int | None:
+    """Have it run there; the exit status, negative for a signal, or nothing where nobody listens any more."""
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        connection.connect(path)
+    except OSError:
+        return None
+    body = marshal.dumps((argv, dict(os.environ), os.getcwd()))
+    streams = b"".join(number.to_bytes(4, sys.byteorder) for number in range(3))
+    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)]
+    connection.sendmsg([len(body).to_bytes(_HEAD, "big")], rights)
+    connection.sendall(body)
+    said = connection.recv(_HEAD)
+    return int(said) if said else -signal.SIGKILL
+
+
+class Request:
+    """A run that was handed over, on the side of those who take it."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        head, rights, _flags, _address = connection.recvmsg(_HEAD, _socket.CMSG_SPACE(3 * 4))
+        ((_level, _kind, streams),) = rights
+        self.streams = [int.from_bytes(streams[at : at + 4], sys.byteorder) for at in range(0, 12, 4)]
+        body, size = b"", int.from_bytes(head, "big")
+        while len(body) < size:
+            body += connection.recv(size - len(body))
+        self.argv, self.environment, self.directory = marshal.loads(body)
+
+    def close_streams(self) -> None:
+        """For a process that has no use for them: others wait for their end."""
+        for descriptor in self.streams:
+            os.close(descriptor)
+
+    def become(self) -> None:
+        """Take its streams, environment and directory; the connection stays until this process ends."""
+        for number, descriptor in enumerate(self.streams):
+            os.dup2(descriptor, number)
+        self.close_streams()
+        os.environ.clear()
+        os.environ.update(self.environment)
+        os.chdir(self.directory)
+
+    def end(self, status: int) -> None:
+        """Tell how it ended; whoever handed it over has ended too, it may be."""
+        try:
+            self.connection.sendall(str(status).encode())
+        except OSError:
+            self.connection.close()
