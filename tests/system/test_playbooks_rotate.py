@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from harness.children import until
 from harness.modules import ModuleRunner
 from harness.playbooks import PlaybookRunner, Played
 from harness.role_pairs import Team, team
@@ -107,13 +108,17 @@ class Shop:
         return {"all": {"vars": variables, "children": {"apps": {"hosts": hosts}}}}
 
     def play(self, runbook: str, *, check: bool = False, app: dict[str, Any] | None = None, **inputs: str) -> Played:
-        return self._run(
-            f"ops.runbooks.{runbook}",
-            inventory=self.inventory(**(app or {})),
-            extra_vars=inputs,
-            check=check,
-            env=self.environment,
-        )
+        return self._run(f"ops.runbooks.{runbook}", check=check, **self._options(app, inputs))
+
+    def killed_once_it_serves(self, served: str, **inputs: str) -> None:
+        """A run of rotate that ends as soon as something else than ``served`` does."""
+        child = self._run.start("ops.runbooks.rotate", **self._options(None, inputs))
+        until(lambda: self.project.now.production != served, 240)
+        child.kill()
+        child.wait()
+
+    def _options(self, app: dict[str, Any] | None, inputs: dict[str, str]) -> dict[str, Any]:
+        return {"inventory": self.inventory(**(app or {})), "extra_vars": inputs, "env": self.environment}
 
     def deploy(self, run: ModuleRunner, sources: Path) -> None:
         """The first release, with whatever variables there are now."""
@@ -174,8 +179,11 @@ def load(shop: Shop) -> Iterator[Counter[int]]:
 
 
 def test_the_life_of_a_password_under_load(shop: Shop) -> None:
-    """Asked for, taken back by its gate, not tried again by itself, then in use, and the earlier one ended."""
-    first, served = shop.url, shop.project.now.production
+    """Asked for, taken back by its gate, not tried again by itself; then in use, and the earlier one ended.
+
+    The run that lets it serve is killed right then: the next one judges what serves before it goes on.
+    """
+    first, served = shop.url, str(shop.project.now.production)
     with load(shop) as answers:
         planned = shop.play("rotate", check=True, reason="requested").ok()
         assert "database_url: begin a rotation of database_url" in planned.output
@@ -187,13 +195,16 @@ def test_the_life_of_a_password_under_load(shop: Shop) -> None:
         assert "The earlier value of database_url is still good" in bad.output
         assert f"Production affected: it was; it serves {served} again" in bad.output
         assert (shop.project.now.production, shop.url != first) == (served, True)
+        assert "Next: ansible-playbook ops.runbooks.secrets " in bad.output
         psycopg.connect(first).close()
         moves = shop.project.posts("/promote/")
         again = shop.play("rotate").red()
         assert "Result: failed (release_bad)" in again.output
         assert shop.project.posts("/promote/") == moves
 
-        good = shop.play("rotate", break_glass="its objectives were mistaken").ok()
+        shop.killed_once_it_serves(served, break_glass="its objectives were mistaken")
+        good = shop.play("rotate").ok()
+        assert "find the new value in use" in good.output
         assert re.search(r"database_url +grace +the grace period ends", good.output)
         rebuilt = shop.project.deployment(str(shop.project.now.production))
         assert (rebuilt.source, rebuilt.meta["originalDeploymentId"]) == ("redeploy", served)
@@ -202,6 +213,7 @@ def test_the_life_of_a_password_under_load(shop: Shop) -> None:
         late = {"runbooks_secrets": [{**shop.secret, "max_age": "2s"}], "secrets_overdue_hours": 0}
         told = shop.play("secrets", app=late).red()
         assert "Result: failed (rotation_overdue)" in told.output
+        assert "Next: ansible-playbook ops.runbooks.rotate " in told.output
         assert re.search(r"database_url +grace +0\.0 d old, OVERDUE since ", told.output)
         assert re.search(r"[0-9]+ deployments of web-\S+ still hold an earlier value", told.output)
 

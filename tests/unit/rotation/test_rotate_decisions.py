@@ -23,7 +23,8 @@ def standing(name: str, what: str = "date", **more: Any) -> dict[str, Any]:
 def advanced(name: str, what: str, *places: tuple[str, bool, str]) -> dict[str, Any]:
     """What a secret came to; each place with its project, whether what runs was built with it, when it was written."""
     listed = [{"project": project, "in_force": force, "written_at": at} for project, force, at in places]
-    rotation = {"secret": name, "id": "due-1", "waits_for": {"what": what, "reason": "x"}, "destinations": listed}
+    waits = {"what": what, "reason": "x", "until": None}
+    rotation = {"secret": name, "id": "due-1", "phase": "verifying", "waits_for": waits, "destinations": listed}
     return {"changed": True, "rotation": rotation}
 
 
@@ -117,6 +118,30 @@ def test_the_same_values_are_the_same_build() -> None:
     assert build("t1", rotate_break_glass="mended") == f"{build('t1')}-run-7"
     # A compromise is no reason to try again what has failed.
     assert build("t1", rotate_reason="compromise") == build("t1")
+
+
+def test_what_check_mode_says_of_apps() -> None:
+    waits: dict[str, Any] = {"rotate_waits": ["a", "b"]}
+    (step,) = role(web=app(**waits))("web", "_rotate_planned")
+    assert step.startswith("build dpl_shop again with the new values of a, b")
+    (step,) = role(web=app(rotate_undecided="rotate-1", rotate_waits=[]))("web", "_rotate_planned")
+    assert step.startswith("hold the gate of dpl_shop")
+    assert role(web=app(rotate_waits=[]))("web", "_rotate_planned") == []
+
+
+def test_the_next_command_can_do_something_else() -> None:
+    back = {"rotate_unreleased": {"code": "release_rolled_back", "message": "no."}}
+    assert role(web=app(**back))("web", "_rotate_next_runbook") == "secrets"
+    known = {"a": advanced("a", "deployment", ("shop", False, "t2"))}
+    assert role(web=app(rotate_known=known))("web", "_rotate_next_runbook") == ""
+    moved = {"deploy_move": {"changed": True, "failed": False}}
+    assert role(web=app(rotate_known=known, **moved))("web", "_rotate_next_runbook") == "rotate"
+
+
+def test_a_project_that_no_app_has_is_said() -> None:
+    known = {"a": advanced("a", "deployment", ("elsewhere", False, "t1"))}
+    said = role([standing("a", "run", phase="idle")], web=app(rotate_known=known))("web", "_rotate_lines")
+    assert "no app of this run has elsewhere as its vercel_project" in said[1]
 
 
 @pytest.mark.parametrize(
