@@ -55,8 +55,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import
     unfinished,
 )
 
-#: Seconds between two looks at a job: the first pause, and the longest.
-_POLL, _SLOWEST = 0.25, 5.0
+#: Seconds between two looks at a job: the first pause, and the longest. Jobs take seconds, and who waits for one is
+#: waiting for what users meet: for so many seconds no pause is longer than the first one.
+_POLL, _SLOWEST, _EAGER = 0.2, 5.0, 5.0
 #: Seconds in which Vercel has to answer the first questions: nobody waits minutes to learn that it is out of reach.
 _LOOK = 30.0
 #: Seconds in which a job that was asked for shows, and how often it is asked for at most.
@@ -88,6 +89,8 @@ class Move(Operation[Seen, MovePlan]):
         self._without = ""
         #: Whether it is certain that nothing comes of what was asked.
         self._refused = False
+        #: When every production domain was seen to serve the target, by the monotonic clock; 0 before.
+        self.proven = 0.0
 
     @cached_property
     def state_store(self) -> Store:
@@ -189,9 +192,14 @@ class Move(Operation[Seen, MovePlan]):
             project = self._settle(project, plan.assigns)
         if plan.finishes:
             domains = self._prove(project)
+            self.proven = self.context.clock.monotonic()
             self._note(state, plan, "done")
         result = result_of(self._wish, state, project.production_id, project.assigns, plan.result["reason"])
         return {**result, "reason": f"production serves {project.production_id}", "domains": domains}
+
+    def explain(self, reason: str) -> None:
+        """Say why, where that is known only after the first look."""
+        self._wish = replace(self._wish, reason=" ".join(reason.split()))
 
     def close(self) -> None:
         """Let go of connections."""
@@ -285,6 +293,7 @@ class Move(Operation[Seen, MovePlan]):
         another day, and production may have gone on since.
         """
         clock, pause = self.context.clock, _POLL
+        eager = clock.monotonic() + _EAGER
         end = clock.monotonic() + shows
         while True:
             project = self._vercel.project()
@@ -302,7 +311,7 @@ class Move(Operation[Seen, MovePlan]):
                 raise self._late(target)
             self.context.progress(job=verdict)
             self._vercel.api.sleep(pause)
-            pause = min(pause * 1.5, _SLOWEST)
+            pause = pause if clock.monotonic() < eager else min(pause * 1.5, _SLOWEST)
 
     def _settle(self, project: Project, wanted: bool) -> Project:
         """Set auto-assign and read it back. Raises ``auto_assign_differs``: production has been moved by then."""
