@@ -9,8 +9,8 @@ from __future__ import annotations
 
 class ModuleDocFragment:
     """C(ops.runbooks._vercel) for modules of Vercel, C(ops.runbooks._vercel.record) for those that change something,
-    C(ops.runbooks._vercel.move) for those that move production, C(ops.runbooks._vercel.forbidden) for those that
-    are told what may not serve again."""
+    C(ops.runbooks._vercel.move) for those that move production, C(ops.runbooks._vercel.forbidden) and
+    C(ops.runbooks._vercel.outdated) for those that are told what may not serve again."""
 
     DOCUMENTATION = r"""
 options:
@@ -202,4 +202,34 @@ options:
           - Why not. It is what a refusal says.
         type: str
         required: true
+"""
+
+    OUTDATED = r"""
+options:
+  outdated:
+    description:
+      - When deployments were built that may not serve again, such as before a secret that they hold was taken away. As
+        M(ops.runbooks.secret_retired_info) returns it in V(retired.builds).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      built_before:
+        description:
+          - The end of that time (ISO 8601 with a zone).
+        type: str
+        required: true
+      built_after:
+        description:
+          - Its beginning. Without it there is none.
+        type: str
+      reason:
+        description:
+          - Why not. It is what a refusal says.
+        type: str
+        required: true
+      secret:
+        description:
+          - The secret that it is about. It is for people only.
+        type: str
 """

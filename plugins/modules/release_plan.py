@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - ops.runbooks._store.s3
   - ops.runbooks._vercel
   - ops.runbooks._vercel.forbidden
+  - ops.runbooks._vercel.outdated
 options:
   release:
     description:

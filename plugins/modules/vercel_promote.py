@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - ops.runbooks._vercel.record
   - ops.runbooks._vercel.move
   - ops.runbooks._vercel.forbidden
+  - ops.runbooks._vercel.outdated
   - ops.runbooks._store.s3
   - ops.runbooks._store.run
 options:

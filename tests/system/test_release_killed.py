@@ -168,6 +168,32 @@ def test_the_way_back(vercel: VercelServer, file_store: FileStoreAt, run_module:
     assert (runs.moves(), site.serves, site.project.auto_assign) == (["promote", "rollback"], "C", False)
 
 
+def test_a_gate_that_is_killed_on_the_way_back(
+    vercel: VercelServer, file_store: FileStoreAt, run_module: ModuleRunner
+) -> None:
+    """Until the intent is on record the gate is held again; from then on the next run goes back, and asks once."""
+    from sandbox.vercel import Behaviour
+
+    site = make_site(vercel, behaviours={"D": Behaviour(status=500)}, auto_assign=False)
+    runs = Killed(site, file_store, run_module)
+    made, sha = site.id("D"), "d" * 40
+    begun = {key: runs.look(sha)[key] for key in ("attempt", "rollback_to", "moves_before", "digest")}
+    runs.run("release_record", {**runs.named, "deployment_id": made, "release": sha, **begun})
+    runs.run("vercel_promote", {**runs.of_app, "to": made, "from_deployment": site.id("C")})
+    probes = [{"url": vercel.api_url, "headers": {"Host": site.host}}]
+    rules = {"slo": {"error_rate": 0.1}, "min_samples": 1, "probes": probes}
+    held = {**runs.of_app, **rules, "deployment": made, "rollback_to": site.id("C"), "rollback_timeout": "30s"}
+    while runs.look(sha)["phase"] == "gate":
+        runs.pass_time()
+        runs.deaths.append(run_module.dies("release_gate", {**held, "run_id": f"gate-{len(runs.deaths)}"}, runs.deaths))
+        assert runs.deaths[-1]
+    assert (runs.deaths[-1], site.posts("rollback")) == ("ask Vercel for the rollback (1)", [])
+    wish = {"to": site.id("C"), "from_deployment": made, "reason": "its gate failed", "timeout": "30s"}
+    runs.each("vercel_rollback", lambda: {**runs.of_app, **wish})
+    assert runs.look(sha)["phase"] == "failed"
+    assert (runs.moves(), site.serves, site.project.auto_assign) == (["promote", "rollback"], "C", False)
+
+
 def test_a_rollback_by_hand(vercel: VercelServer, file_store: FileStoreAt, run_module: ModuleRunner) -> None:
     """Nobody says what is to be left: whatever was done when it died, no run goes one further back."""
     site = make_site(vercel)

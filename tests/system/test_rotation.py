@@ -52,12 +52,23 @@ def deploy(site: Site, *, later: int = 0) -> None:
     site.change(production=name, served=(*site.project.served, name))
 
 
+def of_app(site: Site, store: StoreAt) -> dict[str, Any]:
+    return {**store.args, "environment": "test", "name": "web", **site.options}
+
+
+def what_is_gone(call: Call, site: Site, store: StoreAt) -> list[dict[str, Any]]:
+    """The builds of the site that hold a value which was taken away."""
+    found: list[dict[str, Any]] = call("secret_retired_info", of_app(site, store)).ok()["retired"]["builds"]
+    return found
+
+
 @pytest.fixture
 def call(run_module: ModuleRunner) -> Call:
     """A module with the key; no run may show it, nor what is in ``secrets``."""
 
     def run(name: str, args: dict[str, Any], *, secrets: tuple[str, ...] = (), **options: Any) -> Outcome:
-        said = run_module(name, {"secrets_key": KEY, **args}, verbosity=3, diff=True, **options)
+        key = {"secrets_key": KEY} if name.startswith("secret_rotation") else {}
+        said = run_module(name, {**key, **args}, verbosity=3, diff=True, **options)
         for each in (KEY, *secrets):
             assert each not in said.everything
         return said
@@ -89,6 +100,7 @@ def test_a_value_on_vercel_is_in_force_when_something_newer_serves(call: Call, s
     assert (verifying["rotation"]["phase"], variables(site)["AUTH_SECRET_1"]) == ("verifying", value)
     assert sum(verifying["rotation"]["requests"].values()) < 80
     old = site.project.production
+    assert what_is_gone(call, site, store) == []
     deploy(site)
     retiring = call("secret_rotation", asked, secrets=(value, variables(site)["AUTH_SECRET"])).ok()
     assert (retiring["rotation"]["phase"], list(variables(site))) == ("retiring", ["AUTH_SECRET"])
@@ -99,6 +111,14 @@ def test_a_value_on_vercel_is_in_force_when_something_newer_serves(call: Call, s
     over = call("secret_rotation", asked).ok()
     assert (over["rotation"]["phase"], over["rotation"]["proof"]) == ("idle", "deployment")
     assert not call("secret_rotation", asked).ok().changed
+    gone = what_is_gone(call, site, store)
+    assert [each["secret"] for each in gone] == ["auth_secret"]
+    assert call("secret_retired_info", {**of_app(site, store), "environment": "other"}).ok()["retired"]["builds"] == []
+    back = {**site.options, "to": old, "reason": "it is slow", "outdated": gone}
+    refused = call("vercel_rollback", back).refused("deployment_outdated")
+    assert f"Could not roll production back to {old}" in refused.message
+    assert "secret auth_secret got another value (rotation ticket-1)" in refused.message
+    assert call("vercel_promote", {**back, "to": old}).refused("deployment_outdated").message.count("auth_secret") == 1
     everything = "".join(store.read(key).decode() for key in store.keys("test"))
     assert value not in everything
     assert variables(site)["AUTH_SECRET"] not in everything

@@ -170,6 +170,7 @@ def _rollback(params: Mapping[str, Any]) -> dict[str, Any]:
         "from_deployment": params["deployment"],
         "reason": "its gate failed",
         "releases": [],
+        "outdated": [],
         "auto_assign": "keep",
         "timeout": params["rollback_timeout"],
         "break_glass": None,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -24,7 +24,13 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.operation impor
 from ansible_collections.ops.runbooks.plugins.module_utils._release.digest import continues, digest_of, with_migrations
 from ansible_collections.ops.runbooks.plugins.module_utils._release.releases import Recorded
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import Intent, previous, rolled_away
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
+    Intent,
+    Outdated,
+    outdated_by,
+    previous,
+    rolled_away,
+)
 
 Phase = Literal["build", "promote", "gate", "rollback", "failed", "done"]
 #: Phases in which production still has to be brought to the release.
@@ -61,6 +67,7 @@ class Wanted:
     env_changes: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     forbidden: Mapping[str, str] = field(default_factory=dict)
+    outdated: tuple[Outdated, ...] = ()
     ungated_pushes: str = "refuse"
     retry: str = ""
     attempt_max_age: timedelta = timedelta(hours=1)
@@ -90,6 +97,11 @@ class Found:
     def serving(self) -> str:
         """What serves production, '' where nothing does."""
         return self.project.production_id
+
+    @property
+    def builds(self) -> tuple[Deployment, ...]:
+        """What could take the place of the release: what serves, and what has served."""
+        return (*((self.project.production,) if self.project.production is not None else ()), *self.candidates)
 
     @property
     def record(self) -> Recorded | None:
@@ -158,6 +170,7 @@ def way_back(wanted: Wanted, found: Found) -> tuple[str, str]:
     """
     own = found.deployment.id if found.deployment is not None else ""
     barred = {own, "", *wanted.forbidden, *(each.deployment_id for each in found.releases if each.bad), *_left(found)}
+    barred |= {each.id for each in found.builds if outdated_by(wanted.outdated, each.created_at)}
     usable = {each.id for each in found.candidates} | {found.serving}
     usable -= barred
     record = found.record
@@ -272,12 +285,27 @@ def _check(wanted: Wanted, found: Found, phase: Phase, kind: str) -> None:
             "or set deploy_ungated_pushes to accept.",
         )
     if kind == "none" and found.serving and not wanted.retry:
+        _check_outdated(wanted, found)
         raise _refused(
             "rollback_target_missing",
             wanted,
             "nothing could take its place should its gate fail",
             "Let a release that works serve first, or say why to go on without a way back with -e break_glass=...",
         )
+
+
+def _check_outdated(wanted: Wanted, found: Found) -> None:
+    """Where the only way back is a build whose secrets are gone, say which."""
+    lost, _kind = way_back(replace(wanted, outdated=()), found)
+    for each in found.builds:
+        if each.id == lost:
+            raise _refused(
+                "deployment_outdated",
+                wanted,
+                f"{lost}, its way back, may not serve again: {outdated_by(wanted.outdated, each.created_at)}",
+                "Build that commit again with vercel_deployment (redeploy) and promote it first, or say why to go on "
+                "without a way back with -e break_glass=...",
+            )
 
 
 def _check_variables(wanted: Wanted, found: Found) -> None:

@@ -36,11 +36,12 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.deployment_pl
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move_plan import Seen, check_service, check_target
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.moves import Moves
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.options import FORBIDDEN
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.options import FORBIDDEN, OUTDATED
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.output import read_output
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.resolve import check_own, resolve
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
     RELATIVE,
+    Outdated,
     Release,
     Wish,
     find_release,
@@ -61,6 +62,7 @@ PLAN_SPEC = STORE_SPEC.merge(
             "env_changes": {"type": "list", "elements": "str", "default": []},
             "required_variables": {"type": "list", "elements": "str", "default": []},
             "forbidden": {"type": "list", "elements": "dict", "default": [], "options": FORBIDDEN},
+            "outdated": {"type": "list", "elements": "dict", "default": [], "options": OUTDATED},
             "ungated_pushes": {"type": "str", "choices": ["refuse", "accept"], "default": "refuse"},
             "break_glass": {"type": "str", "default": ""},
             "attempt_max_age": {"type": "str", "default": "1h"},
@@ -100,6 +102,7 @@ class ReleasePlan(Operation[Found, Plan]):
             env_changes=tuple(params["env_changes"]),
             required=tuple(params["required_variables"]),
             forbidden={each["deployment_id"]: each["reason"] for each in params["forbidden"]},
+            outdated=tuple(Outdated.read(each) for each in params["outdated"]),
             ungated_pushes=params["ungated_pushes"],
             retry=" ".join(params["break_glass"].split()),
             attempt_max_age=parse_duration(params["attempt_max_age"], "attempt_max_age"),
@@ -189,6 +192,7 @@ class ReleasePlan(Operation[Found, Plan]):
             kind="promote",
             to=self._release,
             forbidden=self._wanted.forbidden,
+            outdated=self._wanted.outdated,
             releases=tuple(Release.read(each.describe()) for each in releases),
         )
 

@@ -49,6 +49,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.resolve impor
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
     Intent,
     Kind,
+    Outdated,
     Release,
     Wish,
     leaving,
@@ -84,6 +85,7 @@ class Move(Operation[Seen, MovePlan]):
             reason=" ".join((params.get("reason") or "").split()),
             auto_assign=params["auto_assign"],
             forbidden=_forbidden(params.get("forbidden") or ()),
+            outdated=tuple(Outdated.read(each) for each in params.get("outdated") or ()),
             releases=tuple(Release.read(each) for each in params.get("releases") or ()),
         )
         self._without = ""

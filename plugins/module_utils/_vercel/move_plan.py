@@ -22,7 +22,13 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import 
     Project,
     RollingRelease,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import Intent, Wish, served, unfinished
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
+    Intent,
+    Wish,
+    outdated_by,
+    served,
+    unfinished,
+)
 
 #: What a reading of the project says about a job of ours.
 Verdict = Literal["running", "done", "failed", "skipped", "ended", "unseen"]
@@ -204,6 +210,8 @@ def check_target(wish: Wish, target: Deployment, project: Project) -> None:
             reason=f"this deployment may not serve again: {wish.barred[target.id]}",
             remedy="Name another deployment, or take that back first where it is no longer true.",
         )
+    if outdated := outdated_by(wish.outdated, target.created_at):
+        raise outdated_build(f"{_verb(wish)} {target.name}", project.name, outdated)
     if target.target != "production":
         raise unusable(wish, target, "it was built for previews, not for production", "Name a production deployment.")
     if target.gone or target.state != "READY":
@@ -264,6 +272,17 @@ def queued(wish: Wish, project: Project, target: Deployment) -> RunbookError:
         object=project.name,
         reason="Vercel has queued it behind an active rolling release, and it happens when that one ends",
         remedy="Follow the rolling release in Vercel; after its end run the same command again, which proves the rest.",
+    )
+
+
+def outdated_build(attempted: str, place: str, reason: str) -> RunbookError:
+    """The failure for a deployment that was built before something it needs was taken away."""
+    return RunbookError(
+        code="deployment_outdated",
+        attempted=attempted,
+        object=place,
+        reason=f"what it was built with is gone: {reason}",
+        remedy="Name a deployment that was built since, or build its commit again with vercel_deployment (redeploy).",
     )
 
 

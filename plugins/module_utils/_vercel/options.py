@@ -13,6 +13,12 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RU
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.client import VERCEL_SPEC
 
 FORBIDDEN = {"deployment_id": {"type": "str", "required": True}, "reason": {"type": "str", "required": True}}
+OUTDATED = {
+    "built_before": {"type": "str", "required": True},
+    "built_after": {"type": "str"},
+    "reason": {"type": "str", "required": True},
+    "secret": {"type": "str", "no_log": False},
+}
 _RELEASE = {
     "release": {"type": "str", "required": True},
     "deployment_id": {"type": "str", "required": True},
@@ -42,6 +48,7 @@ MOVE_SPEC = ArgumentSpec(
         "to": {"type": "str", "required": True},
         "from_deployment": {"type": "str"},
         "forbidden": {"type": "list", "elements": "dict", "default": [], "options": FORBIDDEN},
+        "outdated": {"type": "list", "elements": "dict", "default": [], "options": OUTDATED},
         "releases": {"type": "list", "elements": "dict", "default": [], "options": _RELEASE},
         "auto_assign": {"type": "str", "choices": ["keep", "true", "false"], "default": "keep"},
         "timeout": {"type": "str", "default": "5m"},

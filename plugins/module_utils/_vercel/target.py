@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project
 
@@ -46,6 +47,23 @@ class Release:
             passed=given.get("gate") == "pass",
             bad=str(given.get("bad") or ""),
             baseline=given.get("baseline") is True,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outdated:
+    """Builds from a span of time (milliseconds) that may not serve again, and why."""
+
+    before: int
+    after: int
+    reason: str
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Outdated:
+        """From an item of the option ``outdated``. Raises ``invalid_parameter``."""
+        before, after = given["built_before"], given.get("built_after")
+        return cls(
+            before=_milliseconds(before), after=_milliseconds(after) if after else 0, reason=str(given["reason"])
         )
 
 
@@ -92,12 +110,18 @@ class Wish:
     reason: str = ""
     auto_assign: str = "keep"
     forbidden: Mapping[str, str] = field(default_factory=dict)
+    outdated: tuple[Outdated, ...] = ()
     releases: tuple[Release, ...] = ()
 
     @property
     def barred(self) -> dict[str, str]:
         """Deployments that may not serve again, and why: what is forbidden, and what is on record as bad."""
         return {**{each.deployment: each.bad for each in self.releases if each.bad}, **self.forbidden}
+
+
+def outdated_by(outdated: Iterable[Outdated], built: int) -> str:
+    """Why what was built then may not serve again; '' where it may."""
+    return next((each.reason for each in outdated if each.after < built < each.before), "")
 
 
 def leaving(wish: Wish, project: Project, intent: Intent | None) -> str:
@@ -233,6 +257,10 @@ def last_good(
         reason=reason,
         remedy="Name another target: to=previous, or a deployment. ops.runbooks.verify records what serves as good.",
     )
+
+
+def _milliseconds(moment: str) -> int:
+    return round(parse_iso(moment, "read the option outdated").timestamp() * 1000)
 
 
 def served(deployment: Deployment) -> bool:

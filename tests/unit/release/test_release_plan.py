@@ -21,7 +21,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._release.plan import 
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._release.releases import Recorded
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import AliasJob, Deployment, Project
-from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import Intent
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import Intent, Outdated
 
 NOW = datetime(2026, 11, 20, 2, tzinfo=UTC)
 WANTED = Wanted(environment="test", name="web", release="dpl_D")
@@ -199,6 +199,25 @@ def test_the_way_back_is_the_newest_good_one() -> None:
     assert plan_release(forbidden, found(releases=good)).result["rollback_to"] == "dpl_A"
     gone = found(releases=good, candidates=(deployment("C"),))
     assert plan_release(WANTED, gone).result["rollback_to"] == "dpl_C"
+
+
+def test_what_was_built_with_secrets_that_are_gone_is_no_way_back() -> None:
+    """C is older than a secret that was taken away, and so is everything before it; a newer one takes its place."""
+    gone = (Outdated(before=ord("C") * 1000 + 1, after=0, reason="its database_url is gone"),)
+    wanted = replace(WANTED, outdated=gone)
+    refused = refusal(found(), wanted)
+    assert refused.code == "deployment_outdated"
+    assert "dpl_C, its way back, may not serve again: its database_url is gone" in refused.message
+    assert plan_release(replace(wanted, retry="it is worse"), found()).result["rollback_to"] is None
+    good = (recorded("C", gate="pass"), recorded("B", gate="pass"))
+    older = replace(WANTED, outdated=(Outdated(before=ord("C") * 1000, after=0, reason="gone"),))
+    assert plan_release(older, found(releases=good)).result["rollback_to"] == "dpl_C"
+    tried = replace(WANTED, outdated=(Outdated(before=ord("D") * 1000, after=ord("B") * 1000, reason="tried"),))
+    assert plan_release(tried, found(releases=good)).result["rollback_to"] == "dpl_B"
+    # The same where the one before what serves already would be it.
+    served = found("D", releases=(opened(rollback_to=""),), candidates=(deployment("C"),))
+    assert plan_release(WANTED, served).result["rollback_to"] == "dpl_C"
+    assert plan_release(wanted, served).result["rollback_to"] is None
 
 
 def test_no_way_back() -> None:

@@ -1,0 +1,143 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Builds on Vercel that hold a value of a secret which was taken away (private to ops.runbooks); pure.
+
+A build keeps the environment variables that it was made with. So a rollback, or a promote of something old, brings
+back the earlier value of a secret, and that works only until a rotation has taken it away. Ledgers say when each secret
+got the value that counts; what was built before that, and what was built while a value was tried that was taken back,
+can no longer serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
+    CLEARING,
+    GRACE,
+    KEPT,
+    RETIRING,
+    VERIFYING,
+    WATCHING,
+    Ledger,
+    Past,
+    Written,
+)
+
+#: Phases in which the earlier value is disabled already; ``take_back`` still brings it back in the first two.
+_RETURNABLE = (RETIRING, WATCHING)
+_DISABLED = (*_RETURNABLE, CLEARING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Builds from after ``after`` and before ``before`` (milliseconds) hold a value of ``secret`` that is dead."""
+
+    secret: str
+    before: int
+    after: int = 0
+    reason: str
+
+    def describe(self) -> dict[str, str | None]:
+        """For results, in the form in which modules are told what is outdated."""
+        return {
+            "secret": self.secret,
+            "built_after": _iso(self.after) if self.after else None,
+            "built_before": _iso(self.before),
+            "reason": self.reason,
+        }
+
+
+def spans(secret: str, ledger: Ledger, records: Collection[str]) -> tuple[Span, ...]:
+    """What of a project is outdated by one secret. ``records`` are the ids of the project's environment variables.
+
+    Nothing where none of them is a destination of the secret.
+    """
+    mine = [each for each in ledger.written if records_of(each) & set(records)]
+    if not mine:
+        return ()
+    return tuple(each for each in (_replaced(secret, ledger, mine), _rejected(secret, ledger, mine)) if each)
+
+
+def may_have_retired(ledger: Ledger) -> bool:
+    """Whether it is worth asking which variables a project has."""
+    return bool(ledger.written) and (_rotation(ledger) is not None or _taken_back(ledger) is not None)
+
+
+def records_of(written: Written) -> set[str]:
+    """The ids of environment variables in the mark of a destination on Vercel; others have marks of another form."""
+    return {part.partition("@")[0] for part in written.mark.split() if "@" in part}
+
+
+def _replaced(secret: str, ledger: Ledger, mine: Collection[Written]) -> Span | None:
+    """What was built before the value that counts was written."""
+    rotation = _rotation(ledger)
+    if rotation is None:
+        return None
+    rotation_id, began, proven = rotation
+    before = max(_moment(each, began, proven) for each in mine)
+    tail = ", which take_back of secret_rotation still brings back" if ledger.phase in _RETURNABLE else ""
+    reason = (
+        f"it was built before {iso(_datetime(before))}, when the secret {secret} got another value (rotation "
+        f"{rotation_id}), and the value that it holds was taken away{tail}"
+    )
+    return Span(secret=secret, before=before, reason=reason)
+
+
+def _rejected(secret: str, ledger: Ledger, mine: Collection[Written]) -> Span | None:
+    """What was built while a value was in force that was taken back. Where a destination was written since, nobody
+    knows any more when that ended, and nothing is said."""
+    past = _taken_back(ledger)
+    if past is None:
+        return None
+    ended = [each.changed for each in mine if past.started_at <= each.at <= past.ended_at and each.changed]
+    if len(ended) < len(mine):
+        return None
+    reason = f"it was built with a value of the secret {secret} that was taken back (rotation {past.rotation_id})"
+    return Span(secret=secret, after=_milliseconds(past.started_at), before=max(ended) + 1, reason=reason)
+
+
+def _rotation(ledger: Ledger) -> tuple[str, datetime, datetime | None] | None:
+    """The rotation that has brought the value before which everything is dead: its id, when it began, and when its
+    value was proven to be in use. None where no earlier value was taken away."""
+    withdrawn = ledger.broken and ledger.phase in (VERIFYING, GRACE)
+    if (ledger.phase in _DISABLED or withdrawn) and ledger.started_at is not None:
+        return ledger.rotation_id, ledger.started_at, ledger.verified_at
+    values = [each for each in ledger.history if each.outcome in ("rotated", "adopted")]
+    first = len(values) < 2 and len(ledger.history) < KEPT
+    if first or not values or values[-1].outcome == "adopted":
+        return None
+    held = ledger.old if ledger.phase == GRACE else ledger.current
+    return values[-1].rotation_id, values[-1].started_at, held.since if held is not None else None
+
+
+def _taken_back(ledger: Ledger) -> Past | None:
+    last = ledger.history[-1] if ledger.history else None
+    return last if last is not None and last.outcome == "taken back" else None
+
+
+def _moment(written: Written, began: datetime, proven: datetime | None) -> int:
+    """Before when a build has not got the value from this destination.
+
+    Vercel's own time, where it was written last in that rotation. Where it was written again since, that would be too
+    late: then the beginning of the rotation, before which nothing can have it.
+    """
+    within = written.at >= began and (proven is None or written.at <= proven)
+    return written.changed + 1 if within and written.changed else _milliseconds(began)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _datetime(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _iso(milliseconds: int) -> str:
+    return iso(_datetime(milliseconds))
