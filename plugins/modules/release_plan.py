@@ -115,6 +115,12 @@ options:
     type: list
     elements: str
     default: []
+  others:
+    description:
+      - Other apps of O(environment) that are not part of the run. Those that serve the release too are named.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: ops.runbooks.release_record
   - module: ops.runbooks.vercel_promote
@@ -178,6 +184,12 @@ release:
     began_in:
       description: The run by which the attempt on record began, empty where there is none.
       type: str
+    elsewhere:
+      description: >-
+        Those of O(others) that serve the release by what is on record, each with V(app), V(deployment_id), and whether
+        its gate was passed (V(decided)).
+      type: list
+      elements: dict
     moves_before:
       description: The number of the last move of production on record.
       type: int

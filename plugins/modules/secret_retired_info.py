@@ -15,8 +15,8 @@ description:
   - Reads where each secret of O(environment) stands, whether it is still declared or not, and says when builds of the
     project were made that hold a value which is gone. M(ops.runbooks.vercel_rollback), M(ops.runbooks.vercel_promote)
     and M(ops.runbooks.release_plan) take that as O(ops.runbooks.vercel_rollback#module:outdated).
-  - A secret belongs to the project where a variable of it is a destination. Vercel is asked for the variables only where
-    an earlier value of anything was taken away.
+  - A secret belongs to the project where a variable of it is a destination. Vercel is asked for the variables only
+    where an earlier value of anything was taken away.
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:

@@ -22,6 +22,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import pa
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._release.digest import continues, digest_of, with_migrations
+from ansible_collections.ops.runbooks.plugins.module_utils._release.elsewhere import Elsewhere
 from ansible_collections.ops.runbooks.plugins.module_utils._release.releases import Recorded
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
@@ -79,7 +80,8 @@ class Found:
 
     ``output`` is the mark of what was built here, where that is still to become a deployment.
     ``unfinished`` are runs that began the release for several apps and did not come to its end: it is whole or it is
-    not, so that what was good in one of them is decided again, with the others.
+    not, so that what was good in one of them is decided again, with the others. ``elsewhere`` are apps that serve it
+    and are not part of the run.
     """
 
     project: Project
@@ -92,6 +94,7 @@ class Found:
     variables: frozenset[str] = frozenset()
     hidden: int = 0
     unfinished: frozenset[str] = frozenset()
+    elsewhere: tuple[Elsewhere, ...] = ()
 
     @property
     def serving(self) -> str:
@@ -244,6 +247,7 @@ def plan_release(wanted: Wanted, found: Found) -> Plan:
         "continues": resumes and continues(wanted, found, rollback_to, attempt, begun),
         "approved_digest": record.digest if resumes and record is not None else "",
         "began_in": record.began_in if record is not None else "",
+        "elsewhere": [each.describe() for each in found.elsewhere],
         "reason": _reason(phase, back, rejoins=found.rejoins),
         "auto_assign": found.project.assigns,
         "repository": found.project.repository or None,
@@ -360,7 +364,7 @@ def _steps(wanted: Wanted, found: Found, phase: Phase, rollback_to: str) -> tupl
         steps.append(f"finish the rollback of production to {rollback_to}")
     if phase in ("rollback", "failed"):
         steps.append(f"record the release {wanted.release} as bad")
-    return tuple(steps)
+    return (*steps, *(each.step() for each in found.elsewhere if steps))
 
 
 def _warnings(wanted: Wanted, found: Found, phase: Phase, kind: str) -> tuple[str, ...]:

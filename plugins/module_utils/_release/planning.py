@@ -20,6 +20,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import Arg
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import STORE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import taken_away
 from ansible_collections.ops.runbooks.plugins.module_utils._release.digest import check_holds
+from ansible_collections.ops.runbooks.plugins.module_utils._release.elsewhere import read as read_elsewhere
 from ansible_collections.ops.runbooks.plugins.module_utils._release.fitting import judged
 from ansible_collections.ops.runbooks.plugins.module_utils._release.plan import (
     AHEAD,
@@ -67,6 +68,7 @@ PLAN_SPEC = STORE_SPEC.merge(
             "break_glass": {"type": "str", "default": ""},
             "attempt_max_age": {"type": "str", "default": "1h"},
             "unfinished": {"type": "list", "elements": "str", "default": []},
+            "others": {"type": "list", "elements": "str", "default": []},
         }
     ),
 )
@@ -127,6 +129,9 @@ class ReleasePlan(Operation[Found, Plan]):
             releases=releases,
             moves=moves,
             unfinished=frozenset(self.params["unfinished"]),
+            elsewhere=tuple(
+                read_elsewhere(self.state_store, environment, self.params["others"], self._release, self.context)
+            ),
         )
         phase = phase_of(found)
         if phase == "done":

@@ -140,6 +140,43 @@ def test_what_was_good_is_decided_again_with_the_rest_of_its_release(admin: dict
     assert role(web=app("done", began_in=""), admin=app("gate", began_in=""))("web", "_deploy_rejoins") is False
 
 
+def test_apps_that_serve_it_and_were_not_selected_are_named() -> None:
+    """``--limit`` has left one out: the plan asks for it, and the red end says how it is taken back."""
+    away = {"app": "admin", "deployment_id": "dpl_A", "decided": True}
+    found = app("promote", **MINE, **failed("release_rolled_back"), deploy_returns=True)
+    found["deploy_seen"]["release"]["elsewhere"] = [away]
+    known = {"groups": {"apps": ["admin", "web"]}, "_record_inventories": "-i inventories/production"}
+    said = role(known, web=found)
+    assert said("web", "_deploy_question")["others"] == ["admin"]
+    told = said("web", "_deploy_problem")
+    assert "admin serves it still, and was not part of this run" in told
+    command = (
+        "ops.runbooks.rollback -i inventories/production --limit admin -e from_deployment=dpl_A -e to=last_known_good"
+    )
+    assert command in told
+
+
+@pytest.mark.parametrize(
+    ("facts", "seconds"),
+    [
+        # The gate has moved production itself, and measured it: its task ended with the way back.
+        (
+            {"verify_gate": {"changed": True, "gate": {"back_seconds": 1.5, "back": {"production": "dpl_C"}}}},
+            {"gate_seconds": 8.5, "back_seconds": 1.5, "exposed_seconds": 10.0},
+        ),
+        # The gate was passed, and another app failed: it goes back later.
+        (
+            {"verify_gate": {"changed": False, "gate": {"back_seconds": None, "back": None}}},
+            {"gate_seconds": 10.0, "back_seconds": 4.0, "exposed_seconds": 14.0},
+        ),
+    ],
+)
+def test_how_long_users_met_it(facts: dict[str, Any], seconds: dict[str, float]) -> None:
+    times = {"deploy_moved": 100.0, "deploy_gated": 110.0, "deploy_returned": 114.0, "deploy_returns": True}
+    found = app("promote", deploy_sure=True, **times, **facts)
+    assert role(web=found)("web", "_deploy_measured") == seconds
+
+
 def asked(database: str, *names: str) -> dict[str, Any]:
     pending = [{"name": name, "checksum": f"sum of {name}"} for name in names]
     return {"deploy_database": database, "migration": {"pending": pending, "known": {"head": None}}}

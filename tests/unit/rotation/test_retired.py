@@ -138,5 +138,6 @@ def test_what_was_built_with_a_value_that_was_taken_back() -> None:
 
 
 def test_a_long_history_is_cut() -> None:
-    cut: dict[str, Any] = {"history": tuple(past("dropped", n, n) for n in range(-20, -11)) + (past("rotated", 0, 30),)}
+    dropped = [past("dropped", number, number) for number in range(-20, -11)]
+    cut: dict[str, Any] = {"history": (*dropped, past("rotated", 0, 30))}
     assert found(replace(DONE, **cut)) is not None
