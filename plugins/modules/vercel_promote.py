@@ -14,8 +14,8 @@ description:
     rollback.
   - Everything that M(ops.runbooks.vercel_rollback) does to make one request of it is done here too.
   - Refused are a deployment of another project, one that was built for previews (promoting that would build it anew),
-    one that is not ready, one that is O(forbidden) or on record as bad, an active rolling release, and a project for
-    which rolling releases are configured.
+    one that is not ready, one that is O(forbidden), O(outdated) or on record as bad, an active rolling release, and a
+    project for which rolling releases are configured.
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:

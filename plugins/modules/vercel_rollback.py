@@ -16,8 +16,8 @@ description:
     where it was, waits for the job that it had asked for, and asks for no second one.
   - The job counts only where deployment, kind and time of the request are right. Success is what each production domain
     serves when it is asked for alone.
-  - Refused are an active rolling release, a deployment that is O(forbidden) or on record as bad, of another project,
-    built for previews, not ready, or that has never served.
+  - Refused are an active rolling release, a deployment that is O(forbidden), O(outdated) or on record as bad, of
+    another project, built for previews, not ready, or that has never served.
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:

@@ -114,11 +114,11 @@ def test_a_value_on_vercel_is_in_force_when_something_newer_serves(call: Call, s
     gone = what_is_gone(call, site, store)
     assert [each["secret"] for each in gone] == ["auth_secret"]
     assert call("secret_retired_info", {**of_app(site, store), "environment": "other"}).ok()["retired"]["builds"] == []
-    back = {**site.options, "to": old, "reason": "it is slow", "outdated": gone}
+    back = {**site.options, "to": site.id("B"), "reason": "it is slow", "outdated": gone}
     refused = call("vercel_rollback", back).refused("deployment_outdated")
-    assert f"Could not roll production back to {old}" in refused.message
+    assert f"Could not roll production back to {site.id('B')}" in refused.message
     assert "secret auth_secret got another value (rotation ticket-1)" in refused.message
-    assert call("vercel_promote", {**back, "to": old}).refused("deployment_outdated").message.count("auth_secret") == 1
+    assert call("vercel_promote", back).refused("deployment_outdated").message.count("auth_secret") == 1
     everything = "".join(store.read(key).decode() for key in store.keys("test"))
     assert value not in everything
     assert variables(site)["AUTH_SECRET"] not in everything

@@ -17,8 +17,11 @@ import psycopg
 import pytest
 
 from harness.modules import ModuleRunner
+from harness.playbooks import PlaybookRunner
+from harness.restores import Shop
 from harness.role_pairs import Team, team
 from harness.rotations import KEY, Killed, Secret, file_destination
+from harness.servers import FileStoreAt
 from harness.stores import failing
 
 if TYPE_CHECKING:
@@ -205,3 +208,49 @@ def test_by_the_module(crew: Team, run_module: ModuleRunner, tmp_path: Path) -> 
     everything = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "store").rglob("*.json"))
     for secret in (password, crew.password, KEY):
         assert secret not in said.everything + everything
+
+
+def test_a_restore_ends_by_logging_in_with_what_counts(
+    crew: Team, secret: Secret, run_module: ModuleRunner, run_playbook: PlaybookRunner, tmp_path: Path
+) -> None:
+    """Passwords are the server's and in no dump. After a restore in place the app has to get in, or the run is red."""
+    secret.run()
+    role = secret.ledger.current.id if secret.ledger.current is not None else ""
+    with psycopg.connect(url(secret)) as session:
+        session.execute("CREATE TABLE orders (id int)")
+    store, database = FileStoreAt(url=secret.store, directory=tmp_path / "store"), crew.database
+    login = {name: value for name, value in database.args.items() if name != "bindir"}
+    args = {**store.args, **login, "environment": "test", "name": "main"}
+    unread = run_module("secret_login_info", args).ok()["logins"]
+    assert [each["secret"] for each in unread["unchecked"]] == ["auth_secret"]
+    (works,) = run_module("secret_login_info", {**args, "secrets_key": KEY}).ok()["logins"]["checked"]
+    assert (works["user"], works["works"], works["tables"], works["readable"]) == (role, True, 1, 1)
+    beside = f"{database.name}_beside"
+    database.execute(f"CREATE DATABASE {beside}")
+    database.sibling(beside).execute(f"CREATE TABLE orders (id int); REVOKE CONNECT ON DATABASE {beside} FROM PUBLIC")
+    elsewhere = {**args, "secrets_key": KEY, "login_database": beside}
+    (denied,) = run_module("secret_login_info", elsewhere).ok()["logins"]["checked"]
+    assert (denied["works"], "permission denied for database" in denied["reason"]) == (False, True)
+    database.execute(f"GRANT CONNECT ON DATABASE {beside} TO PUBLIC")
+    (blind,) = run_module("secret_login_info", elsewhere).ok()["logins"]["checked"]
+    assert (blind["works"], blind["reason"]) == (False, "it may read none of the 1 tables")
+    database.execute(f"DROP DATABASE {beside}")
+
+    Shop(database=database, store=store, run=run_module).backup("b1", environment="test")
+    variables = {"runbooks_environment": "test", "runbooks_store": store.url}
+    variables["runbooks_postgres_bindir"] = str(database.server.bindir)
+    hosts = {"main": {"database_url": database.url}}
+    run: dict[str, Any] = {
+        "inventory": {"all": {"vars": variables, "children": {"databases": {"hosts": hosts}}}},
+        "extra_vars": {"restore_strategy": "in_place", "backup": "b1", "restore_id": "inc3"},
+        "env": {"RUNBOOKS_SECRETS_KEY": KEY},
+    }
+    restored = run_playbook("ops.runbooks.restore", **run).ok()
+    said = [line for line in restored.output.splitlines() if "auth_secret" in line]
+    told = f"secret auth_secret: role {role} logs in to {database.name}, and may read 1 of 1 tables"
+    assert any(told in line for line in said), said
+    database.execute(f"ALTER ROLE {role} PASSWORD 'as it was before a rotation'")
+    red = run_playbook("ops.runbooks.restore", **run).red()
+    assert "Result: failed (secret_unusable)" in red.output
+    assert f"secret auth_secret, role {role}: " in red.output
+    assert "Rotate auth_secret with secret_rotation and reason=requested" in red.output

@@ -147,6 +147,7 @@ FAILURE_CODES: dict[str, str] = {
     "variables_hidden": "The token does not see all environment variables, so that the work could do harm.",
     "auto_assign_differs": "Auto-assign of production domains is not what it was set to.",
     "deployment_forbidden": "The deployment may not serve again, for a reason that was given.",
+    "secret_unusable": "What was restored does not take the value of a secret that counts: the app cannot log in.",
     "deployment_outdated": "The deployment was built before something that it needs was taken away, such as a secret.",
     "deployment_missing": "No deployment answers the request.",
     "deployment_unusable": "The deployment exists but cannot be used for this.",

@@ -26,6 +26,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.move_plan imp
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.options import FORBIDDEN
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.rollback import Rollback
 
+#: What may not be taken for a way back that is closed.
+_ENDS_THE_RUN = frozenset({"controller_gone", "run_aborted"})
+
 RELEASE_GATE_SPEC = GATE_SPEC.merge(
     STORE_SPEC,
     RUN_SPEC,
@@ -115,7 +118,9 @@ class ReleaseGate(Operation["Seen | None", GatePlan]):
         """The world before the gate. Whatever is wrong with the way back says nothing of the release: it may pass."""
         try:
             return self._back.observe() if self._back is not None else None
-        except RunbookError:
+        except RunbookError as error:
+            if error.code in _ENDS_THE_RUN:
+                raise
             return None
 
     def plan(self, state: Seen | None) -> GatePlan:

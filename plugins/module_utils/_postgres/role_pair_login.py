@@ -47,6 +47,15 @@ _AFTER_THE_PASSWORD = (_CLOSED, "permission denied for database", "too many conn
 _WHO = "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text"
 
 
+def tenant_of(connector: Connector, works_as: str) -> str:
+    """What stands behind the name of each role: some poolers of sessions tell their tenants apart by it.
+
+    ``works_as`` is the role that the session of the connection is of.
+    """
+    user = connector.endpoint.user
+    return user.removeprefix(works_as) if user.startswith(f"{works_as}.") else ""
+
+
 class Logins:
     """Logs in as the roles of a pair, by the address of the connection that works."""
 
@@ -65,9 +74,7 @@ class Logins:
         self._names = names
         self._pooler = pooler
         self._privileges = privileges
-        # Some poolers of sessions tell their tenants apart by what stands behind the role's name.
-        user = connector.endpoint.user
-        self._suffix = user.removeprefix(works_as) if user.startswith(f"{works_as}.") else ""
+        self._suffix = tenant_of(connector, works_as)
 
     def accepts(self, role: str, password: str) -> bool:
         """Whether the server takes this password for the role, which need not be one that may log in.

@@ -40,6 +40,10 @@ class Elsewhere:
         """For results."""
         return {"app": self.app, "deployment_id": self.deployment_id, "decided": self.decided}
 
+    def warning(self) -> str:
+        """Where it has been left half done."""
+        return f"{self.app} serves the release with a gate that nobody has decided: run the same command for it too."
+
     def step(self) -> str:
         """For the plan."""
         gate = "" if self.decided else ", with a gate that nobody has decided"

@@ -223,6 +223,7 @@ def plan_release(wanted: Wanted, found: Found) -> Plan:
     if phase == "rollback" and (back := rolled_back(found)) is not None:
         rollback_to = back.to_id
     attempt, resumes = attempt_of(wanted, found, phase)
+    _check_way_back(wanted, found, phase, kind)
     if phase in (*AHEAD, "gate") and not resumes:
         _check(wanted, found, phase, kind)
     if phase in AHEAD:
@@ -289,7 +290,6 @@ def _check(wanted: Wanted, found: Found, phase: Phase, kind: str) -> None:
             "or set deploy_ungated_pushes to accept.",
         )
     if kind == "none" and found.serving and not wanted.retry:
-        _check_outdated(wanted, found)
         raise _refused(
             "rollback_target_missing",
             wanted,
@@ -298,8 +298,10 @@ def _check(wanted: Wanted, found: Found, phase: Phase, kind: str) -> None:
         )
 
 
-def _check_outdated(wanted: Wanted, found: Found) -> None:
-    """Where the only way back is a build whose secrets are gone, say which."""
+def _check_way_back(wanted: Wanted, found: Found, phase: Phase, kind: str) -> None:
+    """Where the only one is a build whose secrets are gone, say which; of an attempt that is gone on with, too."""
+    if phase not in AHEAD or kind != "none" or wanted.retry:
+        return
     lost, _kind = way_back(replace(wanted, outdated=()), found)
     for each in found.builds:
         if each.id == lost:
@@ -377,6 +379,7 @@ def _warnings(wanted: Wanted, found: Found, phase: Phase, kind: str) -> tuple[st
         said.append("The project is paused: production answers nobody until that ends.")
     if phase in AHEAD and wanted.required and found.hidden:
         said.append(f"{found.hidden} environment variables of production cannot be seen with this token.")
+    said += [each.warning() for each in found.elsewhere if not each.decided]
     return tuple(said)
 
 

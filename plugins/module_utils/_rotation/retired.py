@@ -22,7 +22,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model impor
     GRACE,
     KEPT,
     RETIRING,
-    VERIFYING,
     WATCHING,
     Ledger,
     Past,
@@ -79,12 +78,11 @@ def _replaced(secret: str, ledger: Ledger, mine: Collection[Written]) -> Span | 
     rotation = _rotation(ledger)
     if rotation is None:
         return None
-    rotation_id, began, proven = rotation
-    before = max(_moment(each, began, proven) for each in mine)
+    before = max(_moment(each, rotation) for each in mine)
     tail = ", which take_back of secret_rotation still brings back" if ledger.phase in _RETURNABLE else ""
     reason = (
         f"it was built before {iso(_datetime(before))}, when the secret {secret} got another value (rotation "
-        f"{rotation_id}), and the value that it holds was taken away{tail}"
+        f"{rotation.rotation_id}), and the value that it holds was taken away{tail}"
     )
     return Span(secret=secret, before=before, reason=reason)
 
@@ -102,18 +100,37 @@ def _rejected(secret: str, ledger: Ledger, mine: Collection[Written]) -> Span | 
     return Span(secret=secret, after=_milliseconds(past.started_at), before=max(ended) + 1, reason=reason)
 
 
-def _rotation(ledger: Ledger) -> tuple[str, datetime, datetime | None] | None:
-    """The rotation that has brought the value before which everything is dead: its id, when it began, and when its
-    value was proven to be in use. None where no earlier value was taken away."""
-    withdrawn = ledger.broken and ledger.phase in (VERIFYING, GRACE)
-    if (ledger.phase in _DISABLED or withdrawn) and ledger.started_at is not None:
-        return ledger.rotation_id, ledger.started_at, ledger.verified_at
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rotation:
+    """One that has ended an earlier value: when it began, when its own was proven to be in use, when it ended that."""
+
+    rotation_id: str
+    began: datetime
+    proven: datetime | None
+    retired: datetime | None
+
+
+def _rotation(ledger: Ledger) -> _Rotation | None:
+    """The one before which everything is dead; None where no earlier value was taken away."""
+    if ledger.phase in _DISABLED and ledger.started_at is not None:
+        return _Rotation(
+            rotation_id=ledger.rotation_id,
+            began=ledger.started_at,
+            proven=ledger.verified_at,
+            retired=ledger.retired_at,
+        )
     values = [each for each in ledger.history if each.outcome in ("rotated", "adopted")]
     first = len(values) < 2 and len(ledger.history) < KEPT
     if first or not values or values[-1].outcome == "adopted":
         return None
     held = ledger.old if ledger.phase == GRACE else ledger.current
-    return values[-1].rotation_id, values[-1].started_at, held.since if held is not None else None
+    last = values[-1]
+    return _Rotation(
+        rotation_id=last.rotation_id,
+        began=last.started_at,
+        proven=held.since if held is not None else None,
+        retired=ledger.retired_at if ledger.rotation_id == last.rotation_id else None,
+    )
 
 
 def _taken_back(ledger: Ledger) -> Past | None:
@@ -121,14 +138,17 @@ def _taken_back(ledger: Ledger) -> Past | None:
     return last if last is not None and last.outcome == "taken back" else None
 
 
-def _moment(written: Written, began: datetime, proven: datetime | None) -> int:
+def _moment(written: Written, rotation: _Rotation) -> int:
     """Before when a build has not got the value from this destination.
 
-    Vercel's own time, where it was written last in that rotation. Where it was written again since, that would be too
-    late: then the beginning of the rotation, before which nothing can have it.
+    Vercel's own time, where it was written last for the value to be used. Where it was written again since, such as to
+    take the earlier one out of it, that would be too late: then the beginning of the rotation, before which nothing can
+    have the value.
     """
-    within = written.at >= began and (proven is None or written.at <= proven)
-    return written.changed + 1 if within and written.changed else _milliseconds(began)
+    used = rotation.proven is None or written.at <= rotation.proven
+    again = rotation.retired is not None and written.at >= rotation.retired
+    exact = written.at >= rotation.began and used and not again and written.changed
+    return written.changed + 1 if exact else _milliseconds(rotation.began)
 
 
 def _milliseconds(moment: datetime) -> int:

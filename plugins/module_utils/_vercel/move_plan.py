@@ -85,7 +85,7 @@ def plan_move(wish: Wish, seen: Seen) -> MovePlan:
         steps=(*_prologue(seen), *steps),
         before={"production": project.production_id, "auto_assign": project.assigns},
         after={"production": target.id, "auto_assign": wanted},
-        warnings=warnings_of(wish, wanted),
+        warnings=(*warnings_of(wish, wanted), *no_way_back(wish, project)),
         post=True,
         assigns=wanted,
         finishes=True,
@@ -163,6 +163,13 @@ def warnings_of(wish: Wish, wanted: bool) -> tuple[str, ...]:
             "The next push to the production branch goes live, with the commit that was left unless it is reverted.",
         )
     return ()
+
+
+def no_way_back(wish: Wish, project: Project) -> tuple[str, ...]:
+    """Where what is left holds something that is gone, so that the undo would be refused."""
+    left = project.production
+    why = outdated_by(wish.outdated, left.created_at) if left is not None else ""
+    return (f"What is left cannot serve again: {why}.",) if why else ()
 
 
 def result_of(wish: Wish, seen: Seen, production: str, assigns: bool, reason: str) -> dict[str, Any]:

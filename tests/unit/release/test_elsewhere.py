@@ -6,11 +6,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from ansible_collections.ops.runbooks.plugins.module_utils._release.elsewhere import Elsewhere, elsewhere
+from ansible_collections.ops.runbooks.plugins.module_utils._release.plan import Found, Wanted, plan_release
 from ansible_collections.ops.runbooks.plugins.module_utils._release.releases import Recorded
+from ansible_collections.ops.runbooks.plugins.module_utils._vercel.model import Deployment, Project
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import Intent
 
 SHA = "d" * 40
+NOW = datetime(2026, 11, 20, 2, tzinfo=UTC)
 
 
 def recorded(letter: str, release: str = SHA, gate: str = "", bad: str = "") -> Recorded:
@@ -31,6 +36,15 @@ def test_it_serves_it() -> None:
     undecided = elsewhere("admin", SHA, [recorded("D")], [moved("promote", "D")])
     assert undecided is not None
     assert undecided.step().endswith("serves the release too, with a gate that nobody has decided")
+    wanted = Wanted(environment="test", name="web", release="dpl_D")
+    for each, warned in ((good, False), (undecided, True)):
+        project = Project(id="prj_1", name="web")
+        plan = plan_release(
+            wanted, Found(project=project, now=NOW, elsewhere=(each,), deployment=Deployment(id="dpl_D"))
+        )
+        assert plan.steps[-1] == each.step()
+        assert (each.warning() in plan.warnings) is warned
+        assert plan.result["elsewhere"] == [each.describe()]
 
 
 def test_it_does_not() -> None:

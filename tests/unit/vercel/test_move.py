@@ -30,6 +30,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._vercel.moves import 
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.resolve import departure, elsewhere, resolve
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.target import (
     Intent,
+    Outdated,
     Release,
     Wish,
     last_good,
@@ -371,6 +372,20 @@ def test_one_that_is_on_record_as_bad_is_refused_by_any_name(kind: Any) -> None:
     with failing("deployment_forbidden") as failure:
         plan_move(wish(kind=kind, to="dpl_B", releases=(release("B", bad="it loses orders"),)), seen())
     assert "it loses orders" in failure().message
+
+
+def test_what_was_built_with_something_that_is_gone() -> None:
+    """It is refused with the reason, by either way; where it is what is left, its undo would be, which is said."""
+    gone = Outdated(before=ord("C") * 1000, after=0, reason="its database_url is gone")
+    for kind in ("rollback", "promote"):
+        with failing("deployment_outdated") as failure:
+            plan_move(wish(kind=kind, outdated=(gone,)), seen(ALL[1]))
+        assert "what it was built with is gone: its database_url is gone" in failure().message
+    newer = plan_move(wish(kind="promote", outdated=(replace(gone, before=gone.before + 1),)), seen(ALL[3]))
+    assert newer.warnings == ("What is left cannot serve again: its database_url is gone.",)
+    assert plan_move(wish(kind="promote", outdated=(gone,)), seen(ALL[3])).warnings == ()
+    given = {"built_before": "1970-01-01T00:01:07Z", "built_after": None, "reason": "its database_url is gone"}
+    assert Outdated.read(given) == gone
 
 
 def test_rolling_releases_are_refused_by_name() -> None:
