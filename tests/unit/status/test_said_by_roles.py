@@ -235,3 +235,18 @@ def test_from_a_checkout_the_collection_is_installed_first(checkout: Path, tmp_p
     (tmp_path / "checkout" / "galaxy.yml").unlink()
     assert init(checkout, str(ops)) == ("", f"Next: cd {ops} && {ready}")
     assert init(checkout, "")[1] == "Next: ansible-playbook ops.runbooks.init -e dir=ops"
+
+
+@pytest.mark.parametrize(
+    ("due", "failure", "proposed"),
+    [
+        (["a"], {}, "rotate"),
+        (["a"], {"record_failure": {"code": "rotation_overdue"}}, "rotate"),
+        (["a"], {"record_failure": {"code": "destination_unusable"}}, ""),
+        ([], {}, ""),
+    ],
+)
+def test_secrets_that_are_due_are_rotated(due: list[str], failure: dict[str, Any], proposed: str) -> None:
+    found = {"secrets": {"all": [{}, {}], "due": due}}
+    said = Decisions("secrets", {"web": {"secrets_found": found}}, **failure)
+    assert (said("web", "_secrets_next_runbook") or "").strip() == proposed
