@@ -241,7 +241,7 @@ def test_from_a_checkout_the_collection_is_installed_first(checkout: Path, tmp_p
     ("due", "failure", "proposed"),
     [
         (["a"], {}, "rotate"),
-        (["a"], {"record_failure": {"code": "rotation_overdue"}}, "rotate"),
+        ([], {"record_failure": {"code": "rotation_overdue"}}, "rotate"),
         (["a"], {"record_failure": {"code": "destination_unusable"}}, ""),
         ([], {}, ""),
     ],
