@@ -253,4 +253,4 @@ def test_a_restore_ends_by_logging_in_with_what_counts(
     red = run_playbook("ops.runbooks.restore", **run).red()
     assert "Result: failed (secret_unusable)" in red.output
     assert f"secret auth_secret, role {role}: " in red.output
-    assert "Rotate auth_secret with secret_rotation and reason=requested" in red.output
+    assert "-e secret=auth_secret -e reason=requested" in red.output
