@@ -75,14 +75,14 @@ class Connector:
         self.endpoint = _described(self._keywords)
         context.redactor.protect(address.keywords.get("password"))
 
-    def open(self, database: str | None = None, *, setting: str | None = None) -> Session:
+    def open(self, database: str | None = None, *, settings: Sequence[str] = ()) -> Session:
         """A new session, in autocommit mode, with ``database`` or the one that the address names.
 
-        ``setting`` is a ``name=value`` that must hold from its first moment on.
+        ``settings`` (``name=value``) hold from its first moment on.
         """
         psycopg = _library()
         _forget_environment()
-        keywords = {**self._with(database, setting), "client_encoding": "utf8"}
+        keywords = {**self._with(database, settings), "client_encoding": "utf8"}
         failure = None
         try:
             connection = psycopg.connect(autocommit=True, prepare_threshold=None, **keywords)
@@ -116,11 +116,11 @@ class Connector:
             return {"project": ref["ref"], "database": database, "host": self.endpoint.host}
         return {"system_identifier": server.system_identifier, "database": database, "host": self.endpoint.host}
 
-    def tool_dbname(self, database: str | None = None, *, setting: str | None = None) -> str:
-        """``--dbname`` for PostgreSQL's tools: the same server and database, nothing secret; ``setting`` as above."""
+    def tool_dbname(self, database: str | None = None, *, settings: Sequence[str] = ()) -> str:
+        """``--dbname`` for PostgreSQL's tools: the same server and database, nothing secret; ``settings`` as above."""
         from psycopg.conninfo import make_conninfo
 
-        keywords = self._with(database, setting)
+        keywords = self._with(database, settings)
         return make_conninfo(**{name: value for name, value in keywords.items() if name != "password"})
 
     def tool_environment(self) -> dict[str, str]:
@@ -135,13 +135,13 @@ class Connector:
         keywords = {**kept, "user": user, "password": password}
         return Connector(Address(keywords=keywords, source=self.address.source), self._context)
 
-    def _with(self, database: str | None, setting: str | None) -> dict[str, Any]:
-        """The keywords of a connection to ``database``, with ``setting`` in force from its first moment on."""
+    def _with(self, database: str | None, settings: Sequence[str]) -> dict[str, Any]:
+        """The keywords of a connection to ``database``, with ``settings`` in force from its first moment on."""
         keywords = dict(self._keywords)
         if database is not None:
             keywords["dbname"] = database
-        if setting is not None:
-            keywords["options"] = f"{keywords.get('options', '')} -c {setting}".strip()
+        if settings:
+            keywords["options"] = " ".join([keywords.get("options", ""), *(f"-c {each}" for each in settings)]).strip()
         return keywords
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill_scrat
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, ServerFact, quote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.pooler import require_session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.private_server import LOADER, private_server
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_build import Building, Built
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_build import Building, Built, quiet
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import (
     Ownership,
     adapt,
@@ -191,8 +191,8 @@ class Drill:
     def _check(self, ground: Ground, name: str, work: Work) -> Checked:
         """What is looked at beside the comparison, which was equal by now."""
         options, label = self._options, f"{name} on {ground.label}"
-        quiet = "event_triggers=off" if work.target.superuser and work.target.server.major >= 17 else None
-        with ground.connector.open(name, setting=quiet) as session:
+        settings = quiet(work)
+        with ground.connector.open(name, settings=settings) as session:
             session.prepare_for_work(timedelta(seconds=60))
             constraints = drill_checks.check_constraints(session, self._heads, label)
             looked: tuple[int, int] | None = None
@@ -201,7 +201,7 @@ class Drill:
                 if looked is None:
                     self._context.warn(f"amcheck was asked for, and {ground.label} does not have it in the database.")
         held = drill_checks.run_assertions(
-            lambda: ground.connector.open(name, setting=quiet), options.assertions, options.assertion_timeout, label
+            lambda: ground.connector.open(name, settings=settings), options.assertions, options.assertion_timeout, label
         )
         return Checked(
             constraints=constraints,

@@ -42,6 +42,10 @@ if TYPE_CHECKING:  # pragma: no cover
 LOCK_TIMEOUT = timedelta(seconds=60)
 #: Sessions that count rows and gather statistics at the same time, at least.
 _WORKERS = 2
+#: pg_restore commits each of its entries and need not wait for the disk, or for a standby, each time: nobody sees the
+#: database before it is whole, and the commit that shows it then, which waits, ends after all those before it
+#: (PostgreSQL manual, "Asynchronous Commit").
+_UNHURRIED = "synchronous_commit=off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +157,7 @@ class Building:
         options += ["--no-tablespaces"] if work.missing_tablespaces else []
         loading = Loading(
             tool=work.tool_path,
-            dbname=self._connector.tool_dbname(self._name, setting=_quiet(work)),
+            dbname=self._connector.tool_dbname(self._name, settings=(*quiet(work), _UNHURRIED)),
             environment=self._connector.tool_environment(),
             options=tuple(options),
             label=self._label,
@@ -169,15 +173,15 @@ class Building:
 
     def _compare(self, work: Work) -> Comparison:
         """Rows, sequences, policies and the rest against the manifest. Raises ``restore_mismatch``."""
-        setting = _quiet(work)
+        settings = quiet(work)
         counting = Counting(
-            lambda: self._connector.open(self._name, setting=setting),
+            lambda: self._connector.open(self._name, settings=settings),
             max(_WORKERS, self._jobs),
             self._context,
             superuser=work.target.superuser,
         )
         with self._timed("compare"):
-            with self._connector.open(self._name, setting=setting) as session:
+            with self._connector.open(self._name, settings=settings) as session:
                 restored = read_restored(session)
             present = [table for table in counted_tables(work.manifest) if table.table in restored.tables]
             counting.run(present, self._time_left())
@@ -251,13 +255,13 @@ class Building:
         return left
 
 
-def _quiet(work: Work) -> str | None:
-    """The setting under which sessions come to the new database, None where this role may not make it.
+def quiet(work: Work) -> tuple[str, ...]:
+    """The setting under which sessions come to the new database, none where this role may not make it.
 
     A login trigger that came with the database would write into it before it is compared. Only a superuser may switch
     that off, and from 17 on there are such triggers.
     """
-    return "event_triggers=off" if work.target.superuser and work.target.server.major >= 17 else None
+    return ("event_triggers=off",) if work.target.superuser and work.target.server.major >= 17 else ()
 
 
 def _left_behind(left: list[str], temporary: str) -> str:

@@ -121,6 +121,7 @@ def test_tools_are_told_where_without_the_password(tmp_path: object) -> None:
     connector = Connector(Address(keywords=keywords, source="x"), context)
     assert "p4ssword" not in connector.tool_dbname()
     assert "dbname=other" in connector.tool_dbname("other")
+    assert "options='-c a=b -c c=d'" in connector.tool_dbname(settings=("a=b", "c=d"))
     assert connector.tool_environment()["PGPASSWORD"] == "p4ssword"
     assert context.redactor.text("p4ssword") == "********"
     assert Clock().now()
