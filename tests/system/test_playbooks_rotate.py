@@ -181,7 +181,8 @@ def load(shop: Shop) -> Iterator[Counter[int]]:
 def test_the_life_of_a_password_under_load(shop: Shop) -> None:
     """Asked for, taken back by its gate, not tried again by itself; then in use, and the earlier one ended.
 
-    The run that lets it serve is killed right then: the next one judges what serves before it goes on.
+    The run that lets it serve is killed right then: the next one judges what serves before it goes on. Then somebody
+    has seen it, and one run does everything, in a freeze too.
     """
     first, served = shop.url, str(shop.project.now.production)
     with load(shop) as answers:
@@ -224,7 +225,13 @@ def test_the_life_of_a_password_under_load(shop: Shop) -> None:
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(first)
         nothing = shop.play("rotate").ok()
-    assert "Result: nothing to do" in nothing.output
-    assert nothing.recap["web"]["changed"] == 0
+        assert "Result: nothing to do" in nothing.output
+        assert nothing.recap["web"]["changed"] == 0
+
+        second, freeze = shop.url, {"start": "2026-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z", "reason": "sale"}
+        seen = shop.play("rotate", app={"runbooks_freezes": [freeze]}, reason="compromise").ok()
+        assert "remove the earlier value for good" in seen.output
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(second)
     assert set(answers) == {200}
     assert answers[200] > 50

@@ -66,10 +66,6 @@ def test_a_closed_time_is_waited_for_but_for_a_compromise() -> None:
     assert role(under_way, web=app())("web", "_rotate_urgent")
     over = [standing("a", phase="idle", reason="compromise")]
     assert not role(over, web=app())("web", "_rotate_urgent")
-    # What is urgent passes by the windows of deploy, and never by a gate that has failed.
-    freezes = {"runbooks_freezes": [{"name": "x"}]}
-    assert role(under_way, web=app(**freezes))("web", "_rotate_freezes") == []
-    assert role(over, web=app(**freezes))("web", "_rotate_freezes") == [{"name": "x"}]
     assert role(under_way, web=app())("web", "rotate_break_glass") == ""
 
 
