@@ -35,7 +35,6 @@ provider:
           C(destinations) is empty. The key in use is adopted in the first run. A new one stands by for
           C(cached_for), then it signs; the one before is revoked after C(grace), and not before all tokens
           that it has signed have expired; it is deleted after C(watch).
-      type: str
         - V(aws_access_key) is an access key of a user of AWS IAM, whose parts are C({access_key_id}) and
           C({secret_access_key}). A user has two at most; one that was there before is never deleted to make room. The
           earlier one is deactivated when it was not used for a while, and deleted in the end.
