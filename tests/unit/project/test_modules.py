@@ -33,7 +33,7 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, 
     names = [f"ops.runbooks.{name}" for name in module_names()]
     argv = [sys.executable, "-m", "ansible", "doc", "--json", "-t", "module", *names]
     environment = clean_environment(tmp_path_factory.mktemp("home"))
-    done = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
     assert done.stderr == "", "it has nothing to warn of"
     return {name.rsplit(".", 1)[-1]: page for name, page in json.loads(done.stdout).items()}
 
