@@ -278,6 +278,13 @@ _KEY = r"""
         at least 32 characters. Keep it. With another one nothing that is kept can be read.
       - Without it E(RUNBOOKS_SECRETS_KEY) in the environment of the module's process is used.
     type: str
+  own_logins:
+    description:
+      - Login roles of PostgreSQL with which runbooks work elsewhere. A secret that is one of them is not
+        rotated, nor are other credentials that this run works with.
+    type: list
+    elements: str
+    default: []
 """
 _LISTED = r"""
   secrets:

@@ -27,13 +27,6 @@ options:
         variable reaches only what is built afterwards, and older ones keep theirs for as long as they are there.
     type: bool
     default: false
-  own_logins:
-    description:
-      - Login roles of PostgreSQL with which runbooks work elsewhere. A secret that is one of them is told as one that
-        cannot be rotated, as other credentials are that this run works with.
-    type: list
-    elements: str
-    default: []
 seealso:
   - module: ops.runbooks.secret_rotation
 """

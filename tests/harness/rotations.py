@@ -105,6 +105,7 @@ class Secret:
             "environment": "test",
             "name": "auth_secret",
             "secrets_key": KEY,
+            "own_logins": [],
             "provider": self.provider,
             "destinations": self.destinations,
             "consumers": self.consumers,

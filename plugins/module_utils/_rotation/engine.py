@@ -388,7 +388,7 @@ class Engine:
 
 def _essence(parts: Mapping[str, str]) -> str:
     """What a fingerprint is made of: the secret part, where there is one."""
-    for name in ("value", "password"):
+    for name in ("value", "password") if len(parts) > 1 else parts:
         if name in parts:
             return parts[name]
     return json.dumps(dict(parts), sort_keys=True)

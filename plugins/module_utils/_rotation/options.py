@@ -120,14 +120,17 @@ DECLARATION: dict[str, dict[str, Any]] = {
     "watch": {"type": "str", "default": "1d"},
     "sign_out_users": {"type": "bool", "default": False},
 }
-_KEY = {"secrets_key": {"type": "str", "no_log": True}}
+_SHARED: dict[str, dict[str, Any]] = {
+    "secrets_key": {"type": "str", "no_log": True},
+    "own_logins": {"type": "list", "elements": "str", "default": []},
+}
 
 ROTATION_SPEC = STORE_SPEC.merge(
     RUN_SPEC,
     ArgumentSpec(
         options={
             **DECLARATION,
-            **_KEY,
+            **_SHARED,
             "reason": {"type": "str", "choices": ["scheduled", "requested", "compromise"], "default": "scheduled"},
             "rotation_id": {"type": "str"},
             "break_first": {"type": "bool", "default": False},
@@ -140,9 +143,8 @@ ROTATION_SPEC = STORE_SPEC.merge(
 ROTATION_INFO_SPEC = STORE_SPEC.merge(
     ArgumentSpec(
         options={
-            **_KEY,
+            **_SHARED,
             "deployments": {"type": "bool", "default": False},
-            "own_logins": {"type": "list", "elements": "str", "default": []},
             # What is secret in it says so itself.
             "secrets": {
                 "type": "list",

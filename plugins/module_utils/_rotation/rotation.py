@@ -117,7 +117,7 @@ class SecretRotation(Operation[State, RotationPlan]):
             provider=provider,
             destinations=open_destinations(self._declaration.targets, self._keys, context, self._looks),
             keys=self._keys,
-            owns=own_credentials(params, self._declaration, os.environ),
+            owns=own_credentials(params, self._declaration, os.environ, params["own_logins"]),
         )
         self._engine = Engine(self._declaration, self._request, parties, context, read_current(params, context))
         self._now = context.clock.now().replace(microsecond=0)

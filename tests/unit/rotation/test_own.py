@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model impor
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials, refuse_own
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys
 
+from harness.rotations import Secret, file_destination
 from harness.stores import failing
 
 MASTER = "kept-for-the-tests-alone-0123456789"
@@ -72,6 +74,28 @@ def test_a_login_that_takes_turns_is_known_before_its_first() -> None:
             refuse(options=works, provider="postgres_role_pair", logins=(login,))
     with failing("rotation_refused"):
         refuse(options={**pair, "database_url": "postgresql://app_b:x@db/x"}, provider="postgres_role_pair")
+
+
+def test_a_login_that_works_elsewhere_is_refused_where_it_would_be_rotated(tmp_path: Path) -> None:
+    """Not only where it is told of: before anything is connected to or written down."""
+    provider = {"type": "postgres_role_pair", "group": "app", "roles": None, "old_role": None, "database_url": None}
+    place = file_destination(tmp_path / "password", "{password}")
+    secret = Secret(store=f"file://{tmp_path}/store", destinations=[place], provider=provider)
+    for check in (True, False):
+        with failing("rotation_refused") as refused:
+            secret.run(own_logins=["app_a"], reason="requested", check=check)
+        assert "the login app_a with which runbooks work on a database" in refused().message
+    assert not (tmp_path / "store").exists()
+
+
+def test_what_a_service_is_asked_with_is_not_rotated_by_it() -> None:
+    """Of an http provider: the header as a whole, or the token in it."""
+    asked = {"secret_headers": {"Authorization": "Bearer of-the-admin", "X-Key": "whole one"}}
+    for value in ("of-the-admin", "whole one"):
+        with failing("rotation_refused") as refused:
+            refuse(options=asked, provider="http", current=("key-1", value))
+        assert "secret_headers" in refused().message
+    refuse(options=asked, provider="http")
 
 
 def test_what_only_the_app_reads_is_not_ours() -> None:

@@ -9,15 +9,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
 
 from harness.decisions import Decisions
+from harness.paths import ROLES
 
-CLOSED = {"rotate_window": {"window": {"decision": "frozen", "reason": "a freeze.", "next_opening": None}}}
+CLOSED = {
+    "rotate_window": {"window": {"decision": "frozen", "judged": "frozen", "reason": "a freeze.", "next_opening": None}}
+}
 
 
 def standing(name: str, what: str = "date", **more: Any) -> dict[str, Any]:
     """One secret as it was looked at."""
-    return {"secret": name, "phase": "idle", "reason": "scheduled", "waits_for": {"what": what}, **more}
+    return {
+        "secret": name,
+        "phase": "idle",
+        "reason": "scheduled",
+        "waits_for": {"what": what, "reason": "x", "until": None},
+        **more,
+    }
 
 
 def advanced(name: str, what: str, *places: tuple[str, bool, str]) -> dict[str, Any]:
@@ -67,6 +77,43 @@ def test_a_closed_time_is_waited_for_but_for_a_compromise() -> None:
     over = [standing("a", phase="idle", reason="compromise")]
     assert not role(over, web=app())("web", "_rotate_urgent")
     assert role(under_way, web=app())("web", "rotate_break_glass") == ""
+
+
+def test_a_compromise_opens_a_closed_time_for_itself_alone() -> None:
+    """One that is under way lets no other secret begin in a freeze, and the closing lines say which goes on."""
+    glass = {
+        "rotate_window": {
+            "window": {"decision": "open", "judged": "frozen", "reason": "a freeze.", "next_opening": None}
+        }
+    }
+    standings = [standing("a", "use", phase="verifying", reason="compromise"), standing("b", "run")]
+    for freeze in (glass, CLOSED):
+        said = role(standings, web=app(**freeze))
+        assert said("web", "_rotate_todo") == ["a"]
+    assert role(standings, web=app(**glass))("web", "_rotate_lines")[0] == "Waits, but for a: a freeze."
+    assert role(standings, web=app(**glass), rotate_reason="requested")("web", "_rotate_todo") == ["a"]
+    for asked in ({"rotate_reason": "compromise"}, {"rotate_break_glass": "why"}):
+        assert role(standings, web=app(**glass), **asked)("web", "_rotate_todo") == ["a", "b"]
+    opened = {
+        "rotate_window": {"window": {"decision": "open", "judged": "open", "reason": "Open.", "next_opening": None}}
+    }
+    assert role(standings, web=app(**opened))("web", "_rotate_todo") == ["a", "b"]
+
+
+def test_what_was_released_meanwhile_is_no_failure_of_the_value() -> None:
+    """The remedy of a rebuild that failed would be wrong: the release has the new value, or the next run builds it."""
+    other = {"rotate_unreleased": {"code": "plan_changed", "message": "Could not."}}
+    said = role(web=app(**other), _secrets_leads=False)
+    assert said("web", "_rotate_red") == "Could not."
+
+
+def test_a_rotation_knows_with_which_logins_runbooks_work() -> None:
+    """As the look at all secrets does."""
+    loader = DataLoader()
+    (advance,) = loader.load_from_file(str(ROLES / "rotate/tasks/advance.yml"))
+    look = loader.load_from_file(str(ROLES / "secrets/tasks/look.yml"))[-1]
+    rotation = advance["block"][0]["ops.runbooks.secret_rotation"]
+    assert rotation["own_logins"] == look["ops.runbooks.secret_rotation_info"]["own_logins"]
 
 
 def test_each_app_knows_what_waits_for_it() -> None:
