@@ -38,7 +38,8 @@ statuses:
   default: [200, 201, 202, 204]
 gone:
   description:
-    - The answers that mean that the credential is not there any more, such as V(404), which count as done.
+    - The answers that mean that the credential is not there any more, such as V(404), which count as done. Needed for
+      C(delete) where there is no C(list).
   type: list
   elements: int
   default: []
@@ -59,7 +60,8 @@ parts:
 _LIST = r"""
 id:
   description:
-    - Where in an item its id is.
+    - Where in an item its id is, the same as C(create) gives. A new credential that is not in the list is given to
+      nobody.
   type: str
   required: true
 name:

@@ -150,7 +150,7 @@ def shop(
     vercel.faults()
     with team(postgres, run_module) as crew:
         crew.pair("present").ok()
-        made = Shop(fresh_project(vercel, auto_assign=False), crew, file_store, run_playbook, tmp_path)
+        made = Shop(fresh_project(vercel, auto_assign=True), crew, file_store, run_playbook, tmp_path)
         assert made.rotate_alone(run_module)["waits_for"]["what"] == "deployment"
         with psycopg.connect(made.url) as session:
             session.execute("CREATE TABLE film (title text)")

@@ -116,6 +116,7 @@ def test_an_answer_that_would_give_the_value_away(service: KeyService, secret: S
         with failing("service_failed") as refused:
             secret.run()
         assert said in refused().message
+        assert "The next run removes it." in refused().message
         assert "kanarienvogel" not in refused().message
     to_the_end(secret)
     only_one(service, secret)
@@ -143,6 +144,14 @@ def test_a_list_that_is_not_whole_is_no_list(service: KeyService, secret: Secret
     with failing("service_failed") as refused:
         secret.run()
     assert "one page of several" in refused().message
+    secret.provider["requests"]["list"].update(more=None, id="label")
+    with failing("secret_refused") as refused:
+        secret.run()
+    assert "requests.list has no key-" in refused().message
+    secret.provider["requests"]["list"]["id"] = "id"
+    to_the_end(secret)
+    only_one(service, secret)
+    secret.days = 182
     secret.provider["requests"]["list"].update(more=None, items="nowhere")
     with failing("service_failed"):
         secret.run()
@@ -178,6 +187,7 @@ def test_by_the_module(service: KeyService, tmp_path: Path, run_module: ModuleRu
         with_requests(test=None),
         with_requests(delete=None, disable=None, enable=None),
         with_requests(enable=None),
+        with_requests(list=None, delete={**requests["delete"], "gone": []}),
         with_requests(test={"method": "GET", "path": "/v1/me?token={value}"}),
         with_requests(delete={**one, "path": "/v1/keys/{value}"}),
         with_requests(delete={**one, "path": "/v1/../keys/{id}"}),

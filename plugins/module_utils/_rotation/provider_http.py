@@ -91,26 +91,34 @@ class HttpProvider:
                 "The run before this one died while it made a value. Without a request `list` nobody can tell whether "
                 f"the service has made one: look there for a credential whose name begins with {self._named}"
             )
-        reply = self._change("create", {"name": f"{self._named}{name}"})
+        named = f"{self._named}{name}"
+        reply = self._change("create", {"name": named})
         parts = {part: text_at(reply.body, path) for part, path in self._parts.items()}
         for text in parts.values():
             self._context.redactor.protect(text)
+        then = "The next run removes it." if self._list is not None else f"Delete {named} at the service."
+        left = f"A credential was made all the same, whose value nobody has. {then}"
         id = text_at(reply.body, self._create["id"])
         if lacking := [path for path in (self._create["id"], *self._parts.values()) if not text_at(reply.body, path)]:
-            raise self._failed("create", f"its answer has no text at {lacking[0]}", "Correct id and parts.")
+            raise self._failed("create", f"its answer has no text at {lacking[0]}", f"Correct id and parts. {left}")
         secret = [parts[part] for part, path in self._parts.items() if path != self._create["id"]]
         if not check_id(id) or any(text in id for text in secret if len(text) >= _SHORTEST):
             reason = (
                 f"what stands at {self._create['id']} is no id: it is written down and shown, and stands in addresses"
             )
-            raise self._failed("create", reason, "Name another field with id.")
+            raise self._failed("create", reason, f"Name another field with id. {left}")
         return Made(id=id, parts=parts)
 
     def apply(self, made: Made) -> None:
         """See ``provider.Provider``. The service knows it."""
 
     def test(self, made: Made) -> Verdict:
-        """See ``provider.Provider``. By the value alone, until it is taken twice in a row, or not in time."""
+        """See ``provider.Provider``. By the value alone, until it is taken twice in a row, or not in time.
+
+        What the list does not show could neither be found after a run that died nor be seen to be gone.
+        """
+        if self._list is not None and made.id not in [id for _name, id in self._listed()]:
+            return Verdict(works=False, reason=f"requests.list has no {made.id}; correct its path, items or id")
         declared = self._declared["test"]
         filled = declared.filled({**made.parts, "id": made.id})
         api = self._open(self._headers)
@@ -247,6 +255,9 @@ def _check(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     if ("disable" in given) != ("enable" in given):
         reason = "disable and enable go together: what cannot be taken back is done last, as delete"
         raise refused("provider", "requests", reason, "Declare both; what is final is delete.")
+    if "list" not in given and "delete" in given and not given["delete"].get("gone"):
+        reason = "a run that died may have deleted one, and without list only gone tells when that is done"
+        raise refused("provider", "requests.delete", reason, "Declare list, or say with gone what is answered then.")
     if not KEY_NAME.fullmatch(str(options["key_name"] or "")):
         reason = "the credentials of this secret need a name of their own, of letters, digits, - and _, 64 at most"
         raise refused("provider", "key_name", reason, "Give one that no other secret at the service has.")

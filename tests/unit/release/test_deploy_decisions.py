@@ -53,6 +53,15 @@ def test_who_leads() -> None:
     assert role(admin={"app_databases": []}, web=app("promote"))("web", "_deploy_lead") == "web"
 
 
+def test_what_is_built_again_takes_the_place_of_what_it_was_built_from_alone() -> None:
+    """A release that somebody has let serve while it was built is not written over by its predecessor."""
+    known = {"deploy_deployment": "dpl_E", "deploy_prebuilt": ""}
+    assert role({**known, "deploy_rebuild": "dpl_D"}, web=app("promote"))("web", "_deploy_question")["planned"] == {
+        "serving": "dpl_D"
+    }
+    assert role(known, web=app("promote"))("web", "_deploy_question")["planned"] == {}
+
+
 def test_databases_of_apps_that_are_done_are_left_alone() -> None:
     """Those of the apps that are ahead, each once, where they have migrations; the lead's answer holds for all."""
     looked = {"deploy_migrations": {"results": [asked("main", "0001_a", "0002_b"), asked("old")]}}
