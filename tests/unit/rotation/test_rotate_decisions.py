@@ -172,6 +172,22 @@ def test_what_check_mode_says_of_apps() -> None:
     assert role(web=app(rotate_waits=[]))("web", "_rotate_planned") == []
 
 
+def test_check_mode_knows_what_has_failed_its_gate() -> None:
+    """Until somebody says why to build it again, or there is another value."""
+    known = {"a": advanced("a", "deployment", ("shop", False, "t1"))}
+    facts: dict[str, Any] = {"rotate_known": known, "rotate_waits": ["a"]}
+    build = role(web=app(**facts))("web", "_rotate_build")
+    past = [{"deployment_id": "dpl_x", "release": build, "gate": "fail", "bad": "its gate failed: slow."}]
+    facts["rotate_recorded"] = {"releases": {"known": past}}
+    assert role(web=app(**facts))("web", "_rotate_rejected") == "its gate failed: slow."
+    glass = role(web=app(**facts), rotate_break_glass="mended", guard_run_id="run-7")
+    assert glass("web", "_rotate_rejected") == ""
+    past[0]["bad"] = ""
+    assert role(web=app(**facts))("web", "_rotate_rejected") == ""
+    refused = {"rotate_unreleased": {"code": "release_bad", "message": "no."}}
+    assert role(web=app(**facts, **refused))("web", "_rotate_planned") == []
+
+
 def test_the_next_command_can_do_something_else() -> None:
     back = {"rotate_unreleased": {"code": "release_rolled_back", "message": "no."}}
     assert role(web=app(**back))("web", "_rotate_next_runbook") == "secrets"
