@@ -346,7 +346,17 @@ def test_after_a_compromise_nobody_waits_for_the_old_key_to_rest(server: AwsServ
     server.change("keys", first, last_used_at=server.world().now)
     over = secret.run(reason="compromise")
     assert (over["phase"], over["last"]["reason"]) == ("idle", "compromise")
-    assert only_one(server, secret, tag, tmp_path) != first
+    second = only_one(server, secret, tag, tmp_path)
+    assert second != first
+    secret.days = 92
+    in_time(server, secret)
+    assert secret.run()["phase"] == "grace"
+    server.change("keys", second, user="nobody")
+    with failing("access_key_missing") as refused:
+        secret.run(take_back=True)
+    assert "leave take_back out" in refused().message
+    whole(server, secret)
+    assert only_one(server, secret, tag, tmp_path) != second
 
 
 def test_a_pair_from_before_is_adopted(server: AwsServer, tag: str, tmp_path: Path) -> None:

@@ -103,6 +103,16 @@ def test_the_way_back(service: KeyService, secret: Secret) -> None:
     assert only_one(service, secret) == first
 
 
+def test_a_key_that_somebody_has_deleted_is_out_of_use(service: KeyService, secret: Secret) -> None:
+    """Right after a leak, say: the rotation goes on to its end."""
+    first = only_one(service, secret)
+    secret.days = 91
+    assert secret.run()["phase"] == "grace"
+    service.keys = {id: key for id, key in service.keys.items() if key.value != first}
+    to_the_end(secret)
+    assert only_one(service, secret) != first
+
+
 def test_an_answer_that_would_give_the_value_away(service: KeyService, secret: Secret) -> None:
     """What it calls an id is written down and shown; so it may neither be the value nor have it in it."""
     only_one(service, secret)
@@ -215,6 +225,9 @@ def test_a_key_from_before_is_adopted(service: KeyService, tmp_path: Path) -> No
         secret.run(adopt=True, current_value=key.value)
     assert "JSON object with id, value" in refused.value.message
     text = f'{{"id": "{key.id}", "value": "{key.value}"}}'
+    with failing("invalid_parameter") as mistaken:
+        secret.run(adopt=True, current_value=text.replace(key.id, "key-of-nobody"))
+    assert "requests.list has no key-of-nobody" in mistaken().message
     assert secret.run(adopt=True, current_value=text)["steps"][0].startswith("take the value")
     secret.days = 91
     to_the_end(secret)

@@ -105,6 +105,14 @@ class AwsAccessKeyProvider:
 
     def enable(self, credential: str) -> None:
         """See ``provider.Provider``. Raises ``access_key_missing`` where it was deleted."""
+        if self._find(credential) is None:
+            raise RunbookError(
+                code="access_key_missing",
+                attempted="bring an access key back",
+                object=f"{credential} of {self._keys.user}",
+                reason="it was deleted",
+                remedy="Go on with the new one: leave take_back out.",
+            )
         self._keys.activate(credential, active=True)
 
     def delete(self, credential: str) -> None:

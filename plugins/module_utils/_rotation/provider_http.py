@@ -117,7 +117,7 @@ class HttpProvider:
 
         What the list does not show could neither be found after a run that died nor be seen to be gone.
         """
-        if self._list is not None and made.id not in [id for _name, id in self._listed()]:
+        if not self._is_there(made.id):
             return Verdict(works=False, reason=f"requests.list has no {made.id}; correct its path, items or id")
         declared = self._declared["test"]
         filled = declared.filled({**made.parts, "id": made.id})
@@ -143,8 +143,11 @@ class HttpProvider:
         return ""
 
     def disable(self, credential: str) -> None:
-        """See ``provider.Provider``; where no request is declared it works until it is deleted."""
-        if "disable" in self._declared:
+        """See ``provider.Provider``; where no request is declared it works until it is deleted.
+
+        One that somebody has deleted, such as right after a leak, is out of use.
+        """
+        if "disable" in self._declared and self._is_there(credential):
             self._change("disable", {"id": credential})
 
     def enable(self, credential: str) -> None:
@@ -156,7 +159,7 @@ class HttpProvider:
         """See ``provider.Provider``; where no request is declared it stays disabled."""
         if "delete" not in self._declared:
             self.disable(credential)
-        elif self._list is None or credential in [id for _name, id in self._listed()]:
+        elif self._is_there(credential):
             self._change("delete", {"id": credential})
 
     def adopted(self, text: str, name: str) -> Made:
@@ -171,6 +174,9 @@ class HttpProvider:
         if not check_id(id) or not all(parts.values()):
             reason = f"it is no JSON object with id, {', '.join(sorted(self._parts))}"
             raise refused("current_value", "current_value", reason, "Give what the service has made, as JSON.")
+        if not self._is_there(id):
+            reason = f"requests.list has no {id}, so that it would count as gone when it is to be taken away"
+            raise refused("current_value", "current_value", reason, "Give the id that the service has for it.")
         return Made(id=id, parts=parts)
 
     def close(self) -> None:
@@ -189,6 +195,10 @@ class HttpProvider:
         if 'rel="next"' in reply.headers.get("link", "") or at(reply.body, self._list["more"] or "\0"):
             raise self._failed("list", "its answer is one page of several", "Let its path ask for all of them at once.")
         return [(text_at(each, self._list["name"]), text_at(each, self._list["id"])) for each in items]
+
+    def _is_there(self, credential: str) -> bool:
+        """As far as anybody can tell: without a list all are."""
+        return self._list is None or credential in [id for _name, id in self._listed()]
 
     def _change(self, what: str, fields: Mapping[str, str]) -> Reply:
         self._context.effect(f"send the request {what} to {self._url}")
