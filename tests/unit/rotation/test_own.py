@@ -78,7 +78,13 @@ def test_a_login_that_takes_turns_is_known_before_its_first() -> None:
 
 def test_a_login_that_works_elsewhere_is_refused_where_it_would_be_rotated(tmp_path: Path) -> None:
     """Not only where it is told of: before anything is connected to or written down."""
-    provider = {"type": "postgres_role_pair", "group": "app", "roles": None, "old_role": None, "database_url": None}
+    provider: dict[str, Any] = {
+        "type": "postgres_role_pair",
+        "group": "app",
+        "roles": None,
+        "old_role": None,
+        "database_url": None,
+    }
     place = file_destination(tmp_path / "password", "{password}")
     secret = Secret(store=f"file://{tmp_path}/store", destinations=[place], provider=provider)
     for check in (True, False):
@@ -90,7 +96,7 @@ def test_a_login_that_works_elsewhere_is_refused_where_it_would_be_rotated(tmp_p
 
 def test_what_a_service_is_asked_with_is_not_rotated_by_it() -> None:
     """Of an http provider: the header as a whole, or the token in it."""
-    asked = {"secret_headers": {"Authorization": "Bearer of-the-admin", "X-Key": "whole one"}}
+    asked: dict[str, Any] = {"secret_headers": {"Authorization": "Bearer of-the-admin", "X-Key": "whole one"}}
     for value in ("of-the-admin", "whole one"):
         with failing("rotation_refused") as refused:
             refuse(options=asked, provider="http", current=("key-1", value))
