@@ -34,8 +34,8 @@ options:
   reason:
     description:
       - V(scheduled) rotates what is older than O(max_age), V(requested) now.
-      - V(compromise) rotates now and waits for no period. The order stays, so that nobody is left without a value. One
-        that is under way is finished first.
+      - V(compromise) rotates now and waits for neither O(grace) nor O(watch). The order stays, so that nobody is left
+        without a value. One that is under way is finished first.
     type: str
     choices: [scheduled, requested, compromise]
     default: scheduled
