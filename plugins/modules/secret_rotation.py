@@ -45,8 +45,8 @@ options:
     type: str
   break_first:
     description:
-      - With O(reason=compromise), withdraw the earlier value with the same change that brings the new one, and accept
-        that what was signed with it ends.
+      - With O(reason=compromise), let no destination hold the earlier value beside the new one, and do not wait for
+        tokens. What was signed with it ends. A key or a login that a service keeps is good until the new one is in use.
     type: bool
     default: false
   adopt:

@@ -143,7 +143,8 @@ class Secret:
             operation.close()
             self.effects += context.effects
             self.warnings = context.warnings
-        return {**result, "changed": plan.changed, "steps": list(plan.steps), "warnings": context.warnings}
+        told = {"steps": list(plan.steps), "irreversible": list(plan.irreversible)}
+        return {**result, **told, "changed": plan.changed, "warnings": context.warnings}
 
     @property
     def ledger(self) -> Ledger:

@@ -343,7 +343,8 @@ def test_after_a_compromise_nobody_waits_for_the_old_key_to_rest(server: AwsServ
     first = only_one(server, secret, tag, tmp_path)
     secret.days = 1
     in_time(server, secret)
-    server.change("keys", first, last_used_at=server.world().now)
+    # Somebody has not waited for the rotation.
+    server.change("keys", first, last_used_at=server.world().now, status="Inactive")
     over = secret.run(reason="compromise")
     assert (over["phase"], over["last"]["reason"]) == ("idle", "compromise")
     second = only_one(server, secret, tag, tmp_path)

@@ -333,10 +333,13 @@ def irreversible(step: Step, declaration: Declaration, ledger: Ledger) -> str:
         return "the earlier value is gone for good"
     if step.action is Action.RETURNED:
         return f"the value of the rotation {ledger.rotation_id} is gone for good"
-    ends = step.action is Action.BEGIN and ledger.current is not None and not declaration.keeps_previous
-    return (
-        "what was signed with the earlier value ends when the new one is in use: users are signed out" if ends else ""
-    )
+    # With ``break_first`` nothing stands beside the new value, and tokens of a signing key, which goes nowhere, end.
+    signs = declaration.ends_sessions or not declaration.targets
+    ends = step.action is Action.BEGIN and not declaration.keeps_previous
+    ends = ends or (step.action is Action.TRY and ledger.broken and signs)
+    if not ends or ledger.current is None:
+        return ""
+    return "what was signed with the earlier value ends when the new one is in use: users are signed out"
 
 
 def described(wait: Wait) -> dict[str, str | None]:

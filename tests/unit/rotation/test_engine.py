@@ -163,7 +163,9 @@ def test_after_a_compromise_no_date_is_waited_for(secret: Secret, consumer: App)
     first = texts(secret)[0]
     with failing("invalid_parameter"):
         secret.run(break_first=True)
-    secret.run(reason="compromise", break_first=True)
+    assert secret.run(reason="compromise", check=True)["irreversible"] == []
+    told = secret.run(reason="compromise", break_first=True)["irreversible"]
+    assert [each.partition(":")[2] for each in told] == [" users are signed out"]
     assert texts(secret)[1] == "", "the earlier value is withdrawn with the same change"
     consumer.start()
     over = secret.run(reason="compromise")
