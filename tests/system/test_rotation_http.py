@@ -155,6 +155,7 @@ def test_a_list_that_is_not_whole_is_no_list(service: KeyService, secret: Secret
         secret.run()
     assert "one page of several" in refused().message
     secret.provider["requests"]["list"].update(more=None, id="label")
+    secret.provider["timeout"] = "1s"
     with failing("secret_refused") as refused:
         secret.run()
     assert "requests.list has no key-" in refused().message

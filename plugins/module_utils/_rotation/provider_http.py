@@ -12,7 +12,7 @@ but its status: it may have a value in it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration
@@ -117,26 +117,23 @@ class HttpProvider:
 
         What the list does not show could neither be found after a run that died nor be seen to be gone.
         """
-        if not self._is_there(made.id):
-            return Verdict(works=False, reason=f"requests.list has no {made.id}; correct its path, items or id")
-        declared = self._declared["test"]
+        declared, answered = self._declared["test"], 0
         filled = declared.filled({**made.parts, "id": made.id})
         api = self._open(self._headers)
-        clock, pause, good = self._context.clock, _PAUSE, 0
-        end = clock.monotonic() + self._patience
+
+        def taken() -> bool:
+            nonlocal answered
+            answered = _sent(api, filled).status
+            return answered in declared.statuses
+
         try:
-            while True:
-                reply = _sent(api, filled)
-                good = good + 1 if reply.status in declared.statuses else 0
-                if good == 2:
-                    return Verdict(works=True)
-                if not good and clock.monotonic() + pause > end:
-                    return Verdict(works=False, reason=f"the request test was answered {reply.status}")
-                if not good:
-                    clock.sleep(pause)
-                    pause = min(pause * 2, _LONGEST_PAUSE)
+            if not self._comes_true(taken, 2):
+                return Verdict(works=False, reason=f"the request test was answered {answered}")
         finally:
             api.close()
+        if not self._comes_true(lambda: self._is_there(made.id), 1):
+            return Verdict(works=False, reason=f"requests.list has no {made.id}; correct its path, items or id")
+        return Verdict(works=True)
 
     def in_use(self, credential: str) -> str:
         """See ``provider.Provider``. Nobody can tell."""
@@ -199,6 +196,20 @@ class HttpProvider:
     def _is_there(self, credential: str) -> bool:
         """As far as anybody can tell: without a list all are."""
         return self._list is None or credential in [id for _name, id in self._listed()]
+
+    def _comes_true(self, good: Callable[[], bool], times: int) -> bool:
+        """Whether it is so as often in a row, before the time is over that a new value may take."""
+        clock, pause, found = self._context.clock, _PAUSE, 0
+        end = clock.monotonic() + self._patience
+        while True:
+            found = found + 1 if good() else 0
+            if found == times:
+                return True
+            if not found and clock.monotonic() + pause > end:
+                return False
+            if not found:
+                clock.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _change(self, what: str, fields: Mapping[str, str]) -> Reply:
         self._context.effect(f"send the request {what} to {self._url}")
