@@ -304,6 +304,8 @@ _NEEDS = """requirements:
   - cryptography
   - requests (for Vercel, GitHub, Supabase, AWX and V(http), and to ask consumers)
   - boto3 >= 1.36 (for AWS)
+  - psycopg >= 3.2 (for V(postgres_role_pair))
+  - PyNaCl >= 1.6 (for V(github_secret))
 """
 
 
