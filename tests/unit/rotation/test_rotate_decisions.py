@@ -129,6 +129,15 @@ def test_each_app_knows_what_waits_for_it() -> None:
     assert said("admin", "_rotate_code") == "run_refused"
 
 
+def test_what_serves_nothing_yet_is_not_built_again() -> None:
+    """There is no commit to build: the first release has the values."""
+    known = {"a": advanced("a", "deployment", ("shop", False, "t1"))}
+    nothing = {"rotate_vercel": {"vercel": {"production": None}}}
+    said = role([standing("a", "run")], web=app("shop", rotate_known=known, **nothing))
+    assert said("web", "_rotate_waits") == []
+    assert said("web", "_rotate_lines")[0].startswith("Nothing serves production of shop yet")
+
+
 def test_who_is_built_again() -> None:
     """Those that wait; where what serves was never judged, only that one; none while the time is closed."""
     waits: dict[str, Any] = {"rotate_waits": ["a"]}
