@@ -148,6 +148,17 @@ def test_without_a_list_an_orphan_is_told_of(service: KeyService, secret: Secret
     assert len([each for each in service.keys.values() if each.name.startswith(f"{NAME}.")]) == 3
 
 
+def test_an_orphan_from_before_is_named_and_stays(service: KeyService, secret: Secret) -> None:
+    """Such as one that the service has made long after its answer was given up."""
+    orphan = service.put(f"{NAME}.due-1.9")
+    secret.days = 91
+    (warning,) = secret.run()["warnings"]
+    assert orphan.name in warning
+    del service.keys[orphan.id]
+    to_the_end(secret)
+    only_one(service, secret)
+
+
 def test_a_list_that_is_not_whole_is_no_list(service: KeyService, secret: Secret) -> None:
     secret.provider["requests"]["list"]["more"] = "data.0.id"
     secret.days = 91

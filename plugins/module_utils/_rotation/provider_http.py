@@ -91,6 +91,7 @@ class HttpProvider:
                 "The run before this one died while it made a value. Without a request `list` nobody can tell whether "
                 f"the service has made one: look there for a credential whose name begins with {self._named}"
             )
+        self._name_others(current)
         named = f"{self._named}{name}"
         reply = self._change("create", {"name": named})
         parts = {part: text_at(reply.body, path) for part, path in self._parts.items()}
@@ -108,6 +109,15 @@ class HttpProvider:
             )
             raise self._failed("create", reason, f"Name another field with id. {left}")
         return Made(id=id, parts=parts)
+
+    def _name_others(self, current: str | None) -> None:
+        """What has a name of ours and was there before the rotation began is nobody's to delete, and is told of."""
+        for name, id in self._listed() if "delete" in self._declared else []:
+            if name.startswith(self._named) and id != current:
+                self._context.warn(
+                    f"The credential {name} at {self._url} was made by a rotation of this secret, and is none that "
+                    "counts. See that nobody uses it, then delete it there."
+                )
 
     def apply(self, made: Made) -> None:
         """See ``provider.Provider``. The service knows it."""
