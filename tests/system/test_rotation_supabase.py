@@ -213,12 +213,18 @@ def test_a_legacy_key_is_left(server: SupabaseServer, ref: str, secret: Secret) 
 
 
 def test_what_somebody_else_has_made_stays(server: SupabaseServer, ref: str, secret: Secret) -> None:
-    """A key that looks like one of ours and was there before; nobody is taken for its heir either."""
+    """A key that looks like one of ours and was there before; nobody is taken for its heir either. What does not say
+    that a rotation has made it is neither, whenever it was made."""
     secret.run()
     rotated(server, ref, secret)
     his = {"type": "secret", "name": f"{NAME}_0123abcd", "description": "ops.runbooks, rotation of another one"}
     made = server.ask("POST", f"/v1/projects/{ref}/api-keys", his).json
     secret.days += 91
+    with pytest.raises(Killed):
+        secret.run(die_before=1)
+    assert secret.ledger.phase == "making"
+    by_hand = {"type": "secret", "name": f"{NAME}_abcd0123"}
+    server.ask("POST", f"/v1/projects/{ref}/api-keys", by_hand)
     secret.run()
     assert [each for each in secret.warnings if f"{NAME}_0123abcd" in each]
     secret.days += 8
@@ -229,7 +235,7 @@ def test_what_somebody_else_has_made_stays(server: SupabaseServer, ref: str, sec
     secret.run()
     secret.days += 8
     assert secret.run()["last"]["outcome"] == "rotated"
-    assert set(ours(server, ref)) == {f"{NAME} secret", "reports secret"}
+    assert set(ours(server, ref)) == {f"{NAME} secret", "reports secret", f"{NAME}_abcd0123 secret"}
 
 
 def test_by_the_module(

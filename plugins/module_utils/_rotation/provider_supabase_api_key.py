@@ -65,7 +65,7 @@ class SupabaseApiKey:
         self._opened = False
 
     def credentials(self) -> tuple[str, ...]:
-        """See ``provider.Provider``. Those alone that have a name as rotations give it."""
+        """See ``provider.Provider``. Those alone that have a name as rotations give it, and say that one made them."""
         return tuple(each.id for each in self._mine(self._keys.list()))
 
     def make(self, name: str, current: str | None) -> Made:
@@ -73,7 +73,7 @@ class SupabaseApiKey:
 
         What has our mark and was there before the rotation began may belong to another secret: it is named, and stays.
         """
-        left = [each for each in self._mine(self._keys.list(reveal=True)) if each.description.startswith(_MARK)]
+        left = self._mine(self._keys.list(reveal=True))
         key = self._keys.create(self._named(name), self._type, f"{_MARK}, rotation {name}")
         for each in left:
             if each.id not in (current, key.id):
@@ -164,7 +164,8 @@ class SupabaseApiKey:
         return f"{self._name}_{sha256(what.encode()).hexdigest()[:_DIGITS]}"
 
     def _mine(self, keys: Sequence[ApiKey]) -> list[ApiKey]:
-        return [each for each in keys if each.type == self._type and self._family.fullmatch(each.name)]
+        named = [each for each in keys if each.type == self._type and self._family.fullmatch(each.name)]
+        return [each for each in named if each.description.startswith(_MARK)]
 
     def _only(self, heirs: Sequence[ApiKey], credential: str) -> ApiKey:
         """The key that takes the place of another one. Raises ``secret_missing``, ``rotation_refused``."""
