@@ -55,7 +55,11 @@ def own_credentials(
             value=params.get("secret_key") or "",
         ),
         *_login(declaration.options.get("database_url") or "", "the login with which its roles are altered"),
-        *(Own(what=f"the login {each} with which runbooks work on a database", id=each) for each in logins if each),
+        *(
+            Own(what=f"the login {each} with which runbooks work on a database", id=role)
+            for each in logins
+            for role in _roles(each)
+        ),
     ]
     for name in URL_VARIABLES[:-1]:
         # DATABASE_URL is what an app reads: only where nothing else is given does a runbook work with it.
@@ -97,7 +101,14 @@ def _login(url: str, what: str) -> Iterator[Own]:
     except ValueError:
         return
     if parts.username:
-        yield Own(what=what, id=unquote(parts.username), value=unquote(parts.password or ""))
+        for role in _roles(parts.username):
+            yield Own(what=what, id=role, value=unquote(parts.password or ""))
+
+
+def _roles(login: str) -> frozenset[str]:
+    """The role of a login, behind which some poolers want to have their tenant (``role.tenant``)."""
+    name = unquote(login)
+    return frozenset((name, name.rpartition(".")[0])) - {""}
 
 
 def _logins(declaration: Declaration) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ def refuse(
         ({}, {"GITHUB_TOKEN": "ghp"}, ("a", "ghp")),
         ({}, {}, ("a", "written-with-this")),
         ({}, {"DIRECT_URL": "postgresql://app_b:p%40ss@db/x"}, ("app_b", "b")),
+        ({}, {"DIRECT_URL": "postgresql://app_b.acmetenant:p@pooler/x"}, ("app_b", "b")),
         ({}, {"RUNBOOKS_DATABASE_URL": "postgresql://ops:p%40ss@db/x"}, ("a", "p@ss")),
     ],
 )
@@ -69,7 +70,7 @@ def test_a_login_that_takes_turns_is_known_before_its_first() -> None:
     pair: dict[str, Any] = {"group": "app", "roles": None, "old_role": "shop"}
     works: dict[str, Any] = {**pair, "database_url": "postgresql://ops:x@db/x"}
     refuse(options=works, provider="postgres_role_pair", logins=("ops", ""))
-    for login in ("app", "app_a", "app_b", "shop"):
+    for login in ("app", "app_a", "app_b", "shop", "app_a.acmetenant"):
         with failing("rotation_refused"):
             refuse(options=works, provider="postgres_role_pair", logins=(login,))
     with failing("rotation_refused"):
