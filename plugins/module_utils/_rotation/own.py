@@ -66,7 +66,7 @@ def own_credentials(
         found += _login(environ.get(name, ""), f"the login of {name}")
     for text in (declaration.options.get("secret_headers") or {}).values():
         what = "what its service is asked with (secret_headers)"
-        found += [Own(what=what, value=each) for each in {str(text), str(text).rpartition(" ")[2]}]
+        found += [Own(what=what, value=each) for each in (str(text), str(text).rpartition(" ")[2])]
     found += [
         Own(what=f"the token with which {each.name} is written", value=each.options.get("token") or "")
         for each in declaration.targets
