@@ -147,10 +147,14 @@ def shop(
     tmp_path: Path,
 ) -> Iterator[Shop]:
     """One whose app runs with the first value."""
+    from sandbox.vercel import GitLink
+
     vercel.faults()
     with team(postgres, run_module) as crew:
         crew.pair("present").ok()
-        made = Shop(fresh_project(vercel, auto_assign=True), crew, file_store, run_playbook, tmp_path)
+        # As Vercel has it for everybody who has not changed it: pushes take the production domains.
+        project = fresh_project(vercel, auto_assign=True, link=GitLink(org="acme", repo="web", repo_id=7))
+        made = Shop(project, crew, file_store, run_playbook, tmp_path)
         assert made.rotate_alone(run_module)["waits_for"]["what"] == "deployment"
         with psycopg.connect(made.url) as session:
             session.execute("CREATE TABLE film (title text)")
