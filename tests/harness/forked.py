@@ -39,15 +39,27 @@ def hand_over(path: str, argv: list[str]) -> int | None:
 class Request:
     """A run that was handed over, on the side of those who take it."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, streams: list[int], body: bytes) -> None:
         self.connection = connection
-        head, rights, _flags, _address = connection.recvmsg(_HEAD, _socket.CMSG_SPACE(3 * 4))
-        ((_level, _kind, streams),) = rights
-        self.streams = [int.from_bytes(streams[at : at + 4], sys.byteorder) for at in range(0, 12, 4)]
-        body, size = b"", int.from_bytes(head, "big")
-        while len(body) < size:
-            body += connection.recv(size - len(body))
+        self.streams = streams
         self.argv, self.environment, self.directory = marshal.loads(body)
+
+    @classmethod
+    def taken(cls, listener: Any) -> Request | None:
+        """The next one; nothing where whoever had it was killed before all of it was handed over."""
+        connection, _address = listener.accept()
+        head, rights, _flags, _from = connection.recvmsg(_HEAD, _socket.CMSG_SPACE(3 * 4))
+        numbers = b"".join(each for _level, _kind, each in rights)
+        streams = [int.from_bytes(numbers[at : at + 4], sys.byteorder) for at in range(0, len(numbers), 4)]
+        body, size = b"", int.from_bytes(head, "big")
+        while len(body) < size and (piece := connection.recv(size - len(body))):
+            body += piece
+        if len(head) == _HEAD and len(body) == size:
+            return cls(connection, streams, body)
+        for each in streams:
+            os.close(each)
+        connection.close()
+        return None
 
     def close_streams(self) -> None:
         """For a process that has no use for them: others wait for their end."""

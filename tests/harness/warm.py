@@ -134,9 +134,15 @@ def become(request: dict[str, Any]) -> None:
     sys.argv = [request["module"]]
     if "passes" in request:
         die_early(request["passes"])
+    module = request["module"]
+    os._exit(run_to_the_end(lambda: runpy.run_module(module, run_name="__main__", alter_sys=True)))
+
+
+def run_to_the_end(program: Callable[[], object]) -> int:
+    """What the interpreter makes of a program: its exit status, once all is over that the interpreter waits for."""
     status = 0
     try:
-        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+        program()
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:  # noqa: BLE001  as the interpreter does at its end
@@ -147,7 +153,7 @@ def become(request: dict[str, Any]) -> None:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)
+    return status
 
 
 def die_early(passes: list[str]) -> None:
@@ -183,18 +189,29 @@ def keep_descriptions(patch: Callable[[object, str, object], None] = setattr) ->
     boto3.session.Session(region_name="us-east-1").client("s3")
 
 
-def main() -> None:
-    """Serve until the caller closes the pipe."""
+def settle(*modules: str) -> None:
+    """Have everything imported that forks will need, and whatever these modules import."""
     for name in LAZY:
         import_module(name)
+    for name in modules:
+        forget_module(name)
     keep_descriptions()
     # Pages that nobody writes to are not copied.
     gc.freeze()
+
+
+def forget_module(name: str) -> None:
+    """Its imports stay; the module itself will be the main program of each run."""
+    import_module(name)
+    del sys.modules[name]
+
+
+def main() -> None:
+    """Serve until the caller closes the pipe."""
+    settle()
     for line in sys.stdin:
         request = json.loads(line)
-        # Its imports stay; the module itself is the main program of each run.
-        import_module(request["module"])
-        del sys.modules[request["module"]]
+        forget_module(request["module"])
         pid = os.fork()
         if pid == 0:
             become(request)
