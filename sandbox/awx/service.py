@@ -6,35 +6,15 @@
 
 from __future__ import annotations
 
-import secrets
-from pathlib import Path
-
 from sandbox.awx.model import KINDS, Token, World
-from sandbox.service import Facts
-from sandbox.standin.service import StatefulStandIn
+from sandbox.standin.service import TokenStandIn
 
 
-class AwxServer(StatefulStandIn[World]):
+class AwxServer(TokenStandIn[World]):
     """AWX on one port of 127.0.0.1; ``token`` may change every credential that is put in."""
 
     name = "AWX"
     package = "sandbox.awx"
     empty = World()
     kinds = KINDS
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.token = secrets.token_urlsafe(22)
-
-    def recall(self, facts: Facts) -> None:
-        super().recall(facts)
-        self.token = str(facts.get("token", self.token))
-
-    def facts(self) -> Facts:
-        return {"host": self.host, "port": self.port, "api_url": self.api_url, "token": self.token}
-
-    def variables(self) -> dict[str, str]:
-        return {f"RUNBOOKS_SANDBOX_AWX_{name.upper()}": str(value) for name, value in self.facts().items()}
-
-    def _prepare(self) -> None:
-        self.put(Token(token=self.token))
+    bearer = Token

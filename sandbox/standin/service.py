@@ -9,10 +9,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import secrets
 import subprocess
 import sys
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -22,7 +23,7 @@ from urllib.parse import quote
 import psutil
 
 from sandbox import processes
-from sandbox.service import ANSWER_TIMEOUT, CHECKOUT, Service
+from sandbox.service import ANSWER_TIMEOUT, CHECKOUT, Facts, Service
 from sandbox.standin.store import Kinds, W, dump, loaded
 
 
@@ -156,6 +157,34 @@ class StatefulStandIn(StandIn, Generic[W]):
         """Everything as it is now, values of secrets included."""
         found: W = loaded(self.control("GET", "state"), self.kinds, self.empty)
         return found
+
+
+class TokenStandIn(StatefulStandIn[W]):
+    """One that knows its clients by a bearer's token; ``token`` may do everything in whatever is put in."""
+
+    #: The package's record of such a token.
+    bearer: ClassVar[Callable[..., Any]]
+    #: What its tokens begin with.
+    begins: ClassVar[str] = ""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.token = f"{self.begins}{secrets.token_hex(20)}"
+
+    def recall(self, facts: Facts) -> None:
+        super().recall(facts)
+        self.token = str(facts.get("token", self.token))
+
+    def facts(self) -> Facts:
+        return {"host": self.host, "port": self.port, "api_url": self.api_url, "token": self.token}
+
+    def variables(self) -> dict[str, str]:
+        return {
+            f"RUNBOOKS_SANDBOX_{self.name.upper()}_{name.upper()}": str(value) for name, value in self.facts().items()
+        }
+
+    def _prepare(self) -> None:
+        self.put(type(self).bearer(token=self.token))
 
 
 def _clean_environment() -> dict[str, str]:

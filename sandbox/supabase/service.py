@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import secrets
 import string
-from pathlib import Path
 from typing import Any
 
-from sandbox.service import Facts
-from sandbox.standin.service import Heard, StatefulStandIn
+from sandbox.standin.service import Heard, TokenStandIn
 from sandbox.supabase import signing
 from sandbox.supabase.api import new_value
 from sandbox.supabase.model import KINDS, ApiKey, Clock, Project, SigningKey, Token, World
 
 
-class SupabaseServer(StatefulStandIn[World]):
+class SupabaseServer(TokenStandIn[World]):
     """Supabase on one port of 127.0.0.1; ``token`` may do everything in every project that is put in."""
 
     name = "Supabase"
@@ -27,25 +25,10 @@ class SupabaseServer(StatefulStandIn[World]):
     #: Without its clock, which is put in by itself.
     empty = World(clocks={})
     kinds = KINDS
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.token = f"sbp_{secrets.token_hex(20)}"
-        #: Seconds by which its clock was put ahead.
-        self.ahead = 0
-
-    def recall(self, facts: Facts) -> None:
-        super().recall(facts)
-        self.token = str(facts.get("token", self.token))
-
-    def facts(self) -> Facts:
-        return {"host": self.host, "port": self.port, "api_url": self.api_url, "token": self.token}
-
-    def variables(self) -> dict[str, str]:
-        return {f"RUNBOOKS_SANDBOX_SUPABASE_{name.upper()}": str(value) for name, value in self.facts().items()}
-
-    def _prepare(self) -> None:
-        self.put(Token(token=self.token))
+    bearer = Token
+    begins = "sbp_"
+    #: Seconds by which its clock was put ahead.
+    ahead = 0
 
     def make_project(self, **fields: Any) -> str:
         """A project as it is handed over: legacy keys, one key of each kind, a signing key; its ref."""

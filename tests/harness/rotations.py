@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -242,6 +242,15 @@ def texts(secret: Secret) -> list[str]:
     return [path.read_text(encoding="utf-8") if path.exists() else "" for path in paths]
 
 
+def run_or_die(secret: Secret, die_before: int, changes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a run said; nothing where it was killed before the effect of that number, counted over all runs."""
+    spent = len(secret.effects)
+    try:
+        return secret.run(die_before=die_before - spent if die_before >= spent else -1, **changes)
+    except Killed:
+        return None
+
+
 def whole(secret: Secret, consumer: App, *, die_before: int = -1, **changes: Any) -> bool:
     """A rotation from the day on which it is due to its end; whether it was killed on the way, and gone on with.
 
@@ -249,10 +258,8 @@ def whole(secret: Secret, consumer: App, *, die_before: int = -1, **changes: Any
     """
     killed = False
     for _run in range(30):
-        spent = len(secret.effects)
-        try:
-            said = secret.run(die_before=die_before - spent if die_before >= spent and not killed else -1, **changes)
-        except Killed:
+        said = run_or_die(secret, -1 if killed else die_before, changes)
+        if said is None:
             killed = True
             continue
         assert live(secret, consumer), "the consumer runs with a value that nobody keeps"
@@ -272,10 +279,8 @@ def to_the_end(
     killed = False
     for _run in range(12):
         between()
-        spent = len(secret.effects)
-        try:
-            said = secret.run(die_before=die_before - spent if die_before >= spent and not killed else -1, **changes)
-        except Killed:
+        said = run_or_die(secret, -1 if killed else die_before, changes)
+        if said is None:
             killed = True
             continue
         if said["phase"] == "idle" and not said["overdue"]:
