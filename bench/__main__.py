@@ -82,7 +82,8 @@ def _measure(
         results["secrets"] = rounds.secrets(bench, _course(options))
     if "jobs" in parts:
         _say(f"making tables of equal size, {options.size} MiB together, unless they are there")
-        results["jobs"] = rounds.jobs(bench, bench.database("equal", options.size), _course(options))
+        equal = bench.database("equal", options.size)
+        results["jobs"] = rounds.jobs(bench, equal, _course(options), with_peers=options.peers)
     if "stream" in parts:
         _say(f"making a stream of {options.stream} MiB")
         results["streams"] = {options.stream: rounds.stream(bench, options.stream, _say)}

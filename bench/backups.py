@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 
 from bench import peers
 from bench.environment import PREFIX, Bench
@@ -55,6 +56,14 @@ class Backups(Programs):
         """The same with two."""
         return self._compared(jobs=2, compression="gzip")
 
+    def directory_one_job(self) -> Run:
+        """What pg_dump's own format for several jobs takes with one, to a directory that nobody stores."""
+        return self._directory(1)
+
+    def directory_two_jobs(self) -> Run:
+        """The same with two: what a second job gains on this machine at best."""
+        return self._directory(2)
+
     def uncompressed(self) -> Run:
         """A backup that sends every byte of the dump."""
         self._backup_id = f"b{secrets.token_hex(6)}"
@@ -73,6 +82,13 @@ class Backups(Programs):
             return self.play("peer", variables | {"bucket": self._bench.sandbox.s3.bucket})
         finally:
             file.unlink(missing_ok=True)
+
+    def _directory(self, jobs: int) -> Run:
+        target = self._scratch / "directory"
+        try:
+            return self.shell(f"pg_dump -Fd --compress=gzip --jobs={jobs} --file={target} {self._database}")
+        finally:
+            shutil.rmtree(target, ignore_errors=True)
 
     def _compared(self, *, jobs: int, compression: str = "auto") -> Run:
         self._backup_id = f"b{secrets.token_hex(6)}"

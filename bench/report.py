@@ -94,6 +94,9 @@ def _jobs(measured: Mapping[str, Measured]) -> Iterator[Figure]:
     yield _at_least("backup with `jobs: 1` / with `jobs: 2`", took["one job"] / took["two jobs"], 1.0)
     gain = took["one job, gzip"] / took["two jobs, gzip"]
     yield _at_least("the same with `compression: gzip`", gain, 1.5)
+    if "pg_dump -Fd, two jobs" in measured:
+        alone = measured["pg_dump -Fd, one job"].median / measured["pg_dump -Fd, two jobs"].median
+        yield _at_least(f"that gain / the one of `pg_dump -Fd --jobs=2` ({alone:.2f})", gain / alone, 0.9)
 
 
 def _restore(measured: Mapping[str, Measured]) -> Iterator[Figure]:

@@ -85,11 +85,13 @@ def unchanged(bench: Bench, database: str, course: Course) -> dict[str, Measured
         bench.empty_store()
 
 
-def jobs(bench: Bench, database: str, course: Course) -> dict[str, Measured]:
+def jobs(bench: Bench, database: str, course: Course, *, with_peers: bool) -> dict[str, Measured]:
     """Backups of tables of equal size by one pg_dump and by two."""
     on = Backups(bench, database)
     contenders = {"ping": on.ping, "one job": on.one_job, "two jobs": on.two_jobs}
     contenders |= {"one job, gzip": on.gzip_one_job, "two jobs, gzip": on.gzip_two_jobs}
+    if with_peers:
+        contenders |= {"pg_dump -Fd, one job": on.directory_one_job, "pg_dump -Fd, two jobs": on.directory_two_jobs}
     return interleaved(on, contenders, course, bench.empty_store)
 
 

@@ -98,6 +98,8 @@ def test_ratios_of_jobs_restores_and_checksums() -> None:
     jobs = took(ping=1.0, one_job=11.0, two_jobs=9.0) | {
         "one job, gzip": Measured(seconds=(31.0,), peak=0),
         "two jobs, gzip": Measured(seconds=(26.0,), peak=0),
+        "pg_dump -Fd, one job": Measured(seconds=(30.0,), peak=0),
+        "pg_dump -Fd, two jobs": Measured(seconds=(20.0,), peak=0),
     }
     restore = took(ping=1.0, runbooks=25.0, pipe=36.0) | {"pg_restore": Measured(seconds=(20.0,), peak=0)}
     results = report.Results(jobs=jobs, restore=restore, checksum=took(ping=1.0, verify=6.0, download=3.9))
@@ -105,6 +107,7 @@ def test_ratios_of_jobs_restores_and_checksums() -> None:
     assert found == [
         ("1.25", True),
         ("1.20", False),
+        ("0.80", False),
         ("1.20", True),
         ("1.50", True),
         ("0.78", False),

@@ -100,6 +100,17 @@ def test_statistics_are_there(shop: Shop) -> None:
     assert shop.restored.value(query) == 0
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_rows_are_loaded_frozen(shop: Shop, jobs: int) -> None:
+    shop.restore(jobs=jobs).ok()
+    query = "SELECT relname, relallvisible FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    visible = dict(shop.restored.rows(f"{query} AND reltuples > 0"))
+    assert len(visible) >= pagila.TABLES_WITH_ROWS
+    # A table is extended by several pages at once: those at its end are empty, and not visible to all.
+    pages = "SELECT count(DISTINCT (ctid::text::point)[0])"
+    assert visible == {table: shop.restored.value(f"{pages} FROM public.{table}") for table in visible}
+
+
 def test_a_database_that_was_dropped_is_restored_again(shop: Shop) -> None:
     first = shop.restore().ok()["restore"]
     shop.database.sibling("postgres").execute(f'DROP DATABASE "{shop.target}"')

@@ -99,6 +99,7 @@ class Change:
 
     owner: str | None = None
     defn: str | None = None
+    copy: str | None = None
 
 
 def read_head(stream: Readable, name: str) -> Head:
@@ -166,7 +167,7 @@ def rewrite_head(head: Head, changes: Mapping[int, Change]) -> bytes:
         spans = _read_entry(reader.at(entry.position), head.version).spans
         offsets.append(spans["offset"])
         change = changes.get(entry.dump_id, Change())
-        for name, new in (("defn", change.defn), ("owner", change.owner)):
+        for name, new in (("defn", change.defn), ("copy", change.copy), ("owner", change.owner)):
             if new is not None:
                 edits.append((spans[name], _encode_string(new, head.codec)))
     if growth := sum(len(new) - (span.end - span.start) for span, new in edits):

@@ -28,6 +28,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry, Head, rewrite_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, TableName
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_frozen import frozen
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import (
     Loading,
     arguments,
@@ -86,6 +87,8 @@ def sections_of(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
 
 def load_all(store: Store, parts: Sequence[Part], loading: Loading, jobs: int, context: Context) -> int:
     """Every archive of a backup; returns their bytes. Raises what ``restore_load.load`` raises."""
+    adapted = frozen([(part.head, part.adaptation) for part in parts])
+    parts = [replace(part, adaptation=adaptation) for part, adaptation in zip(parts, adapted, strict=True)]
     total = _Total(loading.on_progress)
     loads = [replace(loading, on_progress=total.of(number)) for number, _part in enumerate(parts)]
     if len(parts) == 1:
