@@ -34,8 +34,8 @@ DESTINATIONS = (
         - V(aws_secret) is a secret of AWS Secrets Manager, as M(ops.runbooks.aws_secret) puts it, made where there is
           none.
         - V(aws_parameter) is an encrypted parameter of AWS Systems Manager (SecureString), made where there is none.
-        - V(awx_credential) is a credential of AWX or of Ansible's automation controller, which has to be there. One
-          destination writes all its inputs that belong to the secret. A job takes what is there when it starts.
+        - V(awx_credential) is a credential of AWX or of Ansible's automation controller, which has to be there. Other
+          destinations, of other secrets too, may write other inputs of it. A job takes what is there when it starts.
       type: str
       choices: [aws_parameter, aws_secret, awx_credential, file, github_secret, vercel_env]
       required: true

@@ -102,6 +102,12 @@ options:
         place.
     type: str
     default: ""
+  no_way_back:
+    description:
+      - Why to go on although nothing could take its place, and past no other guard, such as where what serves holds a
+        secret that was ended at once.
+    type: str
+    default: ""
   attempt_max_age:
     description:
       - How long after its beginning an interrupted attempt that has not moved production is gone on with, as a

@@ -19,7 +19,8 @@ description:
     another one has been proven to be in use.
   - A new variable on Vercel is in force only in what is built afterwards. The module does not deploy; it waits until a
     newer deployment serves.
-  - At rest it looks whether the destinations are still as they were written, and writes what is not.
+  - At rest it looks whether the destinations are still as they were written, and writes what is not. What was built on
+    Vercel since may hold what somebody else wrote, and a newer deployment is waited for.
   - A credential that the run itself works with is refused.
   - No value is in any result, diff or message. RV(rotation.value) names where in the store it lies.
 author:
@@ -45,8 +46,12 @@ options:
     type: str
   break_first:
     description:
-      - With O(reason=compromise), let no destination hold the earlier value beside the new one, and do not wait for
-        tokens. What was signed with it ends. A key or a login that a service keeps is good until the new one is in use.
+      - With O(reason=compromise), end the earlier value as soon as the new one is made and tried, before anybody has
+        that, and let no destination hold it beside the new one. What uses it fails until it has the new one, and what
+        was signed with it ends. O(take_back=true) still brings it back.
+      - An access key is deactivated, a login taken away with its sessions, a credential of V(http) disabled, a signing
+        key revoked. What a service can only delete for good (an API key of Supabase, V(http) without C(disable)) is
+        good until the new one is in use, and RV(plan) says so.
     type: bool
     default: false
   adopt:
@@ -143,13 +148,16 @@ rotation:
       type: str
     phase:
       description: >-
-        V(idle), or of a rotation that is under way V(making), V(staged), V(distributing), V(verifying) (is the new
-        value in use?), V(grace), V(retiring) (the earlier one is being taken away), V(watching), V(clearing),
-        V(returning) (to the earlier value) or V(dropping).
+        V(idle), or of a rotation that is under way V(making), V(staged), V(breaking) (the earlier one is ended first),
+        V(distributing), V(verifying) (is the new value in use?), V(grace), V(disabling), V(retiring) (the earlier one
+        is being taken away), V(watching), V(clearing), V(returning) (to the earlier value) or V(dropping).
       type: str
     reason:
       description: Why the last rotation began.
       type: str
+    withdrawn:
+      description: Whether the earlier value was ended before the new one was in use (O(break_first)).
+      type: bool
     value:
       description: >-
         What counts, as V(reference) (its key in the store), the beginning of its V(fingerprint), V(since) and
@@ -175,7 +183,7 @@ rotation:
     destinations:
       description: >-
         Each with V(name), V(type), V(project) (on Vercel), V(written_at), V(as_written) (whether it is as it was
-        written) and V(in_force) (whether what runs was built with it).
+        written), V(missing) (whether somebody has removed it) and V(in_force) (whether what runs was built with it).
       type: list
       elements: dict
     consumers:

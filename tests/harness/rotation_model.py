@@ -23,6 +23,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare imp
     Target,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
+    COMPROMISE,
     DISTRIBUTING,
     IDLE,
     RETURNING,
@@ -34,6 +35,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model impor
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import TABLE, Action, Effect
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import (
+    BEFORE_PROOF,
     Seen,
     Sight,
     Step,
@@ -42,6 +44,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import
     holds,
     next_step,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.retired import may_have_retired
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Template
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -62,6 +65,13 @@ class Rules:
     rotations: int = 1
     take_back: bool = False
     fenced: bool = True
+    #: Whether rotations end the earlier value first, and accept the outage.
+    broken: bool = False
+
+    @property
+    def request(self) -> Request:
+        """What runs are asked for."""
+        return Request(reason=COMPROMISE, break_first=True, rotation_id="x") if self.broken else Request()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +116,8 @@ def minted(**rules: int | bool) -> Rules:
     """Keys that a service makes and limits; two destinations, two consumers, one per destination."""
     targets = tuple(Target(name=f"place{number}", kind="file") for number in range(2))
     consumers = tuple(Consumer(name=f"consumer{number}", url="", reports="x") for number in range(2))
-    return Rules(declaration=Declaration(name="x", provider="mint", targets=targets, consumers=consumers), **rules)  # type: ignore[arg-type]
+    made = Declaration(name="x", provider="mint", targets=targets, consumers=consumers, lasts=lambda _credential: "")
+    return Rules(declaration=made, **rules)  # type: ignore[arg-type]
 
 
 def generated(**rules: int | bool) -> Rules:
@@ -142,7 +153,7 @@ def moves(world: World, rules: Rules) -> Iterator[World]:
     """Every world that may come next."""
     for index, controller in enumerate(world.controllers):
         if controller is None:
-            yield _with(world, index, _started(world, rules, Request()))
+            yield _with(world, index, _started(world, rules, rules.request))
             if rules.take_back and world.ledger.phase != IDLE:
                 yield _with(world, index, _started(world, rules, Request(take_back=True)))
             continue
@@ -226,7 +237,8 @@ def _chosen(world: World, rules: Rules, controller: Controller) -> Controller | 
         halves += [("list", effect)] * (effect in (Effect.SWEEP, Effect.FORGET))
         halves += [("fence", effect)] * rules.fenced + [("do", effect)]
     known = tuple(sorted(world.keys)) if step.action is Action.BEGIN else ()
-    facts = Facts(rotation_id=f"r{len(controller.ledger.history)}", known=known)
+    named = controller.request.rotation_id or f"r{len(controller.ledger.history)}"
+    facts = Facts(rotation_id=named, known=known)
     return replace(controller, step=step, moves=tuple(halves), listed=(), made="", facts=facts)
 
 
@@ -307,9 +319,14 @@ def _disable(world: World, rules: Rules, controller: Controller) -> _Done:
     return replace(world, disabled=world.disabled | ({old.id} if old is not None else set())), controller
 
 
+def _end(world: World, rules: Rules, controller: Controller) -> _Done:
+    current = controller.ledger.current
+    return replace(world, disabled=world.disabled | ({current.id} if current is not None else set())), controller
+
+
 def _enable(world: World, rules: Rules, controller: Controller) -> _Done:
     ledger = controller.ledger
-    back = ledger.current if ledger.phase in (DISTRIBUTING, VERIFYING, RETURNING) else ledger.old
+    back = ledger.current if ledger.phase in (*BEFORE_PROOF, RETURNING) else ledger.old
     return replace(world, disabled=world.disabled - ({back.id} if back is not None else set())), controller
 
 
@@ -336,6 +353,7 @@ _DO = {
     Effect.KEEP: _keep,
     Effect.APPLY: _test,
     Effect.TEST: _test,
+    Effect.END: _end,
     Effect.WRITE: _write,
     Effect.DISABLE: _disable,
     Effect.ENABLE: _enable,
@@ -365,10 +383,18 @@ def _swapped(world: World, rules: Rules, index: int, controller: Controller) -> 
 def harm(world: World) -> str:
     """What must never be: '' where all is well."""
     live = world.keys - world.disabled
+    accepted = {world.ledger.current.id} if world.ledger.withdrawn_at and world.ledger.current is not None else set()
+    accepted |= {world.ledger.old.id} if world.ledger.withdrawn_at and world.ledger.old is not None else set()
+    if world.disabled & accepted and not may_have_retired(world.ledger):
+        return "what was ended first is dead, and the ledger lets what was built with it serve again"
+    live |= world.disabled & accepted
     if dead := [each for each in world.running if each.partition("+")[0] not in live]:
         return f"a consumer runs with {dead[0]}, which is dead"
     if dead := [each for each in world.places if each.partition("+")[0] not in live]:
         return f"a destination holds {dead[0]}, which is dead"
+    old = world.ledger.old
+    if old is not None and old.id in world.disabled and not may_have_retired(world.ledger):
+        return f"{old.id} is dead, and the ledger lets what was built with it serve again"
     kept = {slot for slot, _key in world.slots}
     needed = [world.ledger.current]
     needed += [world.ledger.new] if world.ledger.phase in (STAGED, DISTRIBUTING, VERIFYING) else []
@@ -402,7 +428,7 @@ def settled(world: World, rules: Rules, *, orphans: bool = False) -> str:
 
 
 def _clean_run(world: World, rules: Rules) -> World:
-    world = _with(world, 0, _started(world, rules, Request()))
+    world = _with(world, 0, _started(world, rules, rules.request))
     while (controller := world.controllers[0]) is not None:
         world = _moved(world, rules, 0, controller)
     return world

@@ -186,7 +186,7 @@ def test_the_life_of_a_password_under_load(shop: Shop) -> None:
     """Asked for, taken back by its gate, not tried again by itself; then in use, and the earlier one ended.
 
     The run that lets it serve is killed right then: the next one judges what serves before it goes on. Then somebody
-    has seen it, and one run does everything, in a freeze too.
+    has seen it, and one run does everything, in a freeze too: it ends first, and what was built with it is no way back.
     """
     first, served = shop.url, str(shop.project.now.production)
     with load(shop) as answers:
@@ -233,10 +233,18 @@ def test_the_life_of_a_password_under_load(shop: Shop) -> None:
         assert "Result: nothing to do" in nothing.output
         assert nothing.recap["web"]["changed"] == 0
 
-        second, freeze = shop.url, {"start": "2026-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z", "reason": "sale"}
-        seen = shop.play("rotate", app={"runbooks_freezes": [freeze]}, reason="compromise").ok()
-        assert "remove the earlier value for good" in seen.output
-        with pytest.raises(psycopg.OperationalError):
-            psycopg.connect(second)
     assert set(answers) == {200}
     assert answers[200] > 50
+
+    second, freeze = shop.url, {"start": "2026-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z", "reason": "sale"}
+    at_once = {"reason": "compromise", "break_first": "true"}
+    seen = shop.play("rotate", app={"runbooks_freezes": [freeze]}, **at_once).ok()
+    assert "disable the earlier value at once, so that what uses it fails until it has the new one" in seen.output
+    assert (
+        "Nothing can take its place should its gate fail: the earlier value of database_url was ended at once"
+        in seen.output
+    )
+    assert "remove the earlier value for good" in seen.output
+    assert shop.project.server.visit(shop.project.host, "/api/selftest").status == 200
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(second)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.key_service import declared, filled, key_service
 from harness.modules import ModuleRunner, Outcome, read_outcome
 from harness.rotations import KEY, OPTIONS, Killed, Secret, app
 from harness.servers import FileStoreAt, StoreAt
@@ -122,6 +124,78 @@ def test_a_value_on_vercel_is_in_force_when_something_newer_serves(call: Call, s
     everything = "".join(store.read(key).decode() for key in store.keys("test"))
     assert value not in everything
     assert variables(site)["AUTH_SECRET"] not in everything
+
+
+def test_what_was_built_with_the_value_of_somebody_else_is_built_again(
+    call: Call, site: Site, file_store: FileStoreAt
+) -> None:
+    """He has changed the variable right after it was written, or removed it, and something was built: that is not in
+    force, whatever date is waited for."""
+    args = arguments(file_store, [on_vercel(site, "web", "AUTH_SECRET")], sign_out_users=True, min_age="0s")
+
+    def run(*, check: bool = False, **changes: Any) -> tuple[bool, str]:
+        found = call("secret_rotation", {**args, **changes}, check=check).ok()
+        return found.changed, found["rotation"]["waits_for"]["what"]
+
+    def told() -> dict[str, Any]:
+        listed = [{each: args[each] for each in ("name", "provider", "destinations")}]
+        info = {**file_store.args, "environment": "test", "name": "secrets", "secrets": listed}
+        found: dict[str, Any] = call("secret_rotation_info", info).ok()["secrets"]["all"][0]
+        return found
+
+    def his(method: str, body: dict[str, str] | None) -> None:
+        (record,) = site.vercel.world().variables_of(site.project)
+        site.vercel.ask(method, f"/v9/projects/{site.project_id}/env/{record.id}?slug=sandbox", body)
+
+    run()
+    deploy(site)
+    assert run() == (True, "date")
+    for phase in ("idle", "grace"):
+        if phase == "grace":
+            assert run(reason="requested") == (True, "deployment")
+            deploy(site)
+            assert run() == (True, "date")
+        value = variables(site)["AUTH_SECRET"]
+        for method, body in (("PATCH", {"value": "another"}), ("DELETE", None)):
+            his(method, body)
+            assert variables(site).get("AUTH_SECRET") != value
+            deploy(site)
+            found = told()
+            assert (found["phase"], found["destinations"][0]["as_written"]) == (phase, False)
+            assert found["destinations"][0]["missing"] is (method == "DELETE")
+            assert run(check=True) == (True, "deployment")
+            assert run() == (True, "deployment")
+            assert variables(site)["AUTH_SECRET"] == value
+            assert told()["waits_for"]["what"] == "deployment"
+            deploy(site)
+            assert run() == (False, "date")
+
+
+def test_a_run_killed_right_after_it_has_disabled_a_value(call: Call, site: Site, file_store: FileStoreAt) -> None:
+    """Nobody can go back to what was built with it, from that moment on and not only after the next run."""
+    with key_service() as service:
+        place, key = {**OPTIONS, **on_vercel(site, "web", "API_KEY")}, filled(declared(service, "acme-web"))
+        secret = Secret(store=file_store.url, destinations=[place], provider=key)
+        for days in (0, 0, 91, 0):
+            secret.days += days
+            secret.run()
+            deploy(site)
+        assert secret.run()["phase"] == "grace"
+        assert what_is_gone(call, site, file_store) == []
+        secret.days += 8
+        for number in range(12):
+            with suppress(Killed):
+                secret.run(die_before=number)
+            if not all(each.enabled for each in service.keys.values()):
+                break
+        assert secret.ledger.phase == "disabling"
+        gone = what_is_gone(call, site, file_store)
+        back = {**site.options, "to": site.id("B"), "reason": "it is slow", "outdated": gone}
+        refused = call("vercel_rollback", back).refused("deployment_outdated")
+        assert "which take_back of secret_rotation still brings back" in refused.message
+        assert secret.run(take_back=True)["phase"] == "returning"
+        assert all(each.enabled for each in service.keys.values())
+        assert what_is_gone(call, site, file_store) == []
 
 
 def test_a_request_whose_answer_is_lost(site: Site, tmp_path: Path) -> None:

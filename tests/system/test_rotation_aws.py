@@ -337,6 +337,35 @@ def test_what_aws_tells_late(server: AwsServer, tag: str, tmp_path: Path) -> Non
     assert run(0.2)["phase"] == "watching"
 
 
+def test_a_key_that_somebody_activates_again_stays(server: AwsServer, tag: str, tmp_path: Path) -> None:
+    """During the watch period: at its end it is named, with its use, until it is off again."""
+    secret = rotating(server, tag, tmp_path)
+    secret.run()
+    first = only_one(server, secret, tag, tmp_path)
+    for days in (91, 8):
+        secret.days += days
+        in_time(server, secret)
+        secret.run()
+    assert (secret.ledger.phase, keys(server, tag)[first].status) == ("watching", "Inactive")
+    secret.days += 2
+    in_time(server, secret)
+    server.change("keys", first, status="Active", last_used_at=server.world().now)
+    for check in (True, False):
+        with failing("rotation_refused") as refused:
+            secret.run(check=check)
+        assert f"{first} of {tag} is active again, and was used last at" in refused().message
+    server.change("keys", first, status="Inactive")
+    with pytest.raises(Killed):
+        secret.run(die_before=1)
+    assert secret.ledger.phase == "clearing"
+    server.change("keys", first, status="Active")
+    with failing("rotation_refused"):
+        secret.run()
+    server.change("keys", first, status="Inactive")
+    whole(server, secret)
+    only_one(server, secret, tag, tmp_path)
+
+
 def test_after_a_compromise_nobody_waits_for_the_old_key_to_rest(server: AwsServer, tag: str, tmp_path: Path) -> None:
     secret = rotating(server, tag, tmp_path)
     secret.run()
@@ -347,8 +376,15 @@ def test_after_a_compromise_nobody_waits_for_the_old_key_to_rest(server: AwsServ
     server.change("keys", first, last_used_at=server.world().now, status="Inactive")
     over = secret.run(reason="compromise")
     assert (over["phase"], over["last"]["reason"]) == ("idle", "compromise")
+    third = only_one(server, secret, tag, tmp_path)
+    assert third != first
+    secret.effects = []
+    secret.run(reason="compromise", break_first=True, min_age="0s", rotation_id="at-once")
+    assert secret.ledger.history[-1].rotation_id == "at-once"
+    ends = secret.effects.index(f"deactivate the access key {third} of {tag}")
+    assert ends < next(number for number, each in enumerate(secret.effects) if each.startswith("write a destination"))
     second = only_one(server, secret, tag, tmp_path)
-    assert second != first
+    assert second != third
     secret.days = 92
     in_time(server, secret)
     assert secret.run()["phase"] == "grace"

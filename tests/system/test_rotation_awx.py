@@ -89,7 +89,7 @@ def test_jobs_get_what_the_app_gets(server: AwxServer, credential: str, tmp_path
 
 
 def test_several_inputs_at_once(server: AwxServer, credential: str, tmp_path: Path) -> None:
-    """As one destination, since a credential has but one time of its last change."""
+    """As one destination, or as several that share the credential, but not an input of it."""
     value = '{"password": "{value}", "key": "x{value}"}'
     place = in_awx(server, credential, input=None, value=value)
     secret = Secret(store=f"file://{tmp_path}/store", destinations=[place])
@@ -103,7 +103,7 @@ def test_several_inputs_at_once(server: AwxServer, credential: str, tmp_path: Pa
     twice = [place, in_awx(server, credential, name="twice")]
     with failing("invalid_parameter") as refused:
         Secret(store=f"file://{tmp_path}/other", destinations=twice).run()
-    assert "another destination writes this credential" in refused().message
+    assert "another destination writes the input password" in refused().message
     with failing("invalid_parameter"):
         Secret(store=secret.store, destinations=[{**place, "value": "{value}"}]).run()
 
@@ -148,4 +148,54 @@ def test_by_the_module(server: AwxServer, credential: str, tmp_path: Path, run_m
     both = [{**declared, "name": name} for name in ("auth_secret", "another")]
     told = run_module("secret_rotation_info", {**args, "secrets": both}, env=env).ok()["secrets"]
     assert told["all"][0]["destinations"][0]["as_written"]
-    assert "another destination writes this credential" in told["all"][1]["problem"]
+    assert "another destination writes the input password" in told["all"][1]["problem"]
+    run_module(
+        "secret_rotation", {**args, **declared, "name": "another", "adopt": True, "current_value": "x"}, env=env
+    ).ok()
+    for name in ("auth_secret", "another"):
+        twice = run_module("secret_rotation", {**args, **declared, "name": name}, env=env)
+        if twice.failed:
+            break
+    assert "its input password is written by jobs of the secret" in twice.refused("destination_unusable").message
+
+
+def test_two_secrets_in_one_credential(
+    server: AwxServer, credential: str, tmp_path: Path, run_module: ModuleRunner
+) -> None:
+    """Each writes its own inputs and leaves the other's; neither takes the other's change for one of somebody else."""
+    secret = Secret(store=f"file://{tmp_path}/store", destinations=[])
+    inputs = ("password", "key")
+
+    def run(input: str, **changes: Any) -> bool:
+        places = [in_awx(server, credential, input=input)]
+        return bool(secret.run(name=input, destinations=places, sign_out_users=True, **changes)["changed"])
+
+    def told() -> list[bool]:
+        place = {"name": "jobs", "type": "awx_credential", "credential": credential}
+        root = {"store": secret.store, "environment": "test", "name": "secrets", "secrets_key": KEY}
+        declared = [{"name": each, "provider": {}, "destinations": [{**place, "input": each}]} for each in inputs]
+        env = {"CONTROLLER_HOST": server.api_url, "CONTROLLER_OAUTH_TOKEN": server.token}
+        found = run_module("secret_rotation_info", {**root, "secrets": declared}, env=env).ok()["secrets"]["all"]
+        return [each["destinations"][0]["as_written"] for each in found]
+
+    def still() -> dict[str, str]:
+        """A second run of each changes nothing; what is there."""
+        sent = writes(server)
+        assert [run(each) for each in (*inputs, *inputs)] == [False] * 4
+        assert writes(server) == sent
+        return held(server, credential)
+
+    for each in inputs:
+        run(each, adopt=True, current_value=f"in-force-{each}")
+    found = still()
+    assert found["username"] == "app"
+    for each in ("password", "key", "key", "password"):
+        assert run(each, reason="requested", min_age="0s", grace="0s", watch="0s")
+        now = still()
+        assert {name for name in now if now[name] != found[name]} == {each}
+        found = now
+    assert told() == [True, True]
+    server.change("credentials", credential[1:], inputs={**found, "key": "x"}, modified="2040-01-01T00:00:00.000000Z")
+    assert told() == [False, False]
+    assert [run(each) for each in inputs] == [True, True]
+    assert still() == found

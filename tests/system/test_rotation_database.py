@@ -173,6 +173,32 @@ def test_killed_around_each_change_of_a_role(crew: Team, secret: Secret) -> None
         assert len(secret.kept) == 1
 
 
+def test_a_stolen_password_is_ended_first(crew: Team, secret: Secret) -> None:
+    """With whoever is logged in by it, before anybody has the new one; until then it can be brought back."""
+    secret.run()
+    stolen, asked = url(secret), {"reason": "compromise", "break_first": True, "min_age": "0s"}
+    with psycopg.connect(stolen) as session, suppress(psycopg.OperationalError):
+        told = secret.run(check=True, **asked)["steps"]
+        assert "disable the earlier value at once, so that what uses it fails until it has the new one" in told
+        for _run in range(5):
+            with suppress(Killed):
+                secret.run(die_before=5, **asked)
+            if secret.ledger.phase == "distributing":
+                break
+        assert url(secret) == stolen
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(stolen)
+        session.execute("SELECT 1")
+        raise AssertionError("a session of the stolen password goes on")
+    assert secret.run(take_back=True)["last"]["outcome"] == "taken back"
+    psycopg.connect(stolen).close()
+    crew.left("a", "b")
+    assert secret.run(rotation_id="again", **asked)["last"]["outcome"] == "rotated"
+    psycopg.connect(url(secret)).close()
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(stolen)
+
+
 def test_a_login_from_before_is_adopted(crew: Team, secret: Secret) -> None:
     """Its URL is given, since an app has it; the pair takes its place, and it goes the same way as any other."""
     password = secrets.token_hex(16)

@@ -103,6 +103,28 @@ def test_the_way_back(service: KeyService, secret: Secret) -> None:
     assert only_one(service, secret) == first
 
 
+@pytest.mark.parametrize("disables", [True, False])
+def test_a_stolen_key_is_ended_first_where_it_can_be(service: KeyService, secret: Secret, disables: bool) -> None:
+    """Before the new one is written anywhere; where it could only be deleted for good, the plan says so."""
+    first, asked = only_one(service, secret), {"reason": "compromise", "break_first": True, "min_age": "0s"}
+    secret.provider = copy.deepcopy(secret.provider)
+    if not disables:
+        secret.provider["requests"] |= {"disable": None, "enable": None}
+    told = secret.run(check=True, **asked)["steps"]
+    assert ("disable the earlier value at once" in str(told)) is disables
+    assert (
+        "auth_secret stays good as it was until the new value is in use, since its service" in str(told)
+    ) is not disables
+    secret.effects = []
+    assert secret.run(**asked)["last"]["outcome"] == "rotated"
+    writes = next(number for number, each in enumerate(secret.effects) if each.startswith("write a destination"))
+    ends = next(
+        number for number, each in enumerate(secret.effects) if "send the request di" in each or "delete to" in each
+    )
+    assert (ends < writes) is disables
+    assert only_one(service, secret) != first
+
+
 def test_a_key_that_somebody_has_deleted_is_out_of_use(service: KeyService, secret: Secret) -> None:
     """Right after a leak, say: the rotation goes on to its end."""
     first = only_one(service, secret)

@@ -102,6 +102,8 @@ def test_one_takes_the_place_of_the_other(server: SupabaseServer, ref: str, secr
         assert not works(server, ref, before)
         only_one(server, ref, secret)
     assert not secret.run()["changed"]
+    told = secret.run(check=True, reason="compromise", break_first=True, min_age="0s")["steps"]
+    assert "since a single API key of a project cannot be switched off, but deleted for good" in str(told)
 
 
 def test_killed_around_each_change_of_a_key(server: SupabaseServer, ref: str, secret: Secret) -> None:
@@ -191,6 +193,11 @@ def test_a_legacy_key_is_left(server: SupabaseServer, ref: str, secret: Secret) 
     assert secret.run(adopt=True)["last"]["outcome"] == "adopted"
     assert held(secret) == legacy
     secret.days = 91
+    asked = {"reason": "compromise", "break_first": True}
+    for agreed, said in ((False, "both legacy keys go off together"), (True, "disable the earlier value at once")):
+        secret.provider = {**secret.provider, "disable_legacy": agreed}
+        assert said in str(secret.run(check=True, **asked)["steps"])
+    secret.provider = {**secret.provider, "disable_legacy": False}
     assert secret.run()["phase"] == "grace"
     secret.days += 8
     waiting = secret.run()

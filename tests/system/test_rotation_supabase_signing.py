@@ -204,13 +204,80 @@ def test_one_that_is_given_up(users: Users) -> None:
     users.only_one()
 
 
+def made_by_hand(users: Users, status: str = "standby") -> str:
+    """A key of somebody else's, in standby or further."""
+    path = f"/v1/projects/{users.ref}/config/auth/signing-keys"
+    his = str(users.server.ask("POST", path, {"algorithm": "ES256"}).json["id"])
+    if status != "standby":
+        users.later(HOUR)
+        users.server.ask("PATCH", f"{path}/{his}", {"status": status})
+    return his
+
+
+def test_a_key_that_somebody_makes_after_a_run_died(users: Users) -> None:
+    """Right after ours had begun to sign, and was given up: his is not let sign in the place of the one before."""
+    (first,) = users.keys
+    users.later(91 * DAY)
+    users.run()
+    users.later(21 * 60)
+    for number in range(12):
+        with suppress(Killed):
+            users.run(die_before=number)
+        if users.keys[first].status == "previously_used":
+            break
+    (ours,) = set(users.keys) - {first}
+    his = made_by_hand(users)
+    users.later(HOUR)
+    with failing("signing_key_refused") as failed:
+        users.run(take_back=True)
+    assert f"it has to go by way of standby, where {his} is since" in failed().message
+    assert (users.keys[ours].status, users.keys[his].status) == ("in_use", "standby")
+    keys = {id: each for id, each in users.keys.items() if id != his}
+    users.server.put(replace(users.server.project(users.ref), signing_keys=keys))
+    for _run in range(4):
+        users.later(3 * HOUR)
+        with suppress(RunbookError):
+            users.run()
+    assert users.secret.ledger.history[-1].outcome == "dropped"
+    assert users.keys[first].status == "in_use"
+
+
+def test_a_key_that_stood_by_already_is_named(users: Users) -> None:
+    """Nobody can tell whose it is; and one that somebody has taken out of use since is not let sign again."""
+    his = made_by_hand(users)
+    users.later(91 * DAY)
+    users.run()
+    (warning,) = users.secret.warnings
+    assert f"The signing key {his}" in warning
+    users.server.ask("PATCH", f"/v1/projects/{users.ref}/config/auth/signing-keys/{his}", {"status": "previously_used"})
+    users.later(HOUR)
+    with failing("signing_key_refused") as failed:
+        users.run()
+    assert "it is previously used: somebody has taken it out of use" in failed().message
+    assert users.run(take_back=True, check=True)["phase"] == "idle"
+
+
+def test_somebody_rotates_by_hand_while_ours_stands_by(users: Users) -> None:
+    """Ours does not sign in the place of his, which would stay trusted for ever."""
+    (first,) = users.keys
+    users.later(91 * DAY)
+    users.run()
+    (ours,) = set(users.keys) - {first}
+    project = users.server.project(users.ref)
+    his = replace(project.signing_keys[first], id="b7b2cf9f-0000-4000-8000-000000000001")
+    before = replace(project.signing_keys[first], status="previously_used")
+    users.server.put(replace(project, signing_keys={**project.signing_keys, first: before, his.id: his}))
+    users.later(HOUR)
+    with failing("rotation_refused") as failed:
+        users.secret.run()
+    assert f"{his.id} signs, and {first} is on record" in failed().message
+    assert users.keys[ours].status == "standby"
+
+
 def test_somebody_has_rotated_by_hand(users: Users) -> None:
     """His key would stay trusted for ever: it is named, and nothing is made beside it."""
     (first,) = users.keys
-    path = f"/v1/projects/{users.ref}/config/auth/signing-keys"
-    his = users.server.ask("POST", path, {"algorithm": "ES256"}).json["id"]
-    users.later(HOUR)
-    users.server.ask("PATCH", f"{path}/{his}", {"status": "in_use"})
+    his = made_by_hand(users, "in_use")
     users.later(91 * DAY)
     with failing("rotation_refused") as failed:
         users.run()

@@ -89,10 +89,17 @@ def test_back_to_one_that_is_revoked(server: SupabaseServer, ref: str, keys: Sig
     server.set_clock(ahead=100 * MINUTES)
     with failing("signing_key_refused"):
         keys.bring_in_use(first.id)
-    assert keys.before().id == first.id
-    server.set_clock(ahead=111 * MINUTES)
+    waits = keys.standing_by()
+    assert waits is not None
+    assert waits.id == first.id
+    server.set_clock(ahead=111 * MINUTES, limit=1000)
     keys.bring_in_use(first.id)
-    assert (keys.in_use().id, keys.before().id) == (first.id, new.id)
+    assert (keys.in_use().id, keys.standing_by()) == (first.id, None)
+    server.set_clock(ahead=222 * MINUTES, limit=1000)
+    other = keys.standby("ES256")
+    with failing("signing_key_refused") as failed:
+        keys.bring_in_use(new.id)
+    assert f"standby, where {other.id} is since" in failed().message
 
 
 @pytest.mark.parametrize("lost", [{"drop": True, "after": True}, {"status": 500, "after": True}])
@@ -111,6 +118,7 @@ def test_an_answer_that_is_lost(
 
 
 def test_what_a_project_does_not_do(server: SupabaseServer, ref: str, keys: SigningKeys) -> None:
+    server.set_clock(limit=1000)
     keys.standby("ES256")
     with failing("signing_key_refused") as failed:
         keys.standby("HS256")

@@ -55,7 +55,8 @@ class Migration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is to be released, and by which rules. ``retry`` is why to go past a verdict on record.
+    """What is to be released, and by which rules. ``retry`` is why to go past a verdict on record, ``no_way_back`` why
+    to go on where nothing can take its place.
 
     ``build`` is what the caller would build from.
     """
@@ -71,6 +72,7 @@ class Wanted:
     outdated: tuple[Outdated, ...] = ()
     ungated_pushes: str = "refuse"
     retry: str = ""
+    no_way_back: str = ""
     attempt_max_age: timedelta = timedelta(hours=1)
 
 
@@ -289,7 +291,7 @@ def _check(wanted: Wanted, found: Found, phase: Phase, kind: str) -> None:
             "Switch off the automatic assignment of production domains in the project's settings (Environments), "
             "or set deploy_ungated_pushes to accept.",
         )
-    if kind == "none" and found.serving and not wanted.retry:
+    if kind == "none" and found.serving and not wanted.retry and not wanted.no_way_back:
         raise _refused(
             "rollback_target_missing",
             wanted,
@@ -300,7 +302,7 @@ def _check(wanted: Wanted, found: Found, phase: Phase, kind: str) -> None:
 
 def _check_way_back(wanted: Wanted, found: Found, phase: Phase, kind: str) -> None:
     """Where the only one is a build whose secrets are gone, say which; of an attempt that is gone on with, too."""
-    if phase not in AHEAD or kind != "none" or wanted.retry:
+    if phase not in AHEAD or kind != "none" or wanted.retry or wanted.no_way_back:
         return
     lost, _kind = way_back(replace(wanted, outdated=()), found)
     for each in found.builds:
@@ -374,7 +376,8 @@ def _warnings(wanted: Wanted, found: Found, phase: Phase, kind: str) -> tuple[st
     if phase in (*AHEAD, "gate") and wanted.retry and (bad := verdict(found)):
         said.append(f"{wanted.release} is released again although {bad} (break-glass: {wanted.retry}).")
     if phase in (*AHEAD, "gate") and kind == "none":
-        said.append("Nothing can take its place should its gate fail.")
+        why = f": {wanted.no_way_back}" if wanted.no_way_back else ""
+        said.append(f"Nothing can take its place should its gate fail{why}.")
     if phase in AHEAD and found.project.paused:
         said.append("The project is paused: production answers nobody until that ends.")
     if phase in AHEAD and wanted.required and found.hidden:

@@ -66,6 +66,7 @@ PLAN_SPEC = STORE_SPEC.merge(
             "outdated": {"type": "list", "elements": "dict", "default": [], "options": OUTDATED},
             "ungated_pushes": {"type": "str", "choices": ["refuse", "accept"], "default": "refuse"},
             "break_glass": {"type": "str", "default": ""},
+            "no_way_back": {"type": "str", "default": ""},
             "attempt_max_age": {"type": "str", "default": "1h"},
             "unfinished": {"type": "list", "elements": "str", "default": []},
             "others": {"type": "list", "elements": "str", "default": []},
@@ -107,6 +108,7 @@ class ReleasePlan(Operation[Found, Plan]):
             outdated=tuple(Outdated.read(each) for each in params["outdated"]),
             ungated_pushes=params["ungated_pushes"],
             retry=" ".join(params["break_glass"].split()),
+            no_way_back=" ".join(params["no_way_back"].split()),
             attempt_max_age=parse_duration(params["attempt_max_age"], "attempt_max_age"),
         )
         self._vercel = Vercel(params, context, os.environ, patience=_PATIENCE, persistence=_OUTAGE)

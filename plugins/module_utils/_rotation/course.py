@@ -16,8 +16,10 @@ from datetime import datetime, timedelta
 
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
+    BREAKING,
     CLEARING,
     COMPROMISE,
+    DISABLING,
     DISTRIBUTING,
     DROPPING,
     GRACE,
@@ -35,16 +37,19 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model impor
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import TABLE, Action
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import (
+    BEFORE_PROOF,
     Seen,
+    Sight,
     Step,
     Wait,
+    breaks,
     due_at,
     holds,
-    irreversible,
     next_step,
     pending,
-    sentence,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.sentences import irreversible, sentence
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.shared import upon
 
 #: More steps than any run takes: a plan that does not end is a mistake of ours.
 _MOST = 1000
@@ -132,10 +137,18 @@ def _begun(ledger: Ledger, moment: _Moment) -> Ledger:
         known=facts.known,
         verified_at=None,
         retired_at=None,
+        withdrawn_at=None,
         not_before=None,
         proof="",
         held="",
     )
+
+
+def _tried(ledger: Ledger, moment: _Moment) -> Ledger:
+    """What is ended before anybody has the new value is on record as ended before it is."""
+    if breaks(moment.declaration, ledger) != "":
+        return replace(ledger, phase=DISTRIBUTING)
+    return replace(ledger, phase=BREAKING, withdrawn_at=moment.now)
 
 
 def _proven(ledger: Ledger, moment: _Moment) -> Ledger:
@@ -157,8 +170,8 @@ def _proven(ledger: Ledger, moment: _Moment) -> Ledger:
 
 def _turned(ledger: Ledger, moment: _Moment) -> Ledger:
     """On the way back the value from before counts again, and ``new`` is the one that is rejected."""
-    turned = replace(ledger, phase=RETURNING, not_before=None, broken=False)
-    if ledger.phase in (DISTRIBUTING, VERIFYING):
+    turned = replace(ledger, phase=RETURNING, not_before=None, broken=False, withdrawn_at=None)
+    if ledger.phase in BEFORE_PROOF:
         return turned
     return replace(turned, current=ledger.old, new=ledger.current, old=None)
 
@@ -172,11 +185,13 @@ _FOLLOWS: dict[Action, Callable[[Ledger, _Moment], Ledger]] = {
     Action.ADOPT: _adopted,
     Action.BEGIN: _begun,
     Action.MAKE: lambda ledger, moment: replace(ledger, phase=STAGED, new=moment.facts.value),
-    Action.TRY: lambda ledger, moment: replace(ledger, phase=DISTRIBUTING),
+    Action.TRY: _tried,
+    Action.BREAK: lambda ledger, moment: replace(ledger, phase=DISTRIBUTING),
     Action.WRITE: _written,
     Action.SPREAD: lambda ledger, moment: replace(ledger, phase=VERIFYING),
     Action.PROVE: _proven,
-    Action.RETIRE: lambda ledger, moment: replace(ledger, phase=RETIRING, retired_at=moment.now, not_before=None),
+    Action.RETIRE: lambda ledger, moment: replace(ledger, phase=DISABLING, retired_at=moment.now, not_before=None),
+    Action.DISABLE: lambda ledger, moment: replace(ledger, phase=RETIRING),
     Action.GONE: _watched,
     Action.FINISH: lambda ledger, moment: replace(ledger, phase=CLEARING, not_before=None),
     Action.CLEAR: lambda ledger, moment: ledger.closed("rotated", moment.now),
@@ -207,8 +222,28 @@ def remaining(request: Request, step: Step, before: Ledger, ledger: Ledger) -> R
 
 def adopted_places(value: Value, seen: Seen, now: datetime) -> tuple[Written, ...]:
     """The destinations that hold a value which is adopted; the others are written with it."""
+    sights = {name: seen.sight(name) for name in seen.held}
     return tuple(
-        Written(destination=name, holds=value.id, mark=seen.sight(name).mark, at=now, changed=0) for name in seen.held
+        Written(destination=name, holds=value.id, mark=sight.mark, at=now, changed=0, parts=sight.parts)
+        for name, sight in sights.items()
+    )
+
+
+def placed(ledger: Ledger, destination: str, content: str, sight: Sight, now: datetime) -> Written:
+    """What is on record of a destination that has been written. ``sight`` is how it looked right afterwards."""
+    before, doubtful = ledger.holding(destination), None
+    if sight.changed and before is not None and before.holds == content:
+        # Somebody else has changed it, nobody knows how often, and the first time right after it was written last.
+        doubtful = before.changed if before.doubtful is None else before.doubtful
+    return Written(
+        destination=destination,
+        holds=content,
+        mark=sight.mark,
+        at=now,
+        changed=sight.changed,
+        doubtful=doubtful,
+        parts=sight.parts,
+        upon=upon(before, sight.upon),
     )
 
 
@@ -251,7 +286,7 @@ def _imagined(
         sight = seen.sight(step.target).predicted()
         seen = seen.having(step.target, sight)
         content = holds(declaration.target(step.target), wanted, beside)
-        written = (Written(destination=step.target, holds=content, mark=sight.mark, at=now, changed=sight.changed),)
+        written = (placed(ledger, step.target, content, sight, now),)
     if step.action is Action.ADOPT:
         written = adopted_places(value, seen, now)
     facts = Facts(rotation_id=rotation_id, value=value, written=written)

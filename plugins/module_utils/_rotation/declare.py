@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -61,6 +61,8 @@ class Declaration:
     consent: bool = False
     #: How long others take to learn of a new value, before it may be tried.
     ripens: timedelta = timedelta()
+    #: Why an earlier value cannot be ended before the new one is in use; '' where it can, None where nobody keeps it.
+    lasts: Callable[[str], str | None] = field(default=lambda _credential: None, repr=False, compare=False)
 
     @property
     def keeps_previous(self) -> bool:
@@ -106,6 +108,7 @@ def read_declaration(
     ends_sessions: bool,
     kinds: Mapping[str, tuple[str, ...]],
     ripens: timedelta = timedelta(),
+    lasts: Callable[[str], str | None] = lambda _credential: None,
 ) -> Declaration:
     """From options. ``parts`` are the provider's, ``kinds`` the options that each kind of destination needs.
 
@@ -121,6 +124,7 @@ def read_declaration(
         ends_sessions=ends_sessions,
         consent=given["sign_out_users"],
         ripens=ripens,
+        lasts=lasts,
         **{each: parse_duration(given[each], each) for each in ("max_age", "min_age", "grace", "watch")},
     )
     _check(declaration, seen=bool(parts))

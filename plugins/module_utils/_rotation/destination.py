@@ -11,7 +11,7 @@ there already changes nothing. A text that is empty means that nothing is to be 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Target
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_aws_parameter import (
@@ -44,6 +44,14 @@ class Destination(Protocol):
 
     def write(self, text: str) -> Sight:
         """Let it hold the text and nothing else, or nothing where the text is empty; and how it looks then."""
+
+
+@runtime_checkable
+class Marked(Protocol):
+    """One that takes a text to be there by a mark beside it, which stays where somebody else changes the text."""
+
+    def write_again(self, text: str) -> Sight:
+        """The same as ``write`` where what is there is not what the mark says."""
 
 
 #: Kind to its class, and to the options that it needs. Another one is added here, and to the choices in ``options.py``.

@@ -5,8 +5,9 @@
 """A credential of AWX as the place of a secret (private to ops.runbooks).
 
 Nobody can read it back. What was written is known again by the time of its last change, which a credential has but one
-of: so one destination writes all inputs of it that belong to a secret, either one input, or several as a JSON object. A
-job takes what is there when it starts, so that a change is in force at once.
+of. A destination writes one input, or several as a JSON object. Where others write other inputs of the credential, what
+each has found there is on record, and the ledgers tell whose change the last one was (``shared.py``). A job takes what
+is there when it starts, so that a change is in force at once.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._awx.credentials import ENCRYPTED, Credential, Credentials
@@ -40,10 +42,11 @@ class AwxDestination:
         self._context = context
         self._input = str(options["input"] or "")
         self._templates = self._read_templates(target)
-        place = ("awx", str(self._params["api_url"]), self._organization, self._credential)
-        if looks.setdefault(place, target) is not target:
-            reason = "another destination writes this credential of AWX, of which each would see the other's change"
-            raise refused("destinations", target.name, reason, "Write all its inputs with one, as a JSON object.")
+        for name in self._templates:
+            place = ("awx", str(self._params["api_url"]), self._organization, self._credential, name)
+            if looks.setdefault(place, target) is not target:
+                reason = f"another destination writes the input {name} of this credential of AWX"
+                raise refused("destinations", target.name, reason, "Let one of them write it.")
 
     def observe(self) -> Sight:
         """By the time of its last change."""
@@ -60,9 +63,10 @@ class AwxDestination:
         """See ``destination.Destination``. The inputs that are not meant stay."""
         changes = self._changes(text)
         with _Opened(self._params, self._context) as credentials:
+            self._check(credentials.find(self._credential, self._organization), credentials)
+            # Right before it is changed: the other inputs that AWX shows are sent along.
             found = credentials.find(self._credential, self._organization)
-            self._check(found, credentials)
-            return self._sight(credentials.write(found, changes))
+            return replace(self._sight(credentials.write(found, changes)), upon=self._sight(found).mark)
 
     def _read_templates(self, target: Target) -> Mapping[str, Template]:
         """Input to what it gets."""
@@ -107,7 +111,7 @@ class AwxDestination:
 
     def _sight(self, found: Credential) -> Sight:
         exists = any(found.inputs.get(name) for name in self._templates)
-        return Sight(exists=exists, mark=f"{found.id}@{found.modified}")
+        return Sight(exists=exists, mark=f"{found.id}@{found.modified}", parts=tuple(sorted(self._templates)))
 
     def _unusable(self, reason: str, remedy: str) -> RunbookError:
         return RunbookError(

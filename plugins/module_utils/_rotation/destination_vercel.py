@@ -78,6 +78,14 @@ class VercelDestination:
 
     def write(self, text: str) -> Sight:
         """See ``destination.Destination``. By the module vercel_env, which looks again at what came of it."""
+        return self._written(text, doubting=False)
+
+    def write_again(self, text: str) -> Sight:
+        """See ``destination.Marked``."""
+        return self._written(text, doubting=True)
+
+    def _written(self, text: str, *, doubting: bool) -> Sight:
+        """Raises ``secrets_differ`` where somebody else was as fast."""
         listed = {**self._wanted, "value": text, "state": "present" if text else "absent"}
         params: dict[str, Any] = {
             **self._params,
@@ -90,7 +98,7 @@ class VercelDestination:
             "store": None,
             "name": None,
         }
-        operation = VercelEnv(params, self._context)
+        operation = VercelEnv(params, self._context, doubting=doubting)
         try:
             state = operation.observe()
             plan = operation.plan(state)
@@ -99,7 +107,18 @@ class VercelDestination:
         finally:
             operation.close()
         self._looks.clear()
-        return self.observe()
+        sight = self.observe()
+        listed = dict(each.rpartition("@")[::2] for each in sight.mark.split())
+        gone = bool(text) and not sight.exists
+        if gone or any(int(listed.get(id, at)) != at for id, at in operation.answered.items()):
+            raise RunbookError(
+                code="secrets_differ",
+                attempted="write a secret",
+                object=f"{self._wanted['name']} of project {self._params['project']}",
+                reason="somebody else has changed it right after it was written",
+                remedy="Run the same command again once nobody else does.",
+            )
+        return sight
 
     def built_before(self, changed: int) -> list[dict[str, Any]]:
         """The deployments of its targets that work still and were built before it was changed last, newest first."""

@@ -21,51 +21,52 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.consumers import ask
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.course import (
     Facts,
     adopted_places,
     after,
     identity,
+    placed,
     remaining,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination import Destination
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination import Destination, Marked
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Opened, Vault
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, Entry
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
-    COMPROMISE,
-    DISTRIBUTING,
-    GRACE,
     IDLE,
     RETURNING,
-    VERIFYING,
     Ledger,
     Value,
-    Written,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import Own, refuse_own
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import TABLE, Action, Effect
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import (
+    BEFORE_PROOF,
     Seen,
+    Sight,
     Step,
-    Use,
     Wait,
-    asks,
     holds,
     next_step,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import (
+    Breaking,
     Careful,
+    Displacing,
     Made,
     Provider,
-    Vague,
     not_taken,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.shared import settled, unsettled
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.witnesses import Witnesses
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
+
+#: Steps after which the world is as it was, and what was said of it still stands.
+_STANDING = (Action.ENTER, Action.RETIRE, Action.FINISH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,8 @@ class Parties:
     destinations: Mapping[str, Destination]
     keys: Keys
     owns: tuple[Own, ...] = ()
+    #: Where all secrets of the environment stand.
+    ledgers: Callable[[], Mapping[str, Ledger]] = dict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +124,8 @@ class Engine:
         self._context = context
         self._adopted = adopted
         self._entered = False
-        self._opened: dict[str, Mapping[str, str] | None] = {}
+        self._opened = Opened(parties.vault)
+        self._witnesses = Witnesses(declaration, parties.provider, self._opened, context)
         #: Requests so far, by phase.
         self.requests: dict[str, int] = {}
         #: What was found last, for a failure too.
@@ -133,9 +137,16 @@ class Engine:
         if not self._request.take_back:
             refuse_own(self._declaration, entry.ledger, self._parties.owns, self._parties.keys)
         sights = tuple((name, destination.observe()) for name, destination in self._parties.destinations.items())
-        seen = Seen(sights=sights)
+        seen = Seen(sights=self._settled(entry.ledger, sights))
         seen = replace(seen, held=self._held(entry.ledger, seen))
-        return State(entry=entry, seen=self._asked(entry.ledger, seen, now))
+        return State(entry=entry, seen=self._witnesses.ask(entry.ledger, self._request, seen, now))
+
+    def _settled(self, ledger: Ledger, sights: tuple[tuple[str, Sight], ...]) -> tuple[tuple[str, Sight], ...]:
+        """Where others write parts of a place, the ledgers tell whether they have changed it, and nobody else."""
+        if not unsettled(ledger, sights):
+            return sights
+        ledgers, name = self._parties.ledgers(), self._declaration.name
+        return tuple((each, settled(name, ledger, each, sight, ledgers)) for each, sight in sights)
 
     def run(self, state: State) -> Outcome:
         """As far as it may go now."""
@@ -148,7 +159,8 @@ class Engine:
             before, since = entry.ledger, self._context.requests
             entry, seen = self._carry_out(chosen, entry, seen, now)
             self._request = remaining(self._request, chosen, before, entry.ledger)
-            seen = self._asked(entry.ledger, seen, now)
+            if chosen.action not in _STANDING:
+                seen = self._witnesses.ask(entry.ledger, self._request, seen, now)
             spent = self._context.requests - since
             self.requests[before.phase] = self.requests.get(before.phase, 0) + spent
 
@@ -213,9 +225,8 @@ class Engine:
             slot = f"{ledger.rotation_id}.{ledger.epoch}"
         if work.made is None:
             raise ValueError("what is kept was made")
-        if not self._parties.vault.keep(slot, work.made.parts):
+        if not self._opened.keep(slot, work.made.parts):
             raise self._overtaken("keep the value in the store")
-        self._opened[slot] = work.made.parts
         fingerprint = self._parties.keys.fingerprint(_essence(work.made.parts))
         work.facts = replace(work.facts, value=Value(id=work.made.id, fingerprint=fingerprint, slot=slot, since=now))
         if work.step.action is Action.ADOPT and work.facts.value is not None:
@@ -270,20 +281,33 @@ class Engine:
         if not verdict.works:
             raise not_taken(made, verdict)
 
+    def _end(self, work: _Work, now: datetime) -> None:
+        current, provider = work.entry.ledger.current, self._parties.provider
+        if current is not None and isinstance(provider, Breaking):
+            provider.end(current.id)
+
     def _write(self, work: _Work, now: datetime) -> None:
         target = self._declaration.target(work.step.target)
         wanted, beside = work.entry.ledger.wanted()
         if wanted is None:
             raise ValueError("what is written is there")
         uses = beside is not None and target.template.uses_previous
-        text = target.template.render(self._value(wanted), self._value(beside) if beside and uses else None)
+        text = target.template.render(
+            self._opened.parts(wanted), self._opened.parts(beside) if beside and uses else None
+        )
         self._context.redactor.protect(text)
-        sight = self._parties.destinations[target.name].write(text)
-        if not text and work.entry.ledger.holding(target.name) is None:
+        ledger, destination = work.entry.ledger, self._parties.destinations[target.name]
+        # It is written since it is not what is on record; only what is adopted may be there by its mark.
+        adopted = ledger.phase == IDLE and ledger.holding(target.name) is None
+        if isinstance(destination, Marked) and not adopted:
+            sight = destination.write_again(text)
+        else:
+            sight = destination.write(text)
+        if not text and ledger.holding(target.name) is None:
             # Nothing was there and nothing is: nobody has to be deployed anew for that.
             sight = replace(sight, changed=0)
         content = holds(target, wanted, beside)
-        written = Written(destination=target.name, holds=content, mark=sight.mark, at=now, changed=sight.changed)
+        written = placed(ledger, target.name, content, sight, now)
         work.facts = replace(work.facts, written=(written,))
         work.seen = work.seen.having(target.name, sight)
 
@@ -293,15 +317,18 @@ class Engine:
 
     def _enable(self, work: _Work, now: datetime) -> None:
         ledger = work.entry.ledger
-        back = ledger.current if ledger.phase in (DISTRIBUTING, VERIFYING, RETURNING) else ledger.old
+        back = ledger.current if ledger.phase in (*BEFORE_PROOF, RETURNING) else ledger.old
         if back is not None:
             self._parties.provider.enable(back.id)
 
     def _delete(self, work: _Work, now: datetime) -> None:
         ledger = work.entry.ledger
-        gone = ledger.old if work.step.action is Action.CLEAR else ledger.new
-        if gone is not None:
-            self._parties.provider.delete(gone.id)
+        gone, provider = ledger.old if work.step.action is Action.CLEAR else ledger.new, self._parties.provider
+        if gone is None:
+            return
+        if work.step.action is Action.DROP and ledger.current is not None and isinstance(provider, Displacing):
+            provider.give_way(gone.id, ledger.current.id)
+        provider.delete(gone.id)
 
     def _forget(self, work: _Work, now: datetime) -> None:
         """At best effort: what is left is encrypted, and of no use to anybody."""
@@ -319,6 +346,7 @@ class Engine:
         Effect.KEEP: _keep,
         Effect.APPLY: _apply,
         Effect.TEST: _test,
+        Effect.END: _end,
         Effect.WRITE: _write,
         Effect.DISABLE: _disable,
         Effect.ENABLE: _enable,
@@ -330,45 +358,9 @@ class Engine:
         new = work.entry.ledger.new
         if new is None:
             raise ValueError("what is tried was made")
-        return Made(id=new.id, parts=self._value(new))
-
-    def _value(self, value: Value) -> Mapping[str, str]:
-        """The parts of a value. Raises ``secret_unreadable``."""
-        parts = self._peek(value)
-        if parts is None:
-            raise RunbookError(
-                code="secret_unreadable",
-                attempted="read a value of a secret from the store",
-                object=self._parties.vault.reference(value.slot),
-                reason="there is nothing",
-                remedy="Where the store keeps versions, bring it back. Else adopt the value that is in force.",
-            )
-        return parts
-
-    def _peek(self, value: Value) -> Mapping[str, str] | None:
-        if value.slot not in self._opened:
-            self._opened[value.slot] = self._parties.vault.open(value.slot)
-        return self._opened[value.slot]
-
-    def _asked(self, ledger: Ledger, seen: Seen, now: datetime) -> Seen:
-        """With what consumers and provider say, where that decides."""
-        if not asks(ledger, self._request, now):
-            return replace(seen, uses=(), in_use="")
-        going = {GRACE: ledger.old, RETURNING: ledger.new}.get(ledger.phase)
-        # After a compromise a use by nobody knows whom may be that of the one whom it is taken away from.
-        vague = COMPROMISE in (ledger.reason, self._request.reason) and isinstance(self._parties.provider, Vague)
-        in_use = self._parties.provider.in_use(going.id) if going is not None and not vague else ""
-        wanted, _beside = ledger.wanted()
-        if wanted is None:
-            return replace(seen, uses=(), in_use=in_use)
-        uses: list[Use] = []
-        for consumer in self._declaration.consumers:
-            other = ledger.other()
-            parts = self._peek(other) if other is not None else None
-            before = consumer.template.render(parts, None) if parts is not None else None
-            now_wanted = consumer.template.render(self._value(wanted), None)
-            uses.append(ask(consumer, now_wanted, before, self._context))
-        return replace(seen, uses=tuple(uses), in_use=in_use)
+        current = work.entry.ledger.current
+        beside = current.id if current is not None else ""
+        return Made(id=new.id, parts=self._opened.parts(new), beside=beside)
 
     def _proof(self, seen: Seen) -> str:
         """By what the new value is known to be in use, for the record."""

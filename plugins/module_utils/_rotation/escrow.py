@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.version import VERSION
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Value
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -107,3 +108,37 @@ class Vault:
             reason=f"it has schema {body['schema']} and this release knows schemas up to {_SCHEMA}",
             remedy=f"Install ops.runbooks {body.get('release', '(a newer release)')} or later.",
         )
+
+
+class Opened:
+    """The values of one secret that a run has read or made, each read from the store once."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._known: dict[str, Mapping[str, str] | None] = {}
+
+    def keep(self, slot: str, parts: Mapping[str, str]) -> bool:
+        """See ``Vault.keep``."""
+        kept = self._vault.keep(slot, parts)
+        if kept:
+            self._known[slot] = parts
+        return kept
+
+    def peek(self, value: Value) -> Mapping[str, str] | None:
+        """The parts of a value; None where its slot is empty. Raises ``secret_unreadable``."""
+        if value.slot not in self._known:
+            self._known[value.slot] = self._vault.open(value.slot)
+        return self._known[value.slot]
+
+    def parts(self, value: Value) -> Mapping[str, str]:
+        """The same of one that has to be there. Raises ``secret_unreadable``."""
+        parts = self.peek(value)
+        if parts is None:
+            raise RunbookError(
+                code="secret_unreadable",
+                attempted="read a value of a secret from the store",
+                object=self._vault.reference(value.slot),
+                reason="there is nothing",
+                remedy="Where the store keeps versions, bring it back. Else adopt the value that is in force.",
+            )
+        return parts

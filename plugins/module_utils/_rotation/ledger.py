@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.ops.runbooks.plugins.module_utils._core.codec import decode, encode
 from ansible_collections.ops.runbooks.plugins.module_utils._core.documents import Document, Series
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import Crew, together
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import PHASES, Ledger
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -26,11 +27,17 @@ class Entry:
     ledger: Ledger
 
 
+#: Ledgers that are read at once.
+_WORKERS = 8
+#: The newest form of it; 2 knows the phase ``disabling``.
+_SCHEMA = 2
+
+
 class Book:
     """The series of versions of one secret's ledger."""
 
     def __init__(self, store: Store, environment: str, secret: str) -> None:
-        self._series = Series(store, f"{environment}/secrets/{secret}/ledger", keep=20)
+        self._series = Series(store, f"{environment}/secrets/{secret}/ledger", schema=_SCHEMA, keep=20)
 
     def read(self) -> Entry:
         """As it is now. Raises ``object_corrupt``, ``document_too_new``."""
@@ -63,3 +70,12 @@ class Book:
                 remedy="Look at it; the version before it, where it is still there, is what counted until then.",
             ) from None
         return ledger
+
+
+def read_ledgers(store: Store, environment: str) -> dict[str, Ledger]:
+    """Every secret of an environment that was ever rotated, with its ledger."""
+    prefix = f"{environment}/secrets/"
+    parts = (each.key.removeprefix(prefix).split("/") for each in store.list(prefix))
+    names = sorted({part[0] for part in parts if part[1:2] == ["ledger"]})
+    entries = together([Book(store, environment, name).read for name in names], _WORKERS, Crew()) if names else []
+    return {name: entry.ledger for name, entry in zip(names, entries, strict=True)}

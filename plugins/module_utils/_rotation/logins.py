@@ -29,7 +29,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_login import tenant_of
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.retired_info import read_ledgers
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import read_ledgers
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, Keys
 
 LOGIN_SPEC = STORE_SPEC.merge(

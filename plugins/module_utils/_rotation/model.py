@@ -18,9 +18,11 @@ from typing import Final
 IDLE: Final = "idle"
 MAKING: Final = "making"
 STAGED: Final = "staged"
+BREAKING: Final = "breaking"
 DISTRIBUTING: Final = "distributing"
 VERIFYING: Final = "verifying"
 GRACE: Final = "grace"
+DISABLING: Final = "disabling"
 RETIRING: Final = "retiring"
 WATCHING: Final = "watching"
 CLEARING: Final = "clearing"
@@ -30,9 +32,11 @@ PHASES: Final = (
     IDLE,
     MAKING,
     STAGED,
+    BREAKING,
     DISTRIBUTING,
     VERIFYING,
     GRACE,
+    DISABLING,
     RETIRING,
     WATCHING,
     CLEARING,
@@ -62,7 +66,10 @@ class Value:
 class Written:
     """What a destination was given: ``holds`` names the values in it, ``mark`` how it looked right afterwards.
 
-    ``changed`` is when that was by the clock of its service, in milliseconds; 0 where it makes no difference.
+    ``changed`` is when that was by the clock of its service, in milliseconds; 0 where it makes no difference. Where the
+    same was written again, since somebody else had changed it, what was built after ``doubtful`` and before that may
+    hold what he wrote. Of a place that others write parts of, ``parts`` are this one's, and ``upon`` the marks of the
+    place from which ``mark`` has come by nothing but this destination, the newest first.
     """
 
     destination: str
@@ -70,6 +77,9 @@ class Written:
     mark: str
     at: datetime
     changed: int = 0
+    doubtful: int | None = None
+    parts: tuple[str, ...] = ()
+    upon: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +101,8 @@ class Ledger:
     ``current`` is what counts, ``new`` what is on its way (or on its way out, in ``returning``), ``old`` what counted
     before. ``epoch`` grows with each run that goes on with a rotation; ``known`` are the credentials that the provider
     had before the rotation began, none of which is ours to remove. ``broken`` is a rotation that withdraws the
-    earlier value at once. ``held`` says why no further rotation begins by itself.
+    earlier value at once; since ``withdrawn_at`` its service no longer takes it, or is about not to. ``held`` says why
+    no further rotation begins by itself.
     """
 
     phase: str = IDLE
@@ -107,6 +118,7 @@ class Ledger:
     written: tuple[Written, ...] = ()
     verified_at: datetime | None = None
     retired_at: datetime | None = None
+    withdrawn_at: datetime | None = None
     not_before: datetime | None = None
     proof: str = ""
     held: str = ""
@@ -134,7 +146,7 @@ class Ledger:
         """
         if self.phase in (DISTRIBUTING, VERIFYING):
             value, beside = self.new, self.current
-        elif self.phase == GRACE:
+        elif self.phase in (GRACE, DISABLING):
             value, beside = self.current, self.old
         elif self.phase == RETURNING:
             value, beside = self.current, self.new
@@ -148,6 +160,7 @@ class Ledger:
             DISTRIBUTING: self.current,
             VERIFYING: self.current,
             GRACE: self.old,
+            DISABLING: self.old,
             RETIRING: self.old,
             WATCHING: self.old,
             RETURNING: self.new,

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
+    BREAKING,
     CLEARING,
+    DISABLING,
     DISTRIBUTING,
     DROPPING,
     GRACE,
@@ -40,6 +42,7 @@ class Effect(Enum):
     KEEP = "keep the value in the store, encrypted"
     APPLY = "set the new value where it is checked"
     TEST = "try the new value"
+    END = "end the earlier value at once"
     WRITE = "write a destination"
     DISABLE = "disable the earlier value"
     ENABLE = "enable the earlier value again"
@@ -55,10 +58,12 @@ class Action(Enum):
     BEGIN = "begin a rotation"
     MAKE = "make a value and keep it"
     TRY = "try the value"
+    BREAK = "end the earlier value before anybody has the new one"
     WRITE = "write a destination"
     SPREAD = "find all destinations written"
     PROVE = "find the new value in use"
-    RETIRE = "disable the earlier value"
+    RETIRE = "write down that the earlier value is disabled next"
+    DISABLE = "disable the earlier value"
     GONE = "find the earlier value out of use"
     FINISH = "let go of the earlier value"
     CLEAR = "remove the earlier value"
@@ -82,8 +87,8 @@ def _row(phases: tuple[str, ...], effects: tuple[Effect, ...], leads_to: tuple[s
     return Row(phases=frozenset(phases), effects=effects, leads_to=frozenset(leads_to), recovery=recovery)
 
 
-_SPREADING = (DISTRIBUTING, VERIFYING, GRACE, RETIRING, WATCHING, RETURNING)
-_UNDER_WAY = (MAKING, STAGED, CLEARING, DROPPING, *_SPREADING)
+_SPREADING = (DISTRIBUTING, VERIFYING, GRACE, DISABLING, RETIRING, WATCHING, RETURNING)
+_UNDER_WAY = (MAKING, STAGED, BREAKING, CLEARING, DROPPING, *_SPREADING)
 
 TABLE: dict[Action, Row] = {
     Action.ENTER: _row(
@@ -98,13 +103,27 @@ TABLE: dict[Action, Row] = {
         "A value that was made and not kept was nobody's: the next run removes it and makes another one. One that was "
         "kept in a slot of an earlier epoch is passed over.",
     ),
-    Action.TRY: _row((STAGED,), (Effect.APPLY, Effect.TEST), (DISTRIBUTING,), "Both are done once more."),
+    Action.TRY: _row((STAGED,), (Effect.APPLY, Effect.TEST), (DISTRIBUTING, BREAKING), "Both are done once more."),
+    Action.BREAK: _row(
+        (BREAKING,),
+        (Effect.END,),
+        (DISTRIBUTING,),
+        "It is ended once more. Nobody relied on it any more before it was.",
+    ),
     Action.WRITE: _row(
         (IDLE, *_SPREADING), (Effect.WRITE,), (IDLE, *_SPREADING), "It is written once more, with the same value."
     ),
     Action.SPREAD: _row((DISTRIBUTING,), (), (VERIFYING,), "It is found again."),
     Action.PROVE: _row((VERIFYING,), (), (GRACE, IDLE), "It is proven again."),
-    Action.RETIRE: _row((GRACE,), (Effect.DISABLE,), (RETIRING,), "It is disabled once more, which changes nothing."),
+    Action.RETIRE: _row(
+        (GRACE,),
+        (),
+        (DISABLING,),
+        "Nothing but the phase has changed. It comes first, so that nobody relies on what may be disabled already.",
+    ),
+    Action.DISABLE: _row(
+        (DISABLING,), (Effect.DISABLE,), (RETIRING,), "It is disabled once more, which changes nothing."
+    ),
     Action.GONE: _row((RETIRING,), (), (WATCHING,), "It is found again."),
     Action.FINISH: _row(
         (WATCHING,), (), (CLEARING,), "Nothing but the phase has changed; from here on there is no way back."
@@ -115,7 +134,7 @@ TABLE: dict[Action, Row] = {
         (DROPPING,), (Effect.SWEEP, Effect.DELETE, Effect.FORGET), (IDLE,), "What is gone counts as removed."
     ),
     Action.TAKE_BACK: _row(
-        (DISTRIBUTING, VERIFYING, GRACE, RETIRING, WATCHING),
+        (BREAKING, DISTRIBUTING, VERIFYING, GRACE, DISABLING, RETIRING, WATCHING),
         (Effect.ENABLE,),
         (RETURNING,),
         "It is enabled once more, which changes nothing.",

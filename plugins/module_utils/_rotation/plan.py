@@ -12,16 +12,18 @@ of the tests with a world of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, iso
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request, Target
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
+    BREAKING,
     CLEARING,
     COMPROMISE,
+    DISABLING,
     DISTRIBUTING,
     DROPPING,
     GRACE,
@@ -39,9 +41,17 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model impor
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import TABLE, Action
 
 #: Phases in which what consumers use decides, always or once the date has come.
-_ASKING, _ASKING_IN_TIME = (VERIFYING, RETIRING, RETURNING), (GRACE, WATCHING)
+_ASKING, _ASKING_IN_TIME = (VERIFYING, DISABLING, RETIRING, RETURNING), (GRACE, WATCHING)
+#: Phases in which a new value is tried, and the one before it counts still.
+BEFORE_PROOF = (BREAKING, DISTRIBUTING, VERIFYING)
 #: Phases in which there is but one thing to do, whatever the world looks like.
-_AT_ONCE = {MAKING: Action.MAKE, STAGED: Action.TRY, CLEARING: Action.CLEAR, DROPPING: Action.DROP}
+_AT_ONCE = {
+    MAKING: Action.MAKE,
+    STAGED: Action.TRY,
+    BREAKING: Action.BREAK,
+    CLEARING: Action.CLEAR,
+    DROPPING: Action.DROP,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +60,16 @@ class Sight:
 
     Where a change reaches only what is built afterwards, ``built`` is when what runs now was, ``changed`` when the
     destination was, both in milliseconds by the clock of its service. ``built`` is None where a change is in force at
-    once.
+    once. Of a place that has but one mark for several destinations ``parts`` are what this one writes of it, and
+    ``upon`` is the mark that it had right before that.
     """
 
     exists: bool
     mark: str = ""
     built: int | None = None
     changed: int = 0
+    parts: tuple[str, ...] = ()
+    upon: str = ""
 
     def predicted(self) -> Sight:
         """As it would be after a change."""
@@ -77,13 +90,15 @@ class Use:
 class Seen:
     """What was found outside. ``in_use`` is why the provider knows the earlier value to be in use, '' where not.
 
-    ``held`` are the destinations that are known to hold the value which is to be adopted.
+    ``held`` are the destinations that are known to hold the value which is to be adopted. ``revived`` is why the
+    provider knows a value that was disabled to be good again.
     """
 
     sights: tuple[tuple[str, Sight], ...] = ()
     uses: tuple[Use, ...] = ()
     in_use: str = ""
     held: tuple[str, ...] = ()
+    revived: str = ""
 
     def sight(self, target: str) -> Sight:
         """One destination."""
@@ -123,9 +138,21 @@ def next_step(
 ) -> Step | Wait:
     """What is to be done next. A step with effects is taken only by a run that has made the epoch its own."""
     chosen = _chosen(declaration, ledger, seen, request, now)
-    if isinstance(chosen, Step) and TABLE[chosen.action].effects and not entered:
-        return Step(action=Action.ENTER)
-    return chosen
+    if isinstance(chosen, Step):
+        return Step(action=Action.ENTER) if TABLE[chosen.action].effects and not entered else chosen
+    return _doubtful(declaration, ledger, seen) or chosen if chosen.what in ("date", "person") else chosen
+
+
+def _doubtful(declaration: Declaration, ledger: Ledger, seen: Seen) -> Wait | None:
+    """What runs and may hold what somebody else wrote is built anew before a date is waited for."""
+    for target in declaration.targets:
+        built, written = seen.sight(target.name).built, ledger.holding(target.name)
+        if built is None or written is None or written.doubtful is None:
+            continue
+        if written.doubtful < built <= written.changed:
+            reason = f"somebody else had changed {target.name}, and what runs may have been built with that"
+            return Wait(what="deployment", reason=reason)
+    return None
 
 
 def _chosen(declaration: Declaration, ledger: Ledger, seen: Seen, request: Request, now: datetime) -> Step | Wait:
@@ -133,6 +160,8 @@ def _chosen(declaration: Declaration, ledger: Ledger, seen: Seen, request: Reque
         return step
     if wait := _unripe(declaration, ledger, now):
         return wait
+    if seen.revived:
+        raise _revived(declaration, ledger, seen.revived)
     if ledger.phase in _AT_ONCE:
         return Step(action=_AT_ONCE[ledger.phase])
     if ledger.phase == IDLE and ledger.current is None and not request.take_back:
@@ -164,7 +193,7 @@ def _way_back(ledger: Ledger) -> Step | None:
         return Step(action=Action.GIVE_UP)
     if ledger.phase not in TABLE[Action.TAKE_BACK].phases:
         return None
-    if (ledger.current if ledger.phase in (DISTRIBUTING, VERIFYING) else ledger.old) is None:
+    if (ledger.current if ledger.phase in BEFORE_PROOF else ledger.old) is None:
         raise RunbookError(
             code="rotation_refused",
             attempted="go back to the earlier value",
@@ -173,6 +202,18 @@ def _way_back(ledger: Ledger) -> Step | None:
             remedy="Go on with it: run the same command without take_back.",
         )
     return Step(action=Action.TAKE_BACK)
+
+
+def _revived(declaration: Declaration, ledger: Ledger, why: str) -> RunbookError:
+    """Somebody has brought an earlier value back, for a reason that only he knows, and may be using it."""
+    back = "; where it is to count again, use take_back=true" if ledger.phase == WATCHING else ""
+    return RunbookError(
+        code="rotation_refused",
+        attempted="remove the earlier value for good",
+        object=f"secret {declaration.name}",
+        reason=f"somebody has brought it back since it was disabled: {why}",
+        remedy=f"See who needs it, disable it again, then run the same command again{back}.",
+    )
 
 
 def _first(declaration: Declaration, seen: Seen, request: Request) -> Step:
@@ -225,10 +266,13 @@ def _onwards(declaration: Declaration, ledger: Ledger, seen: Seen, request: Requ
     if wait := _date(ledger, request, now):
         return wait
     if wait := _unproven(declaration, ledger, seen):
-        return wait
+        begun = ledger.phase == DISABLING
+        told = f"{wait.reason}; a run that ended may have disabled the earlier value, which take_back brings back"
+        return replace(wait, reason=told) if begun else wait
     action = {
         VERIFYING: Action.PROVE,
         GRACE: Action.RETIRE,
+        DISABLING: Action.DISABLE,
         RETIRING: Action.GONE,
         WATCHING: Action.FINISH,
         RETURNING: Action.RETURNED,
@@ -261,7 +305,7 @@ def _unproven(declaration: Declaration, ledger: Ledger, seen: Seen) -> Wait | No
         if ledger.phase == RETIRING and use.accepts_other:
             return Wait(what="use", reason=f"{consumer.name} still takes the earlier value")
     if seen.in_use and not ledger.broken:
-        which = "the earlier value" if ledger.phase == GRACE else "the value that is given up"
+        which = "the earlier value" if ledger.phase in (GRACE, DISABLING) else "the value that is given up"
         return Wait(what="use", reason=f"{which} is in use: {seen.in_use}")
     return None
 
@@ -284,6 +328,14 @@ def pending(declaration: Declaration, ledger: Ledger, seen: Seen) -> Iterator[Ta
             yield target
 
 
+def breaks(declaration: Declaration, ledger: Ledger) -> str | None:
+    """Why a service keeps the earlier value good until the new one is in use, although it was to be ended first.
+
+    '' where it is ended first, None where no service keeps one, or nobody has asked for it.
+    """
+    return declaration.lasts(ledger.current.id) if ledger.broken and ledger.current is not None else None
+
+
 def holds(target: Target, value: Value, beside: Value | None) -> str:
     """The name of a content: the values that are in it."""
     return f"{value.id}+{beside.id}" if beside is not None and target.template.uses_previous else value.id
@@ -299,49 +351,3 @@ def due_at(declaration: Declaration, ledger: Ledger) -> datetime | None:
     if ledger.current is None or ledger.held:
         return None
     return ledger.current.since + declaration.max_age
-
-
-def sentence(step: Step, declaration: Declaration, ledger: Ledger) -> str:
-    """A step for people; '' for what is only bookkeeping."""
-    if step.action in (Action.ENTER, Action.SPREAD):
-        return ""
-    rotation = ledger.rotation_id
-    said = {
-        Action.ADOPT: f"take the value of {declaration.name} that is in force on record, and change nothing outside",
-        Action.BEGIN: f"begin a rotation of {declaration.name}",
-        Action.MAKE: f"make a new value ({declaration.provider}), and keep it encrypted until it is in use",
-        Action.TRY: "try the new value before anybody gets it",
-        Action.PROVE: "find the new value in use",
-        Action.RETIRE: "disable the earlier value",
-        Action.GONE: "find the earlier value out of use",
-        Action.FINISH: "let go of the earlier value",
-        Action.CLEAR: "remove the earlier value for good",
-        Action.GIVE_UP: f"give up the rotation {rotation}, whose value nobody has had",
-        Action.DROP: f"remove the value of the rotation {rotation}",
-        Action.TAKE_BACK: f"go back to the value from before the rotation {rotation}",
-        Action.RETURNED: f"find the earlier value in use again, and remove that of the rotation {rotation}",
-    }
-    if step.action is Action.WRITE:
-        target = declaration.target(step.target)
-        return f"write {target.name} ({target.kind})"
-    return said[step.action]
-
-
-def irreversible(step: Step, declaration: Declaration, ledger: Ledger) -> str:
-    """What of a step cannot be taken back; '' where all of it can."""
-    if step.action is Action.FINISH:
-        return "the earlier value is gone for good"
-    if step.action is Action.RETURNED:
-        return f"the value of the rotation {ledger.rotation_id} is gone for good"
-    # With ``break_first`` nothing stands beside the new value, and tokens of a signing key, which goes nowhere, end.
-    signs = declaration.ends_sessions or not declaration.targets
-    ends = step.action is Action.BEGIN and not declaration.keeps_previous
-    ends = ends or (step.action is Action.TRY and ledger.broken and signs)
-    if not ends or ledger.current is None:
-        return ""
-    return "what was signed with the earlier value ends when the new one is in use: users are signed out"
-
-
-def described(wait: Wait) -> dict[str, str | None]:
-    """For results."""
-    return {"what": wait.what, "until": iso(wait.until) if wait.until else None, "reason": wait.reason}

@@ -20,10 +20,14 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A new value: the provider's id of it, and its parts. The first of ``parts`` is what fingerprints are made of."""
+    """A new value: the provider's id of it, and its parts. The first of ``parts`` is what fingerprints are made of.
+
+    ``beside`` is the id of the value that counts until this one does; '' where there is none, or it is not known.
+    """
 
     id: str
     parts: Mapping[str, str] = field(repr=False)
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +102,33 @@ class Vague(Protocol):
     """One that tells of a use, and not by whom. After a compromise it is not asked."""
 
     vague: ClassVar[bool]
+
+
+@runtime_checkable
+class Revivable(Protocol):
+    """One that can tell whether a value that was disabled is good again, since somebody has brought it back."""
+
+    def revived(self, credential: str) -> str:
+        """By what that is known; '' where it is disabled still, or gone."""
+
+
+@runtime_checkable
+class Breaking(Protocol):
+    """One whose service keeps an earlier value good, whether anybody holds it or not."""
+
+    def lasts(self, credential: str) -> str:
+        """Why it cannot be ended before the new one is in use; '' where it can. Asks nobody."""
+
+    def end(self, credential: str) -> None:
+        """Take it out of use, whoever uses it, so that it can be brought back."""
+
+
+@runtime_checkable
+class Displacing(Protocol):
+    """One whose new value takes the place of the one that counts as soon as it is tried."""
+
+    def give_way(self, credential: str, current: str) -> None:
+        """Let the one that counts have its place again, where ``credential`` has it."""
 
 
 @runtime_checkable

@@ -36,6 +36,8 @@ if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 
 
+#: Looks at a key that seems to be active again, and seconds between them: AWS may show for a while what was before.
+_LOOKS, _PAUSE = 3, 0.5
 #: By how much AWS's clock may be behind this machine's. A clock that is further off deletes no key.
 _APART = timedelta(seconds=5)
 
@@ -87,9 +89,9 @@ class AwsAccessKeyProvider:
         return Verdict(works=True)
 
     def in_use(self, credential: str) -> str:
-        """See ``provider.Provider``. By its last use, of which AWS tells hours late."""
+        """See ``provider.Provider``. By its last use, of which AWS tells hours late, unless it is switched off."""
         key = self._find(credential)
-        use = self._keys.last_use(credential) if key is not None else None
+        use = self._keys.last_use(credential) if key is not None and key.active else None
         if key is None or use is None:
             return ""
         last = use.at or key.created_at
@@ -102,6 +104,26 @@ class AwsAccessKeyProvider:
         """See ``provider.Provider``. One that somebody has deleted is out of use."""
         if self._find(credential) is not None:
             self._keys.activate(credential, active=False)
+
+    def lasts(self, credential: str) -> str:
+        """See ``provider.Breaking``."""
+        return ""
+
+    def end(self, credential: str) -> None:
+        """See ``provider.Breaking``. AWS deactivates what is in use."""
+        self.disable(credential)
+
+    def revived(self, credential: str) -> str:
+        """See ``provider.Revivable``. By its status, and by what AWS tells of its last use."""
+        for look in range(_LOOKS):
+            if look:
+                self._context.clock.sleep(_PAUSE)
+            key = self._find(credential)
+            if key is None or not key.active:
+                return ""
+        use = self._keys.last_use(credential)
+        used = f", and was used last at {iso(use.at)} (for {use.service})" if use is not None and use.at else ""
+        return f"{credential} of {self._keys.user} is active again{used}"
 
     def enable(self, credential: str) -> None:
         """See ``provider.Provider``. Raises ``access_key_missing`` where it was deleted."""

@@ -157,6 +157,18 @@ class HttpProvider:
         if "disable" in self._declared and self._is_there(credential):
             self._change("disable", {"id": credential})
 
+    def lasts(self, credential: str) -> str:
+        """See ``provider.Breaking``."""
+        return (
+            ""
+            if "disable" in self._declared
+            else "its service knows no request to disable it, but to delete it for good"
+        )
+
+    def end(self, credential: str) -> None:
+        """See ``provider.Breaking``."""
+        self.disable(credential)
+
     def enable(self, credential: str) -> None:
         """See ``provider.Provider``."""
         if "enable" in self._declared:

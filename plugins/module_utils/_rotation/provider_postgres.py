@@ -88,6 +88,21 @@ class PostgresRolePair:
         """See ``provider.Provider``. Raises ``role_in_use`` where somebody has logged in since."""
         self._pair.disable(credential)
 
+    def lasts(self, credential: str) -> str:
+        """See ``provider.Breaking``."""
+        return ""
+
+    def end(self, credential: str) -> None:
+        """See ``provider.Breaking``. With the sessions that there are."""
+        self._pair.disable(credential, force_after=0)
+
+    def revived(self, credential: str) -> str:
+        """See ``provider.Revivable``. By its login."""
+        role = next((each for each in self._pair.list() if each.id == credential), None)
+        if role is None or not role.enabled:
+            return ""
+        return f"{credential} may log in again{f', and {role.sessions} sessions do' if role.sessions else ''}"
+
     def enable(self, credential: str) -> None:
         """See ``provider.Provider``."""
         self._pair.enable(credential)

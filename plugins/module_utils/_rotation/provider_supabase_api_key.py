@@ -101,7 +101,18 @@ class SupabaseApiKey:
         )
 
     def disable(self, credential: str) -> None:
-        """See ``provider.Provider``. The name goes over to the new key, which has to be there for it."""
+        """See ``provider.Provider``. The name goes over to the new key, which has to be there for it.
+
+        Raises ``rotation_refused`` for a legacy key as long as nobody has agreed to switch off the other one too.
+        """
+        if credential in _LEGACY and (why := self.in_use(credential)):
+            raise RunbookError(
+                code="rotation_refused",
+                attempted="take the earlier API key out of use",
+                object=f"{credential} of {self._keys.title}",
+                reason="it can only be switched off together with the other legacy key",
+                remedy=f"{why.partition('; ')[2].capitalize()}.",
+            )
         keys = self._keys.list()
         heirs = [each for each in self._mine(keys) if each.id != credential]
         named = find(keys, self._name, self._type, self._keys.title)
@@ -112,6 +123,26 @@ class SupabaseApiKey:
             self._keys.rename(heir, self._name)
         if credential in _LEGACY:
             self._keys.switch_legacy(enabled=False)
+
+    def lasts(self, credential: str) -> str:
+        """See ``provider.Breaking``."""
+        if credential not in _LEGACY:
+            return "a single API key of a project cannot be switched off, but deleted for good"
+        return (
+            ""
+            if self._options.get("disable_legacy")
+            else "both legacy keys go off together, and disable_legacy is not set"
+        )
+
+    def end(self, credential: str) -> None:
+        """See ``provider.Breaking``."""
+        self.disable(credential)
+
+    def revived(self, credential: str) -> str:
+        """See ``provider.Revivable``. Of the legacy keys; of others there is nothing to bring back."""
+        if credential in _LEGACY and self._keys.legacy_enabled():
+            return f"the legacy keys of {self._keys.title}, {' and '.join(_LEGACY)}, are switched on again"
+        return ""
 
     def enable(self, credential: str) -> None:
         """See ``provider.Provider``. With the name that it had."""

@@ -17,7 +17,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso, parse_duration
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Made, Verdict
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_supabase_api_key import PATIENCE
@@ -26,6 +26,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._supabase.client impo
 from ansible_collections.ops.runbooks.plugins.module_utils._supabase.signing_keys import (
     IN_USE,
     PREVIOUSLY_USED,
+    REVOKED,
+    STANDBY,
     SigningKeys,
     tokens_good,
 )
@@ -55,22 +57,33 @@ class SupabaseSigningKey:
     def make(self, name: str, current: str | None) -> Made:
         """See ``provider.Provider``. One that is there already, in standby, is taken: that is what it is for.
 
-        Raises ``rotation_refused`` where somebody else has rotated: that key would stay trusted for ever.
+        A key has no name, so that nobody can tell one that a run which died has made from one that somebody has: it is
+        named before it signs. Raises ``rotation_refused`` where somebody else has rotated.
         """
         signs = self._keys.in_use().id
         if current is not None and signs != current:
-            raise RunbookError(
-                code="rotation_refused",
-                attempted="make a signing key",
-                object=f"project {self._options['project_ref']}",
-                reason=f"{signs} signs, and {current} is on record: somebody has rotated by hand",
-                remedy=f"Let {current} sign again in the dashboard and run the same command again; or move the "
-                "secret's folder in the store away, so that the next run takes what signs on record.",
+            raise self._rotated_by_hand("make a signing key", signs, current)
+        found = self._keys.standing_by()
+        made = self._keys.standby(self._options.get("algorithm") or "ES256")
+        if found is not None:
+            self._context.warn(
+                f"The signing key {made.id} of {self._supabase.title} stood by already, since {iso(made.changed_at)}: "
+                "a run that died has made it, or somebody by hand. There can be one only, so that it is the one that "
+                "is to sign; until it does, take_back=true leaves it as it is."
             )
-        return Made(id=self._keys.standby(self._options.get("algorithm") or "ES256").id, parts={})
+        return Made(id=made.id, parts={})
 
     def apply(self, made: Made) -> None:
-        """See ``provider.Provider``. From now on it signs."""
+        """See ``provider.Provider``. From now on it signs, unless somebody else has rotated (``rotation_refused``)."""
+        key, signs = self._keys.one(made.id), self._keys.in_use().id
+        if signs not in (made.id, made.beside or signs):
+            raise self._rotated_by_hand(f"let the signing key {made.id} sign", signs, made.beside)
+        if key is not None and key.status not in (STANDBY, IN_USE):
+            raise self._keys.refused(
+                f"let the signing key {made.id} sign",
+                f"it is {key.status.replace('_', ' ')}: somebody has taken it out of use since it was made",
+                "Give it up with take_back=true; the next rotation makes another one.",
+            )
         self._keys.bring_in_use(made.id)
 
     def test(self, made: Made) -> Verdict:
@@ -100,6 +113,25 @@ class SupabaseSigningKey:
         if self._keys.one(credential) is not None:
             self._keys.revoke(credential)
 
+    def lasts(self, credential: str) -> str:
+        """See ``provider.Breaking``. The new one signs as soon as it is tried."""
+        return ""
+
+    def end(self, credential: str) -> None:
+        """See ``provider.Breaking``. What it has signed ends."""
+        self.disable(credential)
+
+    def revived(self, credential: str) -> str:
+        """See ``provider.Revivable``. By its status."""
+        key = self._keys.one(credential)
+        return "" if key is None or key.status == REVOKED else f"{credential} is {key.status.replace('_', ' ')}"
+
+    def give_way(self, credential: str, current: str) -> None:
+        """See ``provider.Displacing``. Where a run died right after the new one had begun to sign."""
+        key = self._keys.one(credential)
+        if key is not None and key.status == IN_USE:
+            self._keys.bring_in_use(current)
+
     def enable(self, credential: str) -> None:
         """See ``provider.Provider``. By way of standby, for which Supabase asks a few minutes' patience."""
         self._keys.bring_in_use(credential)
@@ -107,10 +139,6 @@ class SupabaseSigningKey:
     def delete(self, credential: str) -> None:
         """See ``provider.Provider``. One that has signed is revoked first, as soon as nobody is signed out by that."""
         key = self._keys.one(credential)
-        if key is not None and key.status == IN_USE:
-            # A run died right after it had begun to sign, and then it was given up.
-            self._keys.bring_in_use(self._keys.before().id)
-            key = self._keys.one(credential)
         if key is not None and key.status == PREVIOUSLY_USED and not self.in_use(credential):
             self._keys.revoke(credential)
         self._keys.delete(credential)
@@ -123,6 +151,17 @@ class SupabaseSigningKey:
         """See ``provider.Provider``."""
         if self._opened:
             self._supabase.close()
+
+    def _rotated_by_hand(self, attempted: str, signs: str, current: str) -> RunbookError:
+        """The failure where a key of somebody else's signs, which would stay trusted for ever."""
+        return RunbookError(
+            code="rotation_refused",
+            attempted=attempted,
+            object=f"project {self._options['project_ref']}",
+            reason=f"{signs} signs, and {current} is on record: somebody has rotated by hand",
+            remedy=f"Let {current} sign again in the dashboard and run the same command again; or move the "
+            "secret's folder in the store away, so that the next run takes what signs on record.",
+        )
 
     @cached_property
     def _supabase(self) -> Supabase:

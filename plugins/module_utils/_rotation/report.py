@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import age, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Target
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger, Past, Value
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import IDLE, Ledger, Past, Value
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import (
     Seen,
     Wait,
-    described,
     due_at,
     in_force,
     pending,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import SHOWN
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.sentences import described
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import BESIDE, SHOWN
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
@@ -38,6 +38,7 @@ def describe(
         "secret": declaration.name,
         "phase": ledger.phase,
         "reason": ledger.reason,
+        "withdrawn": ledger.withdrawn_at is not None and ledger.phase != IDLE,
         "value": _value(ledger.current, vault, now),
         "next_value": _value(ledger.new, vault, now),
         "earlier_value": _value(ledger.old, vault, now),
@@ -77,13 +78,16 @@ def _value(value: Value | None, vault: Vault, now: datetime) -> dict[str, Any] |
 
 
 def _target(target: Target, ledger: Ledger, seen: Seen, awaiting: set[str]) -> Mapping[str, Any]:
-    written = ledger.holding(target.name)
+    written, sight = ledger.holding(target.name), seen.sight(target.name)
+    _value, beside = ledger.wanted()
+    filled = beside is not None or any(not part.startswith(BESIDE) for part in target.template.parts)
     return {
         "name": target.name,
         "type": target.kind,
         "project": target.options.get("project"),
         "written_at": iso(written.at) if written is not None else None,
         "as_written": written is not None and target.name not in awaiting,
+        "missing": written is not None and filled and not sight.exists,
         "in_force": in_force(target, ledger, seen),
     }
 

@@ -18,19 +18,27 @@ from datetime import UTC, datetime
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
+    BREAKING,
     CLEARING,
+    DISABLING,
+    DISTRIBUTING,
     GRACE,
     KEPT,
     RETIRING,
+    VERIFYING,
     WATCHING,
     Ledger,
     Past,
     Written,
 )
 
-#: Phases in which the earlier value is disabled already; ``take_back`` still brings it back in the first two.
-_RETURNABLE = (RETIRING, WATCHING)
+#: Phases in which the earlier value is disabled, or may be by now; ``take_back`` brings it back in all but the last.
+_RETURNABLE = (DISABLING, RETIRING, WATCHING)
 _DISABLED = (*_RETURNABLE, CLEARING)
+#: Phases in which it is so where it was ended before the new one was in use.
+_WITHDRAWN = (BREAKING, DISTRIBUTING, VERIFYING, GRACE)
+#: A time that no build is from: as long as the new value is not where builds get it, none has it.
+_NEVER = round(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +86,13 @@ def _replaced(secret: str, ledger: Ledger, mine: Collection[Written]) -> Span | 
     rotation = _rotation(ledger)
     if rotation is None:
         return None
+    withdrawn = ledger.phase in _WITHDRAWN and ledger.withdrawn_at is not None
+    returnable = withdrawn or ledger.phase in _RETURNABLE
+    tail = ", which take_back of secret_rotation still brings back" if returnable else ""
+    if withdrawn and any(each.at < rotation.began for each in mine):
+        reason = f"the value of {secret} that builds get was ended at once (rotation {rotation.rotation_id}){tail}"
+        return Span(secret=secret, before=_NEVER, reason=reason)
     before = max(_moment(each, rotation) for each in mine)
-    tail = ", which take_back of secret_rotation still brings back" if ledger.phase in _RETURNABLE else ""
     reason = (
         f"it was built before {iso(_datetime(before))}, when the secret {secret} got another value (rotation "
         f"{rotation.rotation_id}), and the value that it holds was taken away{tail}"
@@ -112,7 +125,8 @@ class _Rotation:
 
 def _rotation(ledger: Ledger) -> _Rotation | None:
     """The one before which everything is dead; None where no earlier value was taken away."""
-    if ledger.phase in _DISABLED and ledger.started_at is not None:
+    withdrawn = ledger.phase in _WITHDRAWN and ledger.withdrawn_at is not None
+    if (ledger.phase in _DISABLED or withdrawn) and ledger.started_at is not None:
         return _Rotation(
             rotation_id=ledger.rotation_id,
             began=ledger.started_at,

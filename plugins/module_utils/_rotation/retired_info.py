@@ -16,16 +16,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Operation, Plan
-from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import Crew, together
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
-from ansible_collections.ops.runbooks.plugins.module_utils._core.store import STORE_SPEC, Store
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger
+from ansible_collections.ops.runbooks.plugins.module_utils._core.store import STORE_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import read_ledgers
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.retired import Span, may_have_retired, spans
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.client import VERCEL_SPEC, Vercel
 
-#: Ledgers that are read at once, and seconds that Vercel has.
-_WORKERS, _PATIENCE = 8, 30
+#: Seconds that Vercel has.
+_PATIENCE = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +33,6 @@ class Retired:
     spans: tuple[Span, ...]
     secrets: tuple[str, ...]
     hidden: int = 0
-
-
-def read_ledgers(store: Store, environment: str) -> dict[str, Ledger]:
-    """Every secret of an environment that was ever rotated, with its ledger."""
-    prefix = f"{environment}/secrets/"
-    parts = (each.key.removeprefix(prefix).split("/") for each in store.list(prefix))
-    names = sorted({part[0] for part in parts if part[1:2] == ["ledger"]})
-    entries = together([Book(store, environment, name).read for name in names], _WORKERS, Crew()) if names else []
-    return {name: entry.ledger for name, entry in zip(names, entries, strict=True)}
 
 
 class SecretRetiredInfo(Operation[Retired, Plan]):

@@ -33,12 +33,17 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.engine import Engine, Parties, State
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, read_ledgers
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import Action
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Step, next_step
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Limited, Provider, Ripening
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import (
+    Breaking,
+    Limited,
+    Provider,
+    Ripening,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.providers import PROVIDERS
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe, differences
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, Keys
@@ -92,6 +97,7 @@ def declared(given: Mapping[str, Any], context: Context) -> tuple[Declaration, P
         ends_sessions=provider.ends_sessions,
         kinds=NEEDED,
         ripens=provider.ripens if isinstance(provider, Ripening) else timedelta(),
+        lasts=provider.lasts if isinstance(provider, Breaking) else lambda _credential: None,
     )
     return read, provider
 
@@ -118,6 +124,7 @@ class SecretRotation(Operation[State, RotationPlan]):
             destinations=open_destinations(self._declaration.targets, self._keys, context, self._looks),
             keys=self._keys,
             owns=own_credentials(params, self._declaration, os.environ, params["own_logins"]),
+            ledgers=lambda: read_ledgers(store, params["environment"]),
         )
         self._engine = Engine(self._declaration, self._request, parties, context, read_current(params, context))
         self._now = context.clock.now().replace(microsecond=0)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -24,12 +25,15 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare imp
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination import Looks, open_destinations
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_vercel import VercelDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, Entry
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, Entry, read_ledgers
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_INFO_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials, refuse_own
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Seen, Sight, Wait, next_step, sentence
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Seen, Sight, Wait, next_step
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.rotation import declared, read_key
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.sentences import sentence
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.shared import settled, unsettled
 
 #: Ledgers that are read at once.
 _WORKERS = 8
@@ -101,10 +105,18 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
                 written = entry.ledger.holding(name)
                 if self.params["deployments"] and written is not None and isinstance(destination, VercelDestination):
                     stale[name] = destination.built_before(written.changed)
+            if unsettled(entry.ledger, sights):
+                name, ledgers = declaration.name, self._ledgers
+                sights = [(each, settled(name, entry.ledger, each, sight, ledgers)) for each, sight in sights]
         except RunbookError as error:
             failure = error.message
         seen = Seen(sights=tuple(sights))
         return Standing(declaration=declaration, entry=entry, seen=seen, failure=failure, stale=stale)
+
+    @cached_property
+    def _ledgers(self) -> Mapping[str, Ledger]:
+        """Of all secrets of the environment, those too that are not asked for here."""
+        return read_ledgers(self.state_store, self.params["environment"])
 
     def _told(self, standing: Standing) -> dict[str, Any]:
         declaration, ledger = standing.declaration, standing.entry.ledger
@@ -112,7 +124,7 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
         wait = self._wait(standing)
         said = describe(declaration, ledger, standing.seen, wait, vault, self._now)
         for each in said["destinations"] if standing.failure else ():
-            each["as_written"] = each["in_force"] = None
+            each["as_written"] = each["missing"] = each["in_force"] = None
         for each in said["destinations"]:
             each["stale_deployments"] = standing.stale.get(each["name"])
         return {**{name: each for name, each in said.items() if name != "requests"}, "problem": standing.failure}

@@ -70,7 +70,7 @@ class SigningKeys:
         listed = reply.fields.get("keys")
         found = tuple(SigningKey.read(each) for each in listed or () if isinstance(each, Mapping))
         if not found:
-            raise self._refused(
+            raise self.refused(
                 "list the signing keys",
                 "the project signs with its JWT secret, which cannot be rotated",
                 "Let it move to signing keys in its dashboard (Settings, JWT Keys, Migrate JWT secret), which stops "
@@ -86,18 +86,8 @@ class SigningKeys:
         """The key that signs. Raises ``signing_key_refused`` where none does."""
         found = next((each for each in self.list() if each.status == IN_USE), None)
         if found is None:
-            raise self._refused("find the signing key in use", "there is none", "Look at the project's dashboard.")
+            raise self.refused("find the signing key in use", "there is none", "Look at the project's dashboard.")
         return found
-
-    def before(self) -> SigningKey:
-        """The key that signed before the one in use; it stands by where somebody has begun to bring it back."""
-        listed = self.list()
-        back = [each for each in listed if each.status == STANDBY] or [
-            each for each in listed if each.status == PREVIOUSLY_USED
-        ]
-        if not back:
-            raise self._refused("go back to the signing key before", "there is none", "Look at the dashboard.")
-        return max(back, key=lambda each: each.changed_at)
 
     def standby(self, algorithm: str) -> SigningKey:
         """The key in standby; one is made where there is none, since there can be one only.
@@ -105,11 +95,11 @@ class SigningKeys:
         That it is there, whoever has made it, is what it is for. Raises ``signing_key_refused`` for one of another
         algorithm.
         """
-        found = self._standing_by()
+        found = self.standing_by()
         if found is None:
             found = self._create(algorithm)
         if found.algorithm != algorithm:
-            raise self._refused(
+            raise self.refused(
                 "make a signing key",
                 f"{found.id} is in standby and is of {found.algorithm}, and a project has one key in standby only",
                 f"Set algorithm to {found.algorithm} to rotate to it, or move it to previously used in the dashboard.",
@@ -117,14 +107,18 @@ class SigningKeys:
         return found
 
     def bring_in_use(self, id: str) -> None:
-        """Let a key sign, by way of standby where it has signed before. Each of the two moves may be done already."""
+        """Let a key sign, by way of standby where it has signed before. Each of the two moves may be done already.
+
+        Raises ``signing_key_refused``, such as where another key stands by: it is not brought in use in its place.
+        """
         key = self._there(id, "bring a signing key in use")
         if key.status == IN_USE:
             return
         if key.status != STANDBY:
+            self._refuse_another(id)
             self._move(key, STANDBY)
         if key.algorithm != SHARED and id not in self._supabase.published_keys():
-            raise self._refused(
+            raise self.refused(
                 "bring a signing key in use",
                 f"{id} is not published yet for those who verify tokens, who would refuse what it signs",
                 "Run the same command again in some minutes.",
@@ -135,7 +129,7 @@ class SigningKeys:
         """Let nothing be good any more that a key has signed. Raises ``signing_key_refused`` for the one in use."""
         key = self._there(id, "revoke a signing key")
         if key.status == IN_USE:
-            raise self._refused("revoke a signing key", f"{id} is in use", "Bring another one in use first.")
+            raise self.refused("revoke a signing key", f"{id} is in use", "Bring another one in use first.")
         if key.status != REVOKED:
             self._move(key, REVOKED)
 
@@ -149,7 +143,7 @@ class SigningKeys:
             return
         if key.status != REVOKED:
             reason = f"{id} is {key.status.replace('_', ' ')}, and what it has signed may be good still"
-            raise self._refused("delete a signing key", reason, "Revoke it first.")
+            raise self.refused("delete a signing key", reason, "Revoke it first.")
         try:
             reply = self._supabase.send(
                 "DELETE", f"{_PATH}/{id}", f"delete the signing key {id}", accept=(404, *_NOT_NOW)
@@ -173,7 +167,8 @@ class SigningKeys:
         lifetime = timedelta(seconds=seconds if isinstance(seconds, int) else _HOUR)
         return key.changed_at + lifetime + MARGIN
 
-    def _standing_by(self) -> SigningKey | None:
+    def standing_by(self) -> SigningKey | None:
+        """The one in standby; None where there is none."""
         return next((each for each in self.list() if each.status == STANDBY), None)
 
     def _create(self, algorithm: str) -> SigningKey:
@@ -181,13 +176,25 @@ class SigningKeys:
         try:
             reply = self._supabase.send("POST", _PATH, attempted, body, accept=_NOT_NOW)
         except Unanswered:
-            found = self._standing_by()
+            found = self.standing_by()
             if found is None:
                 raise
             return found
         if reply.good:
             return SigningKey.read(reply.fields)
         raise self._not_now(reply, attempted)
+
+    def _refuse_another(self, id: str) -> None:
+        """There can be one key in standby only, and one that somebody else has made is nobody's to move."""
+        other = self.standing_by()
+        if other is not None:
+            raise self.refused(
+                f"let the signing key {id} sign again",
+                f"it has to go by way of standby, where {other.id} is since {iso(other.changed_at)}, and a project has "
+                "one key in standby only",
+                f"Find out who has made {other.id}. Move it to previously used in the dashboard (Settings, JWT Keys), "
+                "then run the same command again.",
+            )
 
     def _move(self, key: SigningKey, status: str) -> None:
         attempted = f"let the signing key {key.id} be {status.replace('_', ' ')}"
@@ -204,20 +211,21 @@ class SigningKeys:
     def _there(self, id: str, attempted: str) -> SigningKey:
         found = self.one(id)
         if found is None:
-            raise self._refused(attempted, f"there is no key {id} any more", "Look at the project's dashboard.")
+            raise self.refused(attempted, f"there is no key {id} any more", "Look at the project's dashboard.")
         return found
 
     def _not_now(self, reply: Reply, attempted: str) -> RunbookError:
         """Supabase says why, and where it is only too early, until when."""
         said = message_of(reply, self._context.redactor) or f"it answered {reply.status}"
-        return self._refused(
+        return self.refused(
             attempted,
             f"Supabase does not do it now: {said}",
             "Where it names a time, run the same command again then: it lets a key change about once in five minutes. "
             "Else put right what it names.",
         )
 
-    def _refused(self, attempted: str, reason: str, remedy: str) -> RunbookError:
+    def refused(self, attempted: str, reason: str, remedy: str) -> RunbookError:
+        """The failure of these keys."""
         return RunbookError(
             code="signing_key_refused", attempted=attempted, object=self._supabase.title, reason=reason, remedy=remedy
         )

@@ -49,7 +49,8 @@ class VercelEnv(Operation[SeenVariables, EnvPlan]):
     noun: ClassVar[str] = "env"
     spec: ClassVar[ArgumentSpec] = ENV_SPEC
 
-    def __init__(self, params: Mapping[str, Any], context: Context) -> None:
+    def __init__(self, params: Mapping[str, Any], context: Context, *, doubting: bool = False) -> None:
+        """``doubting`` is for one who knows that what is there is not what was written, whatever its mark says."""
         super().__init__(params, context)
         patience = parse_duration(params["timeout"], "timeout").total_seconds()
         self._vercel = Vercel(params, context, os.environ, patience=patience)
@@ -58,6 +59,10 @@ class VercelEnv(Operation[SeenVariables, EnvPlan]):
         context.redactor.protect(self._key)
         #: Values that this run has read or written, by record and time of its last change.
         self._values: dict[tuple[str, int], str] = {}
+        #: Records as they were before anything was sent, where their marks are not believed.
+        self._doubted: frozenset[tuple[str, int]] | None = None if doubting else frozenset()
+        #: When each record was changed by this run, as Vercel has answered.
+        self.answered: dict[str, int] = {}
         #: Names and places that Vercel has refused together, since a record holds one of the places.
         self._taken: set[tuple[str, tuple[str, ...]]] = set()
 
@@ -71,6 +76,8 @@ class VercelEnv(Operation[SeenVariables, EnvPlan]):
         project = self._vercel.project()
         self._settings = read_settings(self.params["variables"], project)
         records, hidden = self._vercel.variables(project)
+        if self._doubted is None:
+            self._doubted = frozenset((each.id, each.updated_at) for each in records)
         wanted = {(each.key, place, each.branch) for each in self._settings if each.present for place in each.places}
         revealed = tuple(self._revealed(project, each, wanted) for each in records)
         return SeenVariables(project=project, records=revealed, hidden=hidden, now=self._vercel.now())
@@ -83,6 +90,7 @@ class VercelEnv(Operation[SeenVariables, EnvPlan]):
             unknown=self.params["on_unknown"],
             key=FingerprintKey.read(self._key, values) if self._key else None,
             required=tuple(self.params["required"]),
+            doubted=self._doubted or frozenset(),
         )
         return plan_variables(self._settings, state, rules)
 
@@ -161,6 +169,7 @@ class VercelEnv(Operation[SeenVariables, EnvPlan]):
             return
         known = action.body.get("value", record.value)
         made = Variable.read(reply.fields)
+        self.answered[made.id] = made.updated_at
         if known is not None:
             self._values[made.id, made.updated_at] = known
 
@@ -172,6 +181,8 @@ class VercelEnv(Operation[SeenVariables, EnvPlan]):
         for item in created if isinstance(created, list) else [created]:
             made = Variable.read(item) if isinstance(item, Mapping) else None
             values = [each.body["value"] for each in batch if made is not None and _same(made, each)]
+            if made is not None:
+                self.answered[made.id] = made.updated_at
             if made is not None and values:
                 self._values[made.id, made.updated_at] = values[0]
         for item in failed if isinstance(failed, list) else []:

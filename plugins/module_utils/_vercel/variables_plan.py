@@ -29,12 +29,16 @@ _KINDS = {"secret": "encrypted"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How the settings are to be understood."""
+    """How the settings are to be understood.
+
+    ``doubted`` are records as they were last changed, whose marks are not believed.
+    """
 
     exclusive: bool = False
     unknown: Unknown = "skip"
     key: FingerprintKey | None = None
     required: tuple[str, ...] = ()
+    doubted: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +225,8 @@ class _Planner:
             digest = key.digest(self._seen.project.id, record.key, record.branch, setting.value)
             if digest != mark.digest:
                 return "value"
-            return "" if mark.covers(record.updated_at) else "changed by somebody else since"
+            believed = mark.covers(record.updated_at) and (record.id, record.updated_at) not in self._rules.doubted
+            return "" if believed else "changed by somebody else since"
         return self._unknowable(record)
 
     def _unknowable(self, record: Variable) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -229,6 +230,32 @@ def test_users_are_not_signed_out_by_themselves(tmp_path: Path) -> None:
     assert "sign_out_users" in refused().message
     told = secret.run(sign_out_users=True)
     assert (told["phase"], told["proof"]) == ("grace", "none")
+
+
+@pytest.mark.parametrize("phase", ["grace", "retiring"])
+def test_a_ledger_of_an_earlier_release_is_gone_on_with(secret: Secret, consumer: App, phase: str) -> None:
+    """One that has none of what was added since."""
+    secret.days = 91
+    secret.run()
+    consumer.start()
+    secret.run()
+    secret.days += 8 if phase == "retiring" else 0
+    assert secret.run()["phase"] == phase
+    newest = max(Path(secret.store.removeprefix("file://")).glob("test/secrets/auth_secret/ledger/*.json"))
+    body = json.loads(newest.read_text(encoding="utf-8"))
+    assert body["schema"] == 2
+    body["schema"] = 1
+    del body["withdrawn_at"]
+    for written in body["written"]:
+        for added in ("doubtful", "parts", "upon"):
+            del written[added]
+    newest.write_text(json.dumps(body), encoding="utf-8")
+    assert secret.run()["phase"] == phase
+    for _run in range(3):
+        consumer.start()
+        secret.run()
+        secret.days += 9
+    assert secret.run()["last"]["outcome"] == "rotated"
 
 
 def test_nothing_in_the_store_gives_a_value_away(secret: Secret) -> None:

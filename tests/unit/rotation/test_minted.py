@@ -10,6 +10,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation import providers
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Made, Verdict
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.retired import may_have_retired
 
 from harness.rotations import App, Killed, Secret, app, declared, made, places, texts, whole
 from harness.stores import failing
@@ -74,6 +76,12 @@ class Service:
     def disable(self, credential: str) -> None:
         self._enabled(credential, enabled=False)
 
+    def lasts(self, credential: str) -> str:
+        return ""
+
+    def end(self, credential: str) -> None:
+        self.disable(credential)
+
     def enable(self, credential: str) -> None:
         self._enabled(credential, enabled=True)
 
@@ -113,6 +121,77 @@ def secret(tmp_path: Path, consumer: App, monkeypatch: pytest.MonkeyPatch) -> Se
 
 def keys() -> dict[str, dict[str, Any]]:
     return Service({}, None).keys()  # type: ignore[arg-type]
+
+
+def test_a_value_that_may_be_disabled_is_on_record_as_such(tmp_path: Path, secret: Secret, consumer: App) -> None:
+    """Killed at any effect: never is a value dead of which the ledger says that what was built with it may serve."""
+    secret.days, first = 91, secret.ledger.current
+    assert first is not None
+    secret.run()
+    consumer.start()
+    secret.run()
+    secret.days, seen = secret.days + 8, set()
+    for number in range(20):
+        with suppress(Killed):
+            secret.run(die_before=number)
+        dead = not keys()[first.id]["enabled"]
+        seen.add((dead, secret.ledger.phase))
+        assert may_have_retired(secret.ledger) or not dead
+        if secret.ledger.phase == "retiring":
+            break
+    assert {(False, "grace"), (False, "disabling"), (True, "disabling")} <= seen
+
+
+def test_a_value_that_is_ended_first(tmp_path: Path, secret: Secret, consumer: App) -> None:
+    """Killed at any effect: the new one is tried before, nobody has it before, and the ledger says so first."""
+    first, store = secret.ledger.current, Path(secret.store.removeprefix("file://")).parent
+    assert first is not None
+    earlier, asked, ended = texts(secret)[0], {"reason": "compromise", "break_first": True}, set()
+    for number in range(30):
+        root = Service.root = tmp_path / f"killed-{number}"
+        shutil.copytree(store, root)
+        again = secret.at(root / "store", declared(root))
+        consumer.start(*places(root))
+        with suppress(Killed):
+            again.run(die_before=number, **asked)
+        dead = not keys()[first.id]["enabled"]
+        ended.add((dead, again.ledger.phase, texts(again)[0] == earlier))
+        assert may_have_retired(again.ledger) or not dead
+        if number % 2 and dead:
+            back = again.run(take_back=True)
+            assert (keys()[first.id]["enabled"], again.ledger.withdrawn_at) == (True, None)
+            assert (texts(again)[0], back["last"]["outcome"]) == (earlier, "taken back")
+        else:
+            again.run(**asked)
+            consumer.start()
+            again.run(**asked)
+            assert again.run(**asked)["last"]["outcome"] == "rotated"
+            assert first.id not in keys()
+        only_one(again, consumer)
+        shutil.rmtree(root)
+        if (True, "verifying", False) in ended:
+            break
+    assert {(False, "staged", True), (False, "breaking", True), (True, "breaking", True)} <= ended
+
+
+def test_one_that_was_killed_before_it_disabled_looks_again(secret: Secret, consumer: App) -> None:
+    """Somebody has gone back to the earlier value meanwhile: it is not taken away from him, and may be brought back."""
+    secret.days = 91
+    before = secret.at(Path(secret.store.removeprefix("file://")), secret.destinations)
+    earlier = texts(secret)[0]
+    secret.run()
+    consumer.start()
+    secret.run()
+    secret.days += 8
+    with pytest.raises(Killed):
+        secret.run(die_before=2)
+    assert secret.ledger.phase == "disabling"
+    consumer.values = (earlier,)
+    waiting = secret.run()
+    assert (waiting["changed"], waiting["waits_for"]["what"]) == (False, "use")
+    assert "app still uses the other value; a run that ended may have disabled" in waiting["waits_for"]["reason"]
+    assert secret.run(take_back=True)["last"]["outcome"] == "taken back"
+    assert (texts(before)[0], len(keys())) == (earlier, 2)
 
 
 def only_one(secret: Secret, consumer: App) -> None:

@@ -96,10 +96,26 @@ def test_a_value_that_the_service_sees_in_use_is_not_retired() -> None:
 
 
 def test_a_step_with_effects_is_taken_in_an_epoch_of_ones_own() -> None:
+    """And what it is going to do is on record before."""
     declaration, ledger, seen = secret(None, 0)
-    step = next_step(declaration, ledger, seen, Request(), NOW, entered=False)
-    assert not isinstance(step, Wait)
-    assert step.action is Action.ENTER
+    for phase, action in (("grace", Action.RETIRE), ("disabling", Action.ENTER)):
+        step = next_step(declaration, replace(ledger, phase=phase), seen, Request(), NOW, entered=False)
+        assert not isinstance(step, Wait)
+        assert step.action is action
+
+
+@pytest.mark.parametrize("phase", ["watching", "clearing"])
+def test_a_value_that_somebody_has_brought_back_is_not_removed(phase: str) -> None:
+    declaration, ledger, seen = secret(None, 0)
+    ledger, seen = replace(ledger, phase=phase), replace(seen, revived="it is active again")
+    with failing("rotation_refused") as refused:
+        next_step(declaration, ledger, seen, Request(), NOW, entered=True)
+    assert "since it was disabled: it is active again" in refused().message
+    assert ("take_back" in refused().message) is (phase == "watching")
+    if phase == "watching":
+        step = next_step(declaration, ledger, seen, Request(take_back=True), NOW, entered=True)
+        assert not isinstance(step, Wait)
+        assert step.action is Action.TAKE_BACK
 
 
 def test_check_mode_stops_where_a_run_would() -> None:
@@ -110,6 +126,26 @@ def test_check_mode_stops_where_a_run_would() -> None:
     told = foresee(declaration, replace(ledger, reason="compromise"), seen, Request(), NOW, "run")
     assert told.ledger.phase == "idle"
     assert told.irreversible == ("the earlier value is gone for good",)
+
+
+@pytest.mark.parametrize("lasts", ["", "it can only be deleted", None])
+def test_what_is_to_be_ended_first_is_said(lasts: str | None) -> None:
+    """Before anybody has the new value, or by name why not; of what no service keeps nothing is said."""
+    declaration, ledger, seen = secret(None, 0)
+    declaration = replace(declaration, lasts=lambda _credential: lasts)
+    ledger = replace(ledger, phase="idle", old=None)
+    asked = Request(reason="compromise", break_first=True)
+    told = foresee(declaration, ledger, seen, asked, NOW + timedelta(days=1), "run")
+    steps = [each for each in told.steps if "earlier value at once" in each or "stays good" in each or "write" in each]
+    assert [each.partition(",")[0] for each in steps] == {
+        "": ["disable the earlier value at once", "write web (vercel_env)"],
+        "it can only be deleted": [
+            "try the new value before anybody gets it; x stays good as it was until the new value is in use",
+            "write web (vercel_env)",
+        ],
+        None: ["write web (vercel_env)"],
+    }[lasts]
+    assert (told.ledger.withdrawn_at is not None) is (lasts == "")
 
 
 def test_one_instance_that_lags_behind_is_enough() -> None:

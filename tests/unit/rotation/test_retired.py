@@ -66,7 +66,7 @@ def found(ledger: Ledger, *records: str) -> Span | None:
     return said[0] if said else None
 
 
-@pytest.mark.parametrize("phase", ["retiring", "watching", "clearing"])
+@pytest.mark.parametrize("phase", ["disabling", "retiring", "watching", "clearing"])
 def test_what_was_built_before_the_value_was_written_is_outdated_once_the_earlier_one_is_disabled(phase: str) -> None:
     said = found(replace(ROTATING, phase=phase))
     assert said is not None
@@ -81,6 +81,19 @@ def test_as_long_as_the_earlier_value_is_good_nothing_is_outdated(phase: str) ->
     """Also where it is withdrawn at once: until it is disabled, it is what a rebuild that fails goes back to."""
     assert found(replace(ROTATING, phase=phase)) is None
     assert found(replace(ROTATING, phase=phase, broken=True)) is None
+
+
+@pytest.mark.parametrize("phase", ["breaking", "distributing", "verifying", "grace"])
+def test_what_was_ended_first_is_no_way_back_from_that_moment_on(phase: str) -> None:
+    """As long as builds do not get the new value none is good, whenever it was made."""
+    ended = replace(ROTATING, phase=phase, broken=True, withdrawn_at=at(1), written=(written(-50),))
+    said = found(ended)
+    assert said is not None
+    assert said.before > ms(10**6)
+    assert "was ended at once (rotation r0), which take_back of secret_rotation still" in said.reason
+    said = found(replace(ended, written=(written(1),)))
+    assert said is not None
+    assert said.before == ms(1) + 1
 
 
 def test_it_stays_outdated_when_the_rotation_is_over_and_while_the_next_one_is_under_way() -> None:

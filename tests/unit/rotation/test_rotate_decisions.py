@@ -224,3 +224,62 @@ def test_a_project_that_no_app_has_is_said() -> None:
 def test_what_cannot_be_meant(given: dict[str, Any], says: str) -> None:
     assert says in role(web=app(), **given)("web", "_rotate_problem")
     assert role(web=app())("web", "_rotate_problem") is None
+
+
+def test_the_locks_of_a_rebuild_are_held_by_one_name() -> None:
+    """With a reason to go past its gate or without: the next run follows one that is gone at once."""
+    found = {"a": advanced("a", "deployment", ("shop", False, "10:00"))}
+    names, builds = set(), set()
+    for facts in (
+        {},
+        {"rotate_break_glass": "repaired", "guard_run_id": "run-1"},
+        {"rotate_break_glass": "x", "guard_run_id": "run-2"},
+    ):
+        known = role(web=app(rotate_known=found, rotate_waits=["a"]), **facts)
+        names.add(known("web", "_rotate_holder"))
+        builds.add(known("web", "_rotate_build"))
+    (name,) = names
+    assert name in builds
+    assert len(builds) == 3
+    undecided = max(builds, key=len)
+    assert role(web=app(rotate_known=found, rotate_undecided=undecided))("web", "_rotate_holder") == name
+
+
+def test_what_was_ended_first_is_no_way_back() -> None:
+    found = {each: advanced(each, "deployment", ("shop", False, "10:00")) for each in ("a", "b")}
+    assert role(web=app(rotate_known=found, rotate_waits=["a", "b"]))("web", "_rotate_withdrawn") == []
+    found["b"]["rotation"]["withdrawn"] = True
+    failed = {"code": "smoke_failed", "message": "Could not."}
+    known = role(web=app(rotate_known=found, rotate_waits=["a", "b"], rotate_unreleased=failed), _secrets_leads=False)
+    assert known("web", "_rotate_withdrawn") == ["b"]
+    assert "The earlier value of b was ended at once, so that what was built before fails." in known(
+        "web", "_rotate_red"
+    )
+
+
+def test_a_place_that_somebody_has_removed_is_told_of() -> None:
+    """Apart from one that was changed: what is built meanwhile lacks it."""
+    places = [
+        {
+            "name": name,
+            "type": "vercel_env",
+            "as_written": name == "fine",
+            "missing": name == "gone",
+            "stale_deployments": None,
+        }
+        for name in ("fine", "gone", "changed")
+    ]
+    told = {
+        "value": {"age_seconds": 0},
+        "due_at": "x",
+        "overdue": False,
+        "proof": "",
+        "problem": "",
+        "destinations": places,
+    }
+    known = Decisions("secrets", {"web": {}}, _secrets_all=[standing("a", "run", **told)])
+    lines = [each.strip() for each in known("web", "_secrets_lines")]
+    assert lines[2:] == [
+        "gone is missing, somebody has removed it: the next run of rotate writes it again",
+        "changed is not as it was written: the next run of rotate writes it again",
+    ]

@@ -59,6 +59,16 @@ def test_one_controller_that_may_die_at_any_move(kind: Callable[..., Rules], tak
         assert not settled(world, rules), (settled(world, rules), world)
 
 
+@pytest.mark.parametrize("take_back", [False, True])
+def test_a_rotation_that_ends_the_earlier_value_first(take_back: bool) -> None:
+    """With the outage that somebody has agreed to, and no other; it ends as any rotation does."""
+    rules = minted(take_back=take_back, broken=True)
+    worlds = explored(rules)
+    assert any(world.ledger.phase == "breaking" and world.disabled for world in worlds)
+    for world in random.Random(0).sample(worlds, 60):
+        assert not settled(world, rules), (settled(world, rules), world)
+
+
 @each_kind
 def test_two_controllers_whose_leases_do_nothing(kind: Callable[..., Rules]) -> None:
     """Two rotations in a row. A key of one that was overtaken may be left, since no ledger could know of it."""
