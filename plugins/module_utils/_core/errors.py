@@ -50,6 +50,10 @@ FAILURE_CODES: dict[str, str] = {
     "store_missing": "The bucket or directory of the store does not exist.",
     "store_not_conditional": "The store does not honour conditional writes, which locks need.",
     "store_unreachable": "The store could not be reached.",
+    # encryption
+    "age_identity_missing": "What is to be read is encrypted with age, and no identity was given.",
+    "age_identity_unusable": "An age identity is not there, no identity, or readable by others.",
+    "age_identity_wrong": "None of the age identities that were given opens what is encrypted.",
     # files
     "source_changed": "A file changed while it was being read.",
     "source_missing": "A file that was to be read is not there.",

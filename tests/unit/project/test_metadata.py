@@ -28,6 +28,7 @@ DISTRIBUTIONS = {
     "icalendar": "icalendar",
     "nacl": "pynacl",
     "psycopg": "psycopg",
+    "pyrage": "pyrage",
     "recurring_ical_events": "recurring-ical-events",
     "requests": "requests",
     "zstandard": "zstandard",

@@ -1,0 +1,202 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Encryption to age recipients (private to ops.runbooks): whoever encrypts cannot read what was encrypted.
+
+What comes out is the age format, version 1 (https://age-encryption.org/v1), which ``age --decrypt`` reads. Encrypting
+is pyrage's, the bindings of the Rust implementation: a mistake in it would be found when all is lost. Reading is our
+own (``age_reader``), since pyrage only reads from the first byte to the last and a restore reads many parts at once; a
+mistake there shows as a failure, and ``age`` still reads what was written.
+"""
+
+from __future__ import annotations
+
+import io
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ansible_collections.ops.runbooks.plugins.module_utils._core.age_identity import Identities
+from ansible_collections.ops.runbooks.plugins.module_utils._core.age_reader import Payload, read_header
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+
+if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Source
+
+#: The kinds of recipients, by what their text begins with, and the module of pyrage that knows them.
+_KINDS = {"age1": "x25519", "ssh-ed25519": "ssh", "ssh-rsa": "ssh"}
+#: Bytes taken from a source at once, of which pyrage then asks for a few thousand at a time.
+_PIECE = 256 * 1024
+#: Pieces of ciphertext that wait to be fetched, of 64 KiB each.
+_WAITING = 16
+#: Seconds between two looks at whether anybody still fetches.
+_LOOK = 0.1
+
+
+def recipients(texts: Iterable[str], option: str = "age_recipients") -> tuple[str, ...]:
+    """Recipients as they are kept: each once, sorted, without comments. Raises ``invalid_parameter``.
+
+    A key that pyrage does not take is refused by :func:`encrypt` and :class:`Encrypting` at the latest.
+    """
+    found = set()
+    for text in texts:
+        words = text.split()
+        kind = next((kind for kind in _KINDS if words and words[0].startswith(kind)), None)
+        if kind is None or (kind == "age1") != (len(words) == 1):
+            raise _bad_recipient(option, text, "it is neither age1... nor ssh-ed25519 ... nor ssh-rsa ...")
+        found.add(" ".join(words[:2]))
+    return tuple(sorted(found))
+
+
+def require(wanted: Iterable[str]) -> None:
+    """Raises ``library_missing`` without pyrage, ``invalid_parameter`` for recipients that it does not take."""
+    _loaded(wanted)
+
+
+def encrypt(body: bytes, to: Iterable[str]) -> bytes:
+    """A small thing whole. Raises as :func:`require`."""
+    loaded = _loaded(to)
+    return bytes(import_module("pyrage").encrypt(body, loaded))
+
+
+def decrypt(body: bytes, identities: Identities, name: str) -> bytes:
+    """What :func:`encrypt` or any other age made of a small thing; ``name`` is the object's, for messages.
+
+    Raises ``age_identity_wrong`` and, where it is damaged or cut off, ``object_corrupt``.
+    """
+    stream = io.BytesIO(body)
+    header = read_header(stream, name)
+    return b"".join(Payload.of(header, identities, name, stored=len(body)).pieces(stream))
+
+
+class Encrypting:
+    """The ciphertext of a source, itself a source; a context manager.
+
+    pyrage reads and writes by itself, so it does that in a thread. ``end`` ends the source: it is called where the
+    block is left before all was fetched, since that thread may be waiting for more.
+    """
+
+    def __init__(self, source: Source, to: Iterable[str], end: Callable[[], None]) -> None:
+        """Raises as :func:`require`."""
+        self._reading = _Reading(source)
+        self._to = _loaded(to)
+        self._end = end
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(_WAITING)
+        self._rest = memoryview(b"")
+        self._over = False
+        self._unwanted = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="age", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._over:
+            self._unwanted.set()
+            self._end()
+        self._thread.join()
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """See ``store.Source``. Raises what the source raised."""
+        while not self._rest and not self._over:
+            piece = self._pieces.get()
+            if piece is None:
+                self._over = True
+                if self._error is not None:
+                    raise self._error
+            else:
+                self._rest = memoryview(piece)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def write(self, piece: bytes) -> int:
+        """For pyrage: wait until there is room."""
+        self._put(piece)
+        return len(piece)
+
+    def flush(self) -> None:
+        """For pyrage: everything that was written can be fetched."""
+
+    def _work(self) -> None:
+        try:
+            import_module("pyrage").encrypt_io(self._reading, self, self._to)
+        except Exception as error:  # noqa: BLE001 - whoever fetches raises it
+            # pyrage tells of a failed source in words of its own.
+            self._error = self._reading.error or error
+        self._put(None)
+
+    def _put(self, piece: bytes | None) -> None:
+        while not self._unwanted.is_set():
+            try:
+                self._pieces.put(piece, timeout=_LOOK)
+            except queue.Full:
+                continue
+            return
+        if piece is not None:
+            raise BrokenPipeError("nobody fetches the rest")
+
+
+class _Reading:
+    """A source as a file that pyrage reads."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._buffer = memoryview(bytearray(_PIECE))
+        self._rest = self._buffer[:0]
+        self.error: BaseException | None = None
+
+    def read(self, size: int) -> bytes:
+        if not self._rest:
+            try:
+                self._rest = self._buffer[: self._source.readinto(self._buffer) or 0]
+            except BaseException as error:
+                self.error = error
+                raise
+        piece = bytes(self._rest[:size])
+        self._rest = self._rest[len(piece) :]
+        return piece
+
+
+def _loaded(texts: Iterable[str]) -> list[Any]:
+    try:
+        pyrage = import_module("pyrage")
+    except ImportError as error:
+        raise RunbookError(
+            code="library_missing",
+            attempted="encrypt with age",
+            object="pyrage",
+            reason="this Python library is not installed for the interpreter that runs this module",
+            remedy="Install it (python3 -m pip install pyrage), or set ansible_python_interpreter to one that has it.",
+        ) from error
+    found = []
+    for text in recipients(texts):
+        kind = next(module for start, module in _KINDS.items() if text.startswith(start))
+        try:
+            found.append(getattr(pyrage, kind).Recipient.from_str(text))
+        except pyrage.RecipientError as error:
+            raise _bad_recipient("age_recipients", text, "it is not a whole public key") from error
+    if not found:
+        raise _bad_recipient("age_recipients", "[]", "it names nobody who could read what is encrypted")
+    return found
+
+
+def _bad_recipient(option: str, text: str, reason: str) -> RunbookError:
+    # Whoever mistakes one for the other must not find the secret in a log.
+    shown = "an identity, which is secret" if text.upper().startswith(("AGE-SECRET", "-----")) else repr(text)
+    return RunbookError(
+        code="invalid_parameter",
+        attempted=f"use {option}",
+        object=shown,
+        reason=reason,
+        remedy="Give public keys: age-keygen prints one, and ssh keys are in files that end in .pub.",
+    )

@@ -1,0 +1,224 @@
+# Copyright (c) 2026 the ops.runbooks contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Encryption with age: what pyrage writes we read, from any byte on, and nothing that was changed passes."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core import age
+from ansible_collections.ops.runbooks.plugins.module_utils._core.age_identity import Identities, identities
+from ansible_collections.ops.runbooks.plugins.module_utils._core.age_reader import CHUNK, TAG, Payload, read_header
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import MASK, Redactor
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+
+SECRET = pyrage.x25519.Identity.generate()
+OTHER = pyrage.x25519.Identity.generate()
+OWN = identities([str(SECRET)], Redactor())
+TO = [str(SECRET.to_public())]
+#: Two whole chunks and a short one, in which every place looks different from every other.
+BODY = b"".join(number.to_bytes(4, "big") for number in range((2 * CHUNK + 1000) // 4))
+SEALED = age.encrypt(BODY, TO)
+
+
+def failure(call: Callable[[], Any]) -> RunbookError:
+    with pytest.raises(RunbookError) as caught:
+        call()
+    return caught.value
+
+
+def ssh_key(key: Any, form: serialization.PrivateFormat = serialization.PrivateFormat.OpenSSH) -> tuple[str, str]:
+    """Private and public half as ssh-keygen writes them."""
+    private = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return private.decode(), public.decode()
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 999])
+def test_every_length_comes_back(size: int) -> None:
+    sealed = age.encrypt(BODY[:size], TO)
+    assert age.decrypt(sealed, OWN, "x") == BODY[:size] == pyrage.decrypt(sealed, [SECRET])
+
+
+@given(st.integers(0, len(BODY) - 1), st.integers(1, len(BODY)))
+def test_any_part_is_read_by_itself(start: int, size: int) -> None:
+    header = read_header(io.BytesIO(SEALED), "x")
+    payload = Payload.of(header, OWN, "x", stored=len(SEALED))
+    begin, count = payload.span(start, size)
+    got = b"".join(payload.pieces(io.BytesIO(SEALED[begin : begin + count]), start, size))
+    assert got == BODY[start : start + size]
+    assert count <= min(size, len(BODY)) + 2 * CHUNK + 3 * TAG
+
+
+def test_each_of_several_recipients_reads_it() -> None:
+    ed, rs = ssh_key(ed25519.Ed25519PrivateKey.generate()), ssh_key(rsa.generate_private_key(65537, 2048))
+    pem = ssh_key(rsa.generate_private_key(65537, 2048), serialization.PrivateFormat.TraditionalOpenSSL)
+    sealed = age.encrypt(b"rows", [*TO, f"{ed[1]} somebody@laptop", rs[1], pem[1]])
+    for text in (str(SECRET), ed[0], rs[0], pem[0]):
+        assert age.decrypt(sealed, identities([text], Redactor()), "x") == b"rows"
+    stranger = identities([str(OTHER), ssh_key(ed25519.Ed25519PrivateKey.generate())[0]], Redactor())
+    wrong = failure(lambda: age.decrypt(sealed, stranger, "main/database.dump.age"))
+    assert wrong.code == "age_identity_wrong"
+    assert wrong.object == "main/database.dump.age"
+    assert "X25519, ssh-ed25519, ssh-rsa" in wrong.reason
+
+
+@given(st.integers(0, len(SEALED) - 1), st.integers(1, 255))
+def test_whatever_is_changed_is_noticed(place: int, by: int) -> None:
+    changed = SEALED[:place] + bytes((SEALED[place] ^ by,)) + SEALED[place + 1 :]
+    assert failure(lambda: age.decrypt(changed, OWN, "x")).code in ("object_corrupt", "age_identity_wrong")
+
+
+@pytest.mark.parametrize("left", [0, 10, 150, len(SEALED) - 1, len(SEALED) - 1000 - TAG, len(SEALED) - 1000 - CHUNK])
+def test_whatever_is_cut_off_is_noticed(left: int) -> None:
+    assert failure(lambda: age.decrypt(SEALED[:left], OWN, "x")).code == "object_corrupt"
+
+
+def test_whatever_is_added_or_moved_is_noticed() -> None:
+    at = read_header(io.BytesIO(SEALED), "x").bytes
+    first, second = SEALED[at : at + CHUNK + TAG], SEALED[at + CHUNK + TAG : at + 2 * (CHUNK + TAG)]
+    rest = SEALED[at + 2 * (CHUNK + TAG) :]
+    for body in (first + second + rest + b"x", second + first + rest, first + rest, first + second, b""):
+        assert failure(lambda body=body: age.decrypt(SEALED[:at] + body, OWN, "x")).code == "object_corrupt"
+
+
+def test_a_file_of_another_kind_is_said_to_be_one() -> None:
+    assert "does not begin" in failure(lambda: age.decrypt(b"PGDMP" + bytes(100), OWN, "x")).reason
+
+
+def test_a_header_without_an_end_is_not_read_for_ever() -> None:
+    stream = io.BytesIO(b"age-encryption.org/v1\n" + b"x" * 2**20)
+    assert "larger" in failure(lambda: read_header(stream, "x")).reason
+
+
+# recipients
+
+
+def test_recipients_are_kept_once_and_without_comments() -> None:
+    key = ssh_key(ed25519.Ed25519PrivateKey.generate())[1]
+    assert age.recipients([f"{key} somebody@laptop", *TO, key]) == tuple(sorted([*TO, key]))
+
+
+@pytest.mark.parametrize("text", ["", "age1", "age1 abc", "ssh-dss AAAA", "ssh-ed25519", "hello", TO[0][:-1]])
+def test_what_is_no_recipient_is_refused(text: str) -> None:
+    assert failure(lambda: age.encrypt(b"", [text])).code == "invalid_parameter"
+
+
+def test_nobody_is_no_recipient() -> None:
+    assert "nobody" in failure(lambda: age.require([])).reason
+
+
+def test_an_identity_among_recipients_is_not_shown() -> None:
+    assert str(SECRET) not in failure(lambda: age.recipients([str(SECRET)])).message
+
+
+def test_without_pyrage_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyrage", None)
+    found = failure(lambda: age.require(TO))
+    assert (found.code, "pip install pyrage" in found.remedy) == ("library_missing", True)
+    assert age.decrypt(SEALED, OWN, "x") == BODY  # reading needs it no more than a restore at night does
+
+
+# identities
+
+
+def test_an_identity_file_as_age_keygen_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "key.txt"
+    path.write_text(f"# created: 2026-11-20\n# public key: {TO[0]}\n{OTHER}\n\n{SECRET}\n")
+    path.chmod(0o600)
+    redactor = Redactor()
+    found = Identities.of({"age_identity_file": str(path), "age_identity": None}, redactor)
+    assert age.decrypt(SEALED, found, "x") == BODY
+    assert redactor.text(f"{OTHER} {SECRET} {TO[0]}") == f"{MASK} {MASK} {TO[0]}"
+    assert str(SECRET) not in repr(found)
+
+
+def test_no_identity_says_what_to_give() -> None:
+    assert failure(lambda: Identities.of({}, Redactor())).code == "age_identity_missing"
+
+
+def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key.txt"
+    path.write_text(str(SECRET))
+    path.chmod(0o640)
+    found = failure(lambda: Identities.of({"age_identity_file": str(path)}, Redactor()))
+    assert (found.code, found.object) == ("age_identity_unusable", str(path))
+    assert "0640" in found.reason
+    assert "chmod 600" in found.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# nothing\n",
+        str(SECRET).lower(),
+        str(SECRET)[:-1],
+        str(SECRET)[:-1] + ("Q" if str(SECRET)[-1] != "Q" else "P"),
+        TO[0],
+        ssh_key(ec.generate_private_key(ec.SECP256R1()))[0],
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+    ],
+)
+def test_what_is_no_identity_is_refused_and_not_shown(text: str) -> None:
+    found = failure(lambda: Identities.of({"age_identity": text}, Redactor()))
+    assert found.code == "age_identity_unusable"
+    assert len(text) < 40 or text[20:40] not in found.message
+
+
+# streams
+
+
+class Pieces:
+    """A source that gives pieces, and then fails or waits for its end."""
+
+    def __init__(self, body: bytes, failing: RunbookError | None = None, ended: threading.Event | None = None) -> None:
+        self._stream = io.BytesIO(body)
+        self._failing = failing
+        self._ended = ended
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        count = self._stream.readinto(buffer[:10_000])
+        if not count and self._failing is not None:
+            raise self._failing
+        if not count and self._ended is not None:
+            self._ended.wait(30)
+        return count
+
+
+def fetched(source: age.Encrypting, size: int = 7_000) -> bytes:
+    got, buffer = b"", memoryview(bytearray(size))
+    while count := source.readinto(buffer):
+        got += buffer[:count]
+    return got
+
+
+def test_a_stream_is_encrypted_as_it_comes() -> None:
+    with age.Encrypting(Pieces(BODY * 9), TO, end=lambda: None) as source:
+        assert age.decrypt(fetched(source), OWN, "x") == BODY * 9
+
+
+def test_what_the_source_raises_is_raised() -> None:
+    broken = RunbookError(code="dump_failed", attempted="a", object="b", reason="c", remedy="d")
+    with age.Encrypting(Pieces(BODY, failing=broken), TO, end=lambda: None) as source:
+        assert failure(lambda: fetched(source)) is broken
+
+
+def test_whoever_leaves_early_ends_the_source() -> None:
+    ended = threading.Event()
+    with age.Encrypting(Pieces(BODY * 50, ended=ended), TO, end=ended.set) as source:
+        source.readinto(memoryview(bytearray(10)))
+    assert ended.is_set()
+    assert not [thread for thread in threading.enumerate() if thread.name == "age"]
