@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from collections.abc import Sequence
 
 from bench import peers
 from bench.environment import PREFIX, Bench
 from bench.programs import Programs, Run
+
+#: To whom backups are encrypted that nobody reads again.
+RECIPIENT = "age1ghw6xdm0jd9pe65cshmugwqq74l9hka8y5lxwuc0remz6z0ksgmqcsvvmy"
 
 
 class Backups(Programs):
@@ -35,6 +39,11 @@ class Backups(Programs):
         """A backup by this collection, as a play of one task."""
         self._backup_id = f"b{secrets.token_hex(6)}"
         return self._backup(changed=True)
+
+    def encrypted(self) -> Run:
+        """The same, encrypted with age."""
+        self._backup_id = f"b{secrets.token_hex(6)}"
+        return self._backup(changed=True, recipients=[RECIPIENT])
 
     def unchanged(self) -> Run:
         """The same again: the backup exists, and nothing is to be done."""
@@ -94,7 +103,9 @@ class Backups(Programs):
         self._backup_id = f"b{secrets.token_hex(6)}"
         return self._backup(changed=True, compression=compression, jobs=jobs)
 
-    def _backup(self, *, changed: bool, compression: str = "auto", jobs: int = 1) -> Run:
+    def _backup(
+        self, *, changed: bool, compression: str = "auto", jobs: int = 1, recipients: Sequence[str] = ()
+    ) -> Run:
         variables = {
             "database": self._database,
             "database_url": self._bench.sandbox.postgres.url(self._database),
@@ -102,6 +113,7 @@ class Backups(Programs):
             "backup_id": self._backup_id,
             "compression": compression,
             "jobs": jobs,
+            "age_recipients": list(recipients),
             "bindir": [str(self._bench.bindir)],
         }
         return self.play("backup", variables, changed=changed)

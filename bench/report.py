@@ -73,6 +73,8 @@ def _speed(measured: Mapping[str, Measured]) -> Iterator[Figure]:
     floor = measured["ping"].median
     ours = measured["runbooks"].median - floor
     yield _at_most("backup / `pg_dump -Fc --compress=zstd:3 >/dev/null`", ours / measured["pg_dump"].median, 1.35)
+    if "age" in measured:
+        yield _at_most("backup with `encryption: age` / backup", (measured["age"].median - floor) / ours, 1.25)
     if "pipe" in measured:
         yield _at_least("`pg_dump \\| gzip \\| aws s3 cp -` / backup", measured["pipe"].median / ours, 3.5)
     if "modules" in measured:

@@ -69,7 +69,7 @@ def interleaved(
 def speed(bench: Bench, database: str, course: Course, *, with_peers: bool) -> dict[str, Measured]:
     """Backups of a product's database by every contender, and the floors beside them."""
     on = Backups(bench, database)
-    contenders = {"ping": on.ping, "pg_dump": on.pg_dump, "runbooks": on.runbooks}
+    contenders = {"ping": on.ping, "pg_dump": on.pg_dump, "runbooks": on.runbooks, "age": on.encrypted}
     if with_peers:
         contenders |= {"pipe": on.pipe, "modules": on.modules}
     return interleaved(on, contenders, course, bench.empty_store)

@@ -76,6 +76,12 @@ options:
     type: str
     choices: [keep, skip]
     default: keep
+  age_recipients:
+    description:
+      - To whom the backup is encrypted that O(strategy=in_place) takes first. Without it, to the recipients of the
+        backup that is restored, where that is encrypted with age.
+    type: list
+    elements: str
   jobs:
     description:
       - How many sessions load rows, and make indexes and constraints, at once. V(1) to V(16).

@@ -131,6 +131,19 @@ requirements:
 """
     )
 
+    AGE = r"""
+options:
+  age_identity_file:
+    description:
+      - The file with the identity that opens backups which are encrypted with age, as C(age-keygen) writes it, or an
+        SSH key of type ed25519 or RSA without a passphrase. Nobody but its owner may have rights on it.
+      - It is read where something encrypted is read, and not before.
+    type: path
+  age_identity:
+    description:
+      - What stands in such a file, where there is none.
+    type: str
+"""
     RUN = r"""
 options:
   run_id:

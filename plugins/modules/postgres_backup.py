@@ -33,6 +33,7 @@ attributes:
       - With O(max_age) alone a second run finds the first one's backup only while that is young enough.
 requirements:
   - pg_dump and pg_restore of the server's major version
+  - pyrage >= 1.3 (for O(encryption=age))
 options:
   state:
     description:
@@ -86,8 +87,18 @@ options:
     description:
       - How the S3 store encrypts the archives, if not as O(store_encryption) says. V(none) leaves it to the bucket's
         default.
+      - With V(age) they, and the roles of O(include_globals), are encrypted before they leave, to O(age_recipients).
+        Nobody else can read them, neither the store nor who takes backups. The manifest, with names, settings and
+        numbers of rows, stays readable. What O(store_encryption) says holds too.
+      - A backup that exists already stays as it is, with a warning where it is encrypted otherwise.
     type: str
-    choices: [none, sse-s3, sse-kms]
+    choices: [none, sse-s3, sse-kms, age]
+  age_recipients:
+    description:
+      - Who can read what is encrypted with V(age), each as V(age1...), V(ssh-ed25519 ...) or V(ssh-rsa ...). Any one of
+        their identities opens it, and without all of them the backup is lost.
+    type: list
+    elements: str
   kms_key_id:
     description:
       - The key for V(sse-kms), if not O(store_kms_key_id); the account's default key for S3 where neither is given.
@@ -178,11 +189,12 @@ backup:
     - V(database) and its server as they described themselves, V(host) and V(endpoint) that were reached, and
       V(connection_source), the option or variable that named them.
     - V(store), V(manifest) (its key), V(archives) and V(globals) with V(key), V(bytes) and V(sha256), V(compression),
-      V(encryption), V(durations) of the steps in seconds, V(run_id) of the run that made it.
+      V(encryption), V(age_recipients), V(durations) of the steps in seconds, V(run_id) of the run that made it.
     - V(lacks), what its objects use and it does not hold, such as V(type app.mood), which a restore of a part needs
       first, and what the role was not shown (options of user mappings); a warning names the same.
     - V(platform), with V(name), V(managed_schemas) and V(managed_schemas_with_data).
-    - V(archives) have a V(role), which is V(whole) where there is one, else V(sections), V(rest) or V(table).
+    - V(archives) have a V(role), which is V(whole) where there is one, else V(sections), V(rest) or V(table). Sizes and
+      hashes are of what lies in the store; where that is encrypted with age, V(age) has the size before.
     - V(restore_by_hand), shell commands that restore it with stock tools only.
     - Where one is made, V(part_size) of the upload and V(memory_budget), the bound on parts in memory and whether it
       was V(raised) for parts that large.

@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - ops.runbooks._store
   - ops.runbooks._store.s3
   - ops.runbooks._store.run
+  - ops.runbooks._store.age
   - ops.runbooks._backup.choice
 options:
   backup:
@@ -33,7 +34,8 @@ options:
   level:
     description:
       - How closely to look. Each level does all that the one before does.
-      - V(checksum) reads each object once and compares its size and its SHA-256 with the manifest.
+      - V(checksum) reads each object once and compares its size and its SHA-256 with the manifest. Of a backup that is
+        encrypted with age this needs no identity; the other levels do.
       - V(archive) lets C(pg_restore) read all of it too, without a server, and compares the contents with the manifest.
       - V(restore) restores it into a scratch database, compares that with the manifest, checks constraints, O(amcheck)
         and O(assertions), and drops it. A backup that passes is called proven. One that needs what the server lacks is
@@ -182,6 +184,9 @@ verification:
     tables:
       description: At level V(archive), the tables whose rows the archives hold.
       type: int
+    decrypted:
+      description: Whether the backup is encrypted with age, and all of it was decrypted.
+      type: bool
     proven:
       description: At level V(restore), whether all of the backup was restored and found in order.
       type: bool

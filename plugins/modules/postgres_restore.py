@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - ops.runbooks._store
   - ops.runbooks._store.s3
   - ops.runbooks._store.run
+  - ops.runbooks._store.age
   - ops.runbooks._postgres
   - ops.runbooks._restore
   - ops.runbooks._restore.strategy
@@ -168,10 +169,7 @@ restore:
       description: Until when it is kept.
       returned: O(strategy=swap)
       type: str
-    sessions_ended:
-      description: Sessions that were ended for it.
-      returned: O(strategy=swap)
-      type: int
+    sessions_ended: {description: Sessions that were ended for it., returned: O(strategy=swap), type: int}
     swap:
       description: How far a swap came that failed, V(not begun), V(ending sessions), V(committing) or V(done).
       returned: failure with O(strategy=swap)

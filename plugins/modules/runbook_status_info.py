@@ -148,7 +148,9 @@ status:
         - The restore that was recorded last, with V(id), V(phase), V(backup), V(target_database) and V(recorded_at).
       type: dict
     newest_drill:
-      description: The last drill that proved a backup, with V(backup), V(at), V(age_seconds) and V(rto_seconds).
+      description:
+        - The last drill that proved a backup, with V(backup), V(at), V(age_seconds) and V(rto_seconds), and whether it
+          decrypted it (V(decrypted)).
       type: dict
     past_drill_age:
       description: Whether a drill is overdue. V(null) where that is not known.

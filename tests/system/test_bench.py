@@ -46,6 +46,7 @@ def test_it_measures_what_is_ours(tmp_path: Path) -> None:
     assert finished.status in (0, 1), finished.output
     for expected in (
         "zstd:3",
+        "encryption: age",
         "unchanged backup",
         "with `jobs: 2`",
         "pg_restore -j2",
@@ -62,6 +63,7 @@ def test_ratios_are_of_medians_with_the_floor_taken_off() -> None:
         "ping": Measured(seconds=(1.0, 1.0, 9.0), peak=0),
         "pg_dump": Measured(seconds=(10.0,), peak=0),
         "runbooks": Measured(seconds=(13.0, 99.0, 12.0), peak=100 * 2**20),
+        "age": Measured(seconds=(14.2,), peak=0),
         "pipe": Measured(seconds=(48.0,), peak=0),
         "modules": Measured(seconds=(25.0,), peak=0),
     }
@@ -71,6 +73,7 @@ def test_ratios_are_of_medians_with_the_floor_taken_off() -> None:
     found = [(one.value, one.met) for one in report.figures(results)]
     assert found == [
         ("1.20", True),
+        ("1.10", True),
         ("4.00", True),
         ("2.00", False),
         ("2.50", False),

@@ -105,6 +105,7 @@ class Planted:
             "CANARY_HEARTBEAT_URL": f"{self.receiver}/ping/{self.heartbeat.quoted}",
             "CANARY_VERCEL_TOKEN": self.vercel_token.text,
             "CANARY_BYPASS": self.bypass.text,
+            "CANARY_AGE_IDENTITY": self.other.text,
             "CANARY_SECRETS_KEY": f"{self.other.text}{self.other.text}",
         }
 
@@ -116,6 +117,7 @@ class Planted:
             "runbooks_store_session_token": "CANARY_SESSION_TOKEN",
             "runbooks_webhook_url": "CANARY_WEBHOOK_URL",
             "runbooks_heartbeat_url": "CANARY_HEARTBEAT_URL",
+            "runbooks_age_identity": "CANARY_AGE_IDENTITY",
         }
         variables = {
             "runbooks_environment": "canary",

@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso, parse_iso
 
+from harness.age import key_pair
 from harness.modules import ModuleRunner
 from harness.playbooks import PlaybookRunner
 from harness.servers import Database, FileStoreAt, without_extension
@@ -89,3 +92,33 @@ def test_what_cannot_be_proven_is_red(
     assert "extension hstore, which the server does not offer" in refused.output
     # Nobody asked for drills, so status stays green and says nothing of them.
     assert "complete (allowed are" in run_playbook("ops.runbooks.status", inventory=inventory).ok().output
+
+
+def test_who_takes_encrypted_backups_need_not_read_them_and_a_drill_proves_who_can(
+    run_playbook: PlaybookRunner, database: Database, file_store: FileStoreAt, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE account (id int PRIMARY KEY); INSERT INTO account SELECT generate_series(1, 3)")
+    key = key_pair(tmp_path / "identity")
+    variables: dict[str, Any] = {
+        "runbooks_environment": "test",
+        "runbooks_store": file_store.url,
+        "runbooks_postgres_bindir": [str(database.server.bindir)],
+        "runbooks_age_recipients": [key.recipient],
+    }
+    hosts = {"main": {"database_url": database.url}}
+    inventory = {"all": {"vars": variables, "children": {"databases": {"hosts": hosts}}}}
+    run_playbook("ops.runbooks.backup", inventory=inventory).ok()
+    assert [key for key in file_store.keys("test/databases/main/backups/") if key.endswith("/database.dump.age")]
+    bare = run_playbook("ops.runbooks.preflight", inventory=inventory).ok().output
+    assert re.search(r"restore +WARNING +this machine has no identity", bare)
+    assert re.search(r"drill +WARNING +no drill has decrypted a backup yet", bare)
+    assert "with 2 warnings above" in bare
+
+    variables["runbooks_age_identity_file"] = str(key.path)
+    run_playbook("ops.runbooks.drill", inventory=inventory, extra_vars={"backup": "latest"}).ok()
+    ready = run_playbook("ops.runbooks.preflight", inventory=inventory).ok().output
+    assert "which is encrypted with age, was decrypted and restored" in ready
+    assert (
+        "every runbook is ready\n" in ready or 'every runbook is ready"' in ready or "every runbook is ready." in ready
+    )
+    assert key.secret not in bare + ready

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.age_identity import Identities
-from ansible_collections.ops.runbooks.plugins.module_utils._core.age_reader import Payload, read_header
+from ansible_collections.ops.runbooks.plugins.module_utils._core.age_reader import Header, Payload, read_header
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -33,6 +33,8 @@ _KINDS = {"age1": "x25519", "ssh-ed25519": "ssh", "ssh-rsa": "ssh"}
 _PIECE = 256 * 1024
 #: Pieces of ciphertext that wait to be fetched, of 64 KiB each.
 _WAITING = 16
+#: So many bytes, and the piece that reaches them, have the header in them.
+_BEGINNING = 256 * 1024
 #: Seconds between two looks at whether anybody still fetches.
 _LOOK = 0.1
 
@@ -50,6 +52,11 @@ def recipients(texts: Iterable[str], option: str = "age_recipients") -> tuple[st
             raise _bad_recipient(option, text, "it is neither age1... nor ssh-ed25519 ... nor ssh-rsa ...")
         found.add(" ".join(words[:2]))
     return tuple(sorted(found))
+
+
+def short(recipient: str) -> str:
+    """A recipient as people recognise it in a sentence."""
+    return recipient if len(recipient) <= 24 else f"{recipient[:12]}...{recipient[-6:]}"
 
 
 def require(wanted: Iterable[str]) -> None:
@@ -83,6 +90,7 @@ class Encrypting:
     def __init__(self, source: Source, to: Iterable[str], end: Callable[[], None]) -> None:
         """Raises as :func:`require`."""
         self._reading = _Reading(source)
+        self._beginning = b""
         self._to = _loaded(to)
         self._end = end
         self._pieces: queue.Queue[bytes | None] = queue.Queue(_WAITING)
@@ -119,8 +127,19 @@ class Encrypting:
         self._rest = self._rest[count:]
         return count
 
+    @property
+    def plain_bytes(self) -> int:
+        """How many bytes of the source were encrypted."""
+        return self._reading.bytes
+
+    def header(self) -> Header:
+        """The header of what was fetched, without which nobody reads it."""
+        return read_header(io.BytesIO(self._beginning), "what was encrypted")
+
     def write(self, piece: bytes) -> int:
         """For pyrage: wait until there is room."""
+        if len(self._beginning) < _BEGINNING:
+            self._beginning += piece
         self._put(piece)
         return len(piece)
 
@@ -154,6 +173,7 @@ class _Reading:
         self._buffer = memoryview(bytearray(_PIECE))
         self._rest = self._buffer[:0]
         self.error: BaseException | None = None
+        self.bytes = 0
 
     def read(self, size: int) -> bytes:
         if not self._rest:
@@ -164,6 +184,7 @@ class _Reading:
                 raise
         piece = bytes(self._rest[:size])
         self._rest = self._rest[len(piece) :]
+        self.bytes += len(piece)
         return piece
 
 

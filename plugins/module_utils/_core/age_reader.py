@@ -59,13 +59,13 @@ class Stanza:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What stands before the payload; ``bytes`` and ``sha256`` are of all of that, ``signed`` is what ``mac`` is of."""
+    """What stands before the payload; ``size`` and ``sha256`` are of all of that, ``signed`` is what ``mac`` is of."""
 
     stanzas: tuple[Stanza, ...]
     signed: bytes = field(repr=False)
     mac: bytes
     nonce: bytes
-    bytes: int
+    size: int
     sha256: str
 
 
@@ -87,7 +87,7 @@ def read_header(stream: Readable, name: str) -> Header:
         signed=signed,
         mac=_decoded(mac, name),
         nonce=nonce,
-        bytes=len(read) + len(nonce),
+        size=len(read) + len(nonce),
         sha256=hashlib.sha256(read + nonce).hexdigest(),
     )
 
@@ -120,13 +120,19 @@ def _line(stream: Readable, name: str) -> bytes:
 
 
 def _take(stream: Readable, count: int, name: str) -> bytes:
-    taken = b""
-    while len(taken) < count:
-        piece = stream.read(count - len(taken))
-        if not piece:
-            raise corrupt(name, "it ends within its header")
-        taken += piece
+    taken = _up_to(stream, count)
+    if len(taken) < count:
+        raise corrupt(name, "it ends within its header")
     return taken
+
+
+def _up_to(stream: Readable, count: int) -> bytes:
+    """So many bytes, fewer only at the end."""
+    pieces, left = [], count
+    while left and (piece := stream.read(left)):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
 
 
 def _decoded(text: bytes, name: str) -> bytes:
@@ -172,11 +178,11 @@ def plain_bytes(stored: int, header: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """What an identity has opened: ``bytes`` of plaintext, of which the ciphertext begins at ``offset`` of the file."""
+    """What an identity has opened: ``size`` bytes of plaintext, which are encrypted from ``offset`` of the file on."""
 
     name: str
     offset: int
-    bytes: int
+    size: int
     key: bytes = field(repr=False)
 
     @classmethod
@@ -185,16 +191,16 @@ class Payload:
         file_key = identities.file_key(header, name)
         if not hmac.compare_digest(hmac.digest(derive(file_key, b"", b"header"), header.signed, "sha256"), header.mac):
             raise corrupt(name, "its header was changed")
-        size = plain_bytes(stored, header.bytes)
-        if size < 0 or (size == 0 and stored != header.bytes + TAG):
+        size = plain_bytes(stored, header.size)
+        if size < 0 or (size == 0 and stored != header.size + TAG):
             raise corrupt(name, "it was cut off")
         key = derive(file_key, header.nonce, b"payload")
-        return cls(name=name, offset=header.bytes, bytes=size, key=key)
+        return cls(name=name, offset=header.size, size=size, key=key)
 
     def span(self, start: int = 0, size: int | None = None) -> tuple[int, int]:
         """Where the chunks lie that hold these bytes of plaintext: the first byte of the file, and how many."""
         first, behind = self._chunks(start, size)
-        end = min(behind * (CHUNK + TAG), self.bytes + (self._last + 1) * TAG)
+        end = min(behind * (CHUNK + TAG), self.size + (self._last + 1) * TAG)
         begin = first * (CHUNK + TAG)
         return self.offset + begin, end - begin
 
@@ -205,14 +211,14 @@ class Payload:
 
         cipher = ChaCha20Poly1305(self.key)
         first, behind = self._chunks(start, size)
-        end = self.bytes if size is None else min(start + size, self.bytes)
+        end = self.size if size is None else min(start + size, self.size)
+        _begin, left = self.span(start, size)
         read, taken = memoryview(b""), 0
         for number in range(first, behind):
-            length = TAG + (min(CHUNK, self.bytes - number * CHUNK))
-            if len(read) - taken < length:
-                read, taken = memoryview(bytes(read[taken:]) + stream.read(_AT_ONCE * (CHUNK + TAG))), 0
-                while len(read) < length and (more := stream.read(length - len(read))):
-                    read = memoryview(bytes(read) + more)
+            length = TAG + min(CHUNK, self.size - number * CHUNK)
+            if taken == len(read):
+                read, taken = memoryview(_up_to(stream, min(left, _AT_ONCE * (CHUNK + TAG)))), 0
+                left -= len(read)
             nonce = number.to_bytes(11, "big") + bytes((number == self._last,))
             try:
                 piece = cipher.decrypt(nonce, read[taken : taken + length], None)
@@ -225,11 +231,11 @@ class Payload:
     @property
     def _last(self) -> int:
         """The number of the last chunk, which only an empty payload leaves empty."""
-        return max(self.bytes - 1, 0) // CHUNK
+        return max(self.size - 1, 0) // CHUNK
 
     def _chunks(self, start: int, size: int | None) -> tuple[int, int]:
         """Numbers of the first chunk and of the one behind the last."""
-        end = self.bytes if size is None else min(start + size, self.bytes)
+        end = self.size if size is None else min(start + size, self.size)
         return start // CHUNK, max(end - 1, 0) // CHUNK + 1
 
 

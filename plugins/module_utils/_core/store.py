@@ -175,14 +175,11 @@ class Sink(Protocol):
         """Drop what was sent. Harmless after a commit; raises nothing: it runs on the way out of a failure."""
 
 
-class Store(Protocol):
-    """One store; both back ends. Every method may raise any ``store_*`` failure."""
+class Objects(Protocol):
+    """What can be read object by object. Every method may raise any ``store_*`` failure."""
 
     #: For messages and manifests: scheme, bucket or directory, prefix; never a credential.
     url: str
-
-    def get(self, key: str) -> bytes | None:
-        """A small object whole; None where it is absent."""
 
     def open(self, key: str, start: int = 0, size: int | None = None) -> AbstractContextManager[BinaryIO]:
         """A streaming reader that survives dropped connections and never ends early. Raises ``object_missing``.
@@ -192,6 +189,13 @@ class Store(Protocol):
 
     def head(self, key: str) -> StoredObject | None:
         """What is known about an object without reading it; None where it is absent."""
+
+
+class Store(Objects, Protocol):
+    """One store; both back ends. Every method may raise any ``store_*`` failure."""
+
+    def get(self, key: str) -> bytes | None:
+        """A small object whole; None where it is absent."""
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
         """Objects whose key begins with ``prefix`` and sorts behind ``after``, by key, fetched as they are consumed."""

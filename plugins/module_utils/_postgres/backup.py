@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core import binding
+from ansible_collections.ops.runbooks.plugins.module_utils._core import age, binding
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import CLOCKS_MAY_DIFFER
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
@@ -34,14 +34,13 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan
     BackupPlan,
     Observed,
     Reached,
-    Request,
     Work,
     check_same,
     describe,
     is_of,
     plan_backup,
-    request,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_request import Request, request
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compression import Compression, compression
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import (
@@ -71,7 +70,8 @@ BACKUP_SPEC = ArgumentSpec(
         "compression": {"type": "str", "choices": ["auto", "zstd", "gzip", "none"], "default": "auto"},
         "compression_level": {"type": "int"},
         "include_globals": {"type": "bool", "default": False},
-        "encryption": {"type": "str", "choices": ["none", "sse-s3", "sse-kms"]},
+        "encryption": {"type": "str", "choices": ["none", "sse-s3", "sse-kms", "age"]},
+        "age_recipients": {"type": "list", "elements": "str"},
         "kms_key_id": {"type": "str"},
         "bindir": {"type": "list", "elements": "path", "default": []},
         "timeout": {"type": "str"},
@@ -222,6 +222,8 @@ class PostgresBackup(Operation[Any, Plan]):
         part_size = part_size_for(reached.database.bytes, method.method)
         budget = Budget()
         budget.fit(part_size)
+        if wanted.recipients:
+            age.require(wanted.recipients)
         return Work(
             scope=contents,
             lack=lack,

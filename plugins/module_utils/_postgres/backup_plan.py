@@ -6,24 +6,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.age import short
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import (
-    compact,
     human,
     human_bytes,
     iso,
-    parse_duration,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._core.codec import encode
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_id
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
-from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Encryption
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_amend import Amendment, Hold, amend
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_amend import Amendment, amend
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_request import Request, invalid
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compression import Compression
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
     ArchiveFact,
@@ -33,7 +31,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     Manifest,
     ObjectFact,
     PlatformFact,
-    Selection,
     ServerFact,
     TableFact,
 )
@@ -43,45 +40,12 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope impor
     Scope,
     in_words,
     relations_in_words,
-    selection,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams import MOST_JOBS
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
 #: Stands in predicted keys for what only the run itself draws.
 UNKNOWN_TOKEN = "<run token>"
-#: PostgreSQL's settings of this kind are milliseconds in 31 bits (manual, lock_timeout).
-_LONGEST_WAIT = timedelta(days=24)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What is asked for, made from the module's parameters; times in the forms that the work uses."""
-
-    environment: str
-    name: str
-    backup_id: str
-    by_id: bool
-    kind: str
-    max_age: timedelta | None
-    selection: Selection
-    include_globals: bool
-    encryption: Encryption
-    row_counts: str
-    row_counts_max_bytes: int
-    timeout: timedelta | None
-    lock_wait_timeout: timedelta
-    jobs: int = 1
-    jobs_min_table_bytes: int = 0
-    shrink_threshold: int = 50
-    accept_shrink: bool = False
-    hold: Hold = field(default_factory=Hold)
-
-    @property
-    def prefix(self) -> str:
-        """Where everything of the backup lies."""
-        return f"{self.environment}/databases/{self.name}/backups/{self.backup_id}/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,62 +98,6 @@ class BackupPlan(Plan):
     amendment: Amendment | None = None
 
 
-def request(params: Mapping[str, Any], started: datetime) -> Request:
-    """The request in a module's parameters; ``started`` is when the run began. Raises ``invalid_parameter``."""
-    backup_id, by_id = _identity(params, started)
-    if parse_duration(params["lock_wait_timeout"], "lock_wait_timeout") > _LONGEST_WAIT:
-        raise _invalid("lock_wait_timeout", params["lock_wait_timeout"], "a server waits for 24 days", "Use less.")
-    if backup_id == "latest":
-        raise _invalid("backup_id", "latest", "to a restore that word means the newest backup", "Choose another.")
-    if not 1 <= params["jobs"] <= MOST_JOBS:
-        raise _invalid("jobs", str(params["jobs"]), f"it is a number from 1 to {MOST_JOBS}", "Use one of these.")
-    if not 0 <= params["shrink_threshold"] <= 100:
-        raise _invalid("shrink_threshold", str(params["shrink_threshold"]), "it is a percentage", "Use 0 to 100.")
-    kind = params["kind"] or ("scheduled" if params["backup_schedule"] else "manual")
-    duration = {
-        name: parse_duration(params[name], name) if params[name] is not None else None
-        for name in ("max_age", "timeout", "lock_wait_timeout")
-    }
-    return Request(
-        environment=params["environment"],
-        name=params["name"],
-        backup_id=check_id(backup_id or f"{kind}-{compact(started)}", "backup_id"),
-        by_id=by_id,
-        kind=kind,
-        max_age=duration["max_age"],
-        selection=selection(
-            params["schemas"], params["tables"], params["exclude_tables"], params["exclude_table_data"]
-        ),
-        include_globals=params["include_globals"],
-        encryption=_encryption(params),
-        row_counts=params["row_counts"],
-        row_counts_max_bytes=params["row_counts_max_bytes"],
-        timeout=duration["timeout"],
-        lock_wait_timeout=duration["lock_wait_timeout"] or timedelta(seconds=60),
-        jobs=params["jobs"],
-        jobs_min_table_bytes=params["jobs_min_table_bytes"],
-        shrink_threshold=params["shrink_threshold"],
-        accept_shrink=params["accept_shrink"],
-        hold=Hold(wanted=params["hold"], reason=params["hold_reason"]),
-    )
-
-
-def _encryption(params: Mapping[str, Any]) -> Encryption:
-    """The archives' own, or that of everything in the store."""
-    if params["encryption"] is None:
-        return Encryption.of_store(params)
-    return Encryption(mode=params["encryption"], key_id=params["kms_key_id"] or params.get("store_kms_key_id"))
-
-
-def _identity(params: Mapping[str, Any], started: datetime) -> tuple[str | None, bool]:
-    """The backup's id where one is asked for, and whether it is: with ``max_age`` alone any young backup does."""
-    if params["backup_schedule"] is None:
-        return params["backup_id"], params["backup_id"] is not None
-    from ansible_collections.ops.runbooks.plugins.module_utils._postgres.schedule import nearest
-
-    return nearest(params["backup_schedule"], params["backup_time_zone"], started).backup_id, True
-
-
 def is_of(manifest: Manifest, reached: Reached) -> bool:
     """Whether a backup was taken of the database that was reached."""
     was = (manifest.server.system_identifier, manifest.database.name)
@@ -209,7 +117,7 @@ def check_same(manifest: Manifest, wanted: Request, reached: Reached) -> None:
             remedy="Use another backup_id, or another name for this database.",
         )
     if manifest.selection.hash != wanted.selection.hash:
-        raise _invalid(
+        raise invalid(
             "backup_id",
             wanted.backup_id,
             f"the backup of that id holds {manifest.selection.describe()}, and asked for is "
@@ -257,6 +165,18 @@ def _plan_existing(wanted: Request, seen: Observed, manifest: Manifest) -> Backu
         before=due.before,
         after=due.after,
         amendment=due,
+        warnings=tuple(_encrypted_otherwise(wanted, manifest)),
+    )
+
+
+def _encrypted_otherwise(wanted: Request, manifest: Manifest) -> Iterator[str]:
+    """What exists is not written again, and is not called what it is not."""
+    if not wanted.recipients or manifest.age_recipients == wanted.recipients:
+        return
+    how = "to other recipients than age_recipients names" if manifest.age_recipients else "not with age"
+    yield (
+        f"Backup {manifest.backup_id} exists already and is encrypted {how}. It stays as it is; "
+        "the next backup is encrypted as asked for."
     )
 
 
@@ -274,6 +194,8 @@ def _steps(wanted: Request, seen: Observed, work: Work) -> list[str]:
         f"({human_bytes(seen.reached.database.bytes)} on the server, {work.compression.text}) to "
         f"{seen.store_url}/{wanted.prefix}{limit}",
     ]
+    if wanted.recipients:
+        steps.append(f"encrypt all of it with age on the way, to {', '.join(map(short, wanted.recipients))}")
     if wanted.row_counts != "none":
         most = f" of up to {human_bytes(wanted.row_counts_max_bytes)}" if wanted.row_counts == "auto" else ""
         steps.append(f"count the rows of {relations_in_words(scope.with_rows)}{most} in the same snapshot")
@@ -336,6 +258,7 @@ def describe(
         "globals": encode(manifest.globals),
         "compression": manifest.compression,
         "encryption": manifest.encryption,
+        "age_recipients": list(manifest.age_recipients),
         "part_size": work.part_size if work else None,
         "memory_budget": {"bytes": work.memory_budget, "raised": work.memory_budget_raised} if work else None,
         "durations": dict(manifest.durations),
@@ -357,7 +280,9 @@ def _database(manifest: Manifest) -> dict[str, Any]:
 def predict(wanted: Request, seen: Observed, work: Work) -> dict[str, Any]:
     """The ``backup`` object as the real run would return it; None for what only that run can know."""
     token_prefix = f"{wanted.prefix}{UNKNOWN_TOKEN}/"
-    roles = ObjectFact(key=f"{token_prefix}globals.sql", bytes=0, sha256="") if work.pg_dumpall else None
+    roles = (
+        ObjectFact(key=f"{token_prefix}{wanted.file('globals.sql')}", bytes=0, sha256="") if work.pg_dumpall else None
+    )
     manifest = Manifest(
         backup_id=wanted.backup_id,
         environment=wanted.environment,
@@ -373,23 +298,20 @@ def predict(wanted: Request, seen: Observed, work: Work) -> dict[str, Any]:
         database=seen.reached.database,
         selection=wanted.selection,
         platform=work.platform,
-        archives=(ArchiveFact(key=f"{token_prefix}database.dump", bytes=0, sha256="", entries=0),),
+        archives=(ArchiveFact(key=f"{token_prefix}{wanted.file('database.dump')}", bytes=0, sha256="", entries=0),),
         globals=roles,
         tables=tuple(TableFact(schema=t.name.schema, name=t.name.name, kind=KINDS[t.kind]) for t in work.scope.tables),
         lacks=work.lack.named,
-        encryption=wanted.encryption.mode,
+        encryption=wanted.encryption_name,
+        age_recipients=wanted.recipients,
         compression=work.compression.text,
         restore_by_hand=ByHand(commands=(), needs_major=seen.reached.server.major),
     )
     counts = wanted.hold.of(Verdict())
     result = describe(manifest, seen.reached, store_url=seen.store_url, now=seen.now, work=work, verdict=counts)
-    unknown = {"bytes": None, "sha256": None}
+    unknown = {"bytes": None, "sha256": None, "age": None}
     one = [{**each, **unknown, "entries": None} for each in result["archives"]]
     archives = one if wanted.jobs == 1 else None  # how many, only sizes that are read under the locks say
     stored_roles = {**result["globals"], **unknown} if roles else None
     found_out = dict.fromkeys(("bytes", "size", "rows", "run_id"))
     return {**result, **found_out, "archives": archives, "globals": stored_roles}
-
-
-def _invalid(what: str, value: str, reason: str, remedy: str) -> RunbookError:
-    return RunbookError(code="invalid_parameter", attempted=f"use {what}", object=value, reason=reason, remedy=remedy)

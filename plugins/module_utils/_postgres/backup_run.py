@@ -16,10 +16,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import
 from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import Budget
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import catalog
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import (
-    Request,
     Work,
     check_same,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_request import Request
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.by_hand import by_hand
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.coordinator import Coordinator, Examined, Held
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.dump import (
@@ -31,6 +31,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.dump import
     restored_sequences,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
+    OPEN_SCHEMA,
+    SEALED_SCHEMA,
     LargeObjectsFact,
     Manifest,
     ObjectFact,
@@ -140,7 +142,11 @@ class BackupRun:
             streams = self._streams(coordinator, held)
             coordinator.examine(held, row_counts=wanted.row_counts, max_bytes=wanted.row_counts_max_bytes)
             written = self._dump_streams(dumper, streams, attempt.prefix, held)
-            roles = dumper.globals(work.pg_dumpall, f"{attempt.prefix}globals.sql") if work.pg_dumpall else None
+            roles = (
+                dumper.globals(work.pg_dumpall, f"{attempt.prefix}{wanted.file('globals.sql')}")
+                if work.pg_dumpall
+                else None
+            )
             timer.lap("dump")
             examined = coordinator.examined(self._time_left())
             coordinator.require_held()
@@ -166,6 +172,7 @@ class BackupRun:
             connector=self._connector,
             context=self._context,
             encryption=wanted.encryption,
+            recipients=wanted.recipients,
             budget=self._budget,
             deadline=None if limit is None else self._began + limit.total_seconds(),
         )
@@ -190,7 +197,13 @@ class BackupRun:
         pg_dump = self._work.pg_dump
         working = in_order_of_work(streams)
         jobs = [
-            partial(dumper.archive, pg_dump, f"{prefix}{each.file}", [*common, *each.arguments], each.part_size)
+            partial(
+                dumper.archive,
+                pg_dump,
+                f"{prefix}{self._wanted.file(each.file)}",
+                [*common, *each.arguments],
+                each.part_size,
+            )
             for each in working
         ]
         done = together(jobs, self._wanted.jobs, dumper.crew)
@@ -225,6 +238,7 @@ class BackupRun:
         archives = tuple(each.fact for each in dumped.stored)
         total = self._context.clock.monotonic() - self._began
         return Manifest(
+            schema=SEALED_SCHEMA if wanted.recipients else OPEN_SCHEMA,
             backup_id=wanted.backup_id,
             environment=wanted.environment,
             name=wanted.name,
@@ -248,7 +262,8 @@ class BackupRun:
             migration_head=facts.migration_head,
             platform=self._work.platform,
             lacks=self._work.lack.named,
-            encryption=wanted.encryption.mode,
+            encryption=wanted.encryption_name,
+            age_recipients=wanted.recipients,
             compression=self._work.compression.text,
             durations={name: round(value, 3) for name, value in {**dumped.durations, "total": total}.items()},
             restore_by_hand=by_hand(

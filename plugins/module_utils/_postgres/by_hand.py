@@ -19,6 +19,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     quote_identifier,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import table_name
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sealed import SUFFIX
+
+#: What is encrypted goes through a pipe, so that it lies nowhere as it was.
+_DECRYPT = 'age --decrypt --identity "${AGE_IDENTITY:?}"'
 
 
 def by_hand(
@@ -31,7 +35,8 @@ def by_hand(
     selection: Selection,
     major: int,
 ) -> ByHand:
-    """Shell commands in order: fetch, check, make the database, restore. libpq's PG* variables say where.
+    """Shell commands in order: fetch, check, make the database, restore. libpq's PG* variables say where, and
+    AGE_IDENTITY is the file with the identity where the backup is encrypted with age.
 
     The archive of a whole database makes it itself, with owner, settings, comment and privileges. That of a part makes
     the schemas it was told to hold, public too, which is there already; and none where it was told tables.
@@ -44,16 +49,25 @@ def by_hand(
             _check(archive.sha256, _file(archive)),
         ]
     if roles is not None:
-        # Roles that exist already fail one by one, which is as it should be: hence no ON_ERROR_STOP.
-        commands += [
-            _fetch(store_url, endpoint_url, roles.key, "globals.sql"),
-            "psql --dbname=postgres --file=globals.sql",
-        ]
+        commands += [_fetch(store_url, endpoint_url, roles.key, _file(roles)), *_roles(roles)]
     if not whole:
         commands += [_create(database, major), *_schemas(selection, database)]
     commands += _restore(archives, "--create --dbname=postgres" if whole else _dbname(database), _dbname(database))
     commands.append(f"vacuumdb --analyze-only {_dbname(database)}")
     return ByHand(commands=tuple(commands), needs_major=major)
+
+
+def _roles(roles: ObjectFact) -> Iterator[str]:
+    """Roles that exist already fail one by one, which is as it should be: hence no ON_ERROR_STOP.
+
+    psql takes an input that breaks off for a whole one, so these are decrypted before it starts.
+    """
+    name = _file(roles).removesuffix(SUFFIX)
+    if roles.age is not None:
+        yield f"{_DECRYPT} --output {name} {_file(roles)}"
+    yield f"psql --dbname=postgres --file={name}"
+    if roles.age is not None:
+        yield f"rm {name}"
 
 
 def _schemas(selection: Selection, database: DatabaseFact) -> Iterator[str]:
@@ -67,17 +81,24 @@ def _schemas(selection: Selection, database: DatabaseFact) -> Iterator[str]:
 def _restore(archives: Sequence[ArchiveFact], first: str, then: str) -> Iterator[str]:
     """One archive at once; of several the definitions, the rows, and what is made of rows: indexes, keys, triggers."""
     if len(archives) == 1:
-        yield f"pg_restore --exit-on-error {first} {_file(archives[0])}"
+        yield _restored(archives[0], first)
         return
     sections, *rows = archives
-    yield f"pg_restore --exit-on-error --section=pre-data {first} {_file(sections)}"
+    yield _restored(sections, f"--section=pre-data {first}")
     for archive in rows:
-        yield f"pg_restore --exit-on-error {then} {_file(archive)}"
-    yield f"pg_restore --exit-on-error --section=post-data {then} {_file(sections)}"
+        yield _restored(archive, then)
+    yield _restored(sections, f"--section=post-data {then}")
 
 
-def _file(archive: ArchiveFact) -> str:
-    return archive.key.rpartition("/")[2]
+def _restored(archive: ArchiveFact, options: str) -> str:
+    """By pg_restore, which fails where its input breaks off because age has failed."""
+    if archive.age is None:
+        return f"pg_restore --exit-on-error {options} {_file(archive)}"
+    return f"{_DECRYPT} {_file(archive)} | pg_restore --exit-on-error {options}"
+
+
+def _file(stored: ArchiveFact | ObjectFact) -> str:
+    return stored.key.rpartition("/")[2]
 
 
 def _dbname(database: DatabaseFact) -> str:

@@ -49,7 +49,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_pla
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Objects
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify_options import Options
 
 #: What people read where there is no address.
@@ -72,7 +72,7 @@ class Drill:
     """One drill while it is carried out."""
 
     def __init__(
-        self, options: Options, manifest: Manifest, *, source: Store, scratches: Scratches, context: Context
+        self, options: Options, manifest: Manifest, *, source: Objects, scratches: Scratches, context: Context
     ) -> None:
         self._options = options
         self._manifest = manifest

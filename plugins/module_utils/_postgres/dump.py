@@ -13,17 +13,24 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.age import Encrypting
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import Crew
 from ansible_collections.ops.runbooks.plugins.module_utils._core.process import DEVNULL, PIPE, Child, start
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Encryption, Sink, StoredDigest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.upload import DEFAULT_PART, Budget
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head, read_head
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, ObjectFact, SegmentFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
+    AgeFact,
+    ArchiveFact,
+    ObjectFact,
+    SegmentFact,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sealed import fact_of, is_written
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.segments import Segmented
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
 
@@ -72,10 +79,15 @@ class LockQueued(RunbookError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """An object that was written; ``segments`` are those of ``model.ArchiveFact``, none where it is no archive."""
+    """An object that was written; ``segments`` are those of ``model.ArchiveFact``, none where it is no archive.
+
+    Where it was encrypted ``age`` is there, and the archive's head as it passed by.
+    """
 
     digest: StoredDigest
     segments: tuple[SegmentFact, ...]
+    age: AgeFact | None = None
+    head: Head | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +112,8 @@ def _dismissed(key: str) -> RunbookError:
 class Dumper:
     """Writes objects of one backup. ``deadline`` is on the context's monotonic clock; None sets no limit.
 
-    Several threads may write at once: they share the budget of memory, and end together with ``crew``.
+    Several threads may write at once: they share the budget of memory, and end together with ``crew``. What is written
+    is encrypted to ``recipients`` where there are any, and by the store as ``encryption`` says.
     """
 
     def __init__(
@@ -110,6 +123,7 @@ class Dumper:
         connector: Connector,
         context: Context,
         encryption: Encryption,
+        recipients: Sequence[str] = (),
         budget: Budget,
         deadline: float | None,
     ) -> None:
@@ -118,6 +132,7 @@ class Dumper:
         self._connector = connector
         self._context = context
         self._encryption = encryption
+        self._recipients = recipients
         self._budget = budget
         self._deadline = deadline
 
@@ -130,14 +145,13 @@ class Dumper:
         # It would connect to the database "postgres", whatever its connection string says.
         where = f"--database={self._connector.tool_dbname()}"
         arguments = ["--globals-only", "--no-role-passwords", "--no-password", where]
-        digest = self._stream(tool, key, arguments, DEFAULT_PART).digest
-        return ObjectFact(key=digest.key, bytes=digest.size, sha256=digest.sha256)
+        written = self._stream(tool, key, arguments, DEFAULT_PART)
+        digest = written.digest
+        return ObjectFact(key=digest.key, bytes=digest.size, sha256=digest.sha256, age=written.age)
 
     def read_back(self, written: Written, pg_restore: Tool, role: str, table: str | None = None) -> Stored:
         """Read the table of contents from the store. Raises ``object_corrupt`` where that cannot be restored from."""
-        digest = written.digest
-        with self._store.open(digest.key) as stream:
-            head = read_head(stream, digest.key)
+        digest, head = written.digest, self._head(written)
         self._list(head, digest.key, pg_restore)
         fact = ArchiveFact(
             key=digest.key,
@@ -147,8 +161,25 @@ class Dumper:
             role=role,
             table=table,
             segments=written.segments,
+            age=written.age,
         )
         return Stored(fact=fact, head=head)
+
+    def _head(self, written: Written) -> Head:
+        """The archive's, from the store; or as it passed by, where the store has it encrypted and it cannot be read."""
+        key = written.digest.key
+        if written.age is None:
+            with self._store.open(key) as stream:
+                return read_head(stream, key)
+        if written.head is not None and is_written(self._store, key, written.age):
+            return written.head
+        raise RunbookError(
+            code="object_corrupt",
+            attempted="read back the archive",
+            object=key,
+            reason="pg_dump wrote no table of contents that is known" if written.head is None else "it is another one",
+            remedy="The backup was not completed; run this again.",
+        )
 
     def _stream(self, tool: Tool, key: str, arguments: Sequence[str], part_size: int) -> Written:
         argv = [tool.path, *arguments, f"--dbname={self._connector.tool_dbname()}"]
@@ -160,9 +191,11 @@ class Dumper:
             self.crew.joined(child, sink.stop),
             self._limited(child, sink) as expired,
         ):
-            source = Segmented(child.output())
+            source = Segmented(child.output(), sealed=bool(self._recipients))
+            sealing = Encrypting(source, self._recipients, child.kill) if self._recipients else None
             try:
-                sink.pump(source, lambda count: self._progress(key, count))
+                with sealing or nullcontext(source) as stream:
+                    sink.pump(stream, lambda count: self._progress(key, count))
             except RunbookError as failure:
                 # Parts that were on their way when the time was up fail in many ways, for one reason.
                 if expired.is_set():
@@ -177,7 +210,8 @@ class Dumper:
                 raise _dismissed(key)
             self._pass_on_warnings(tool, child.stderr_tail())
             self._context.effect(f"complete {key}")
-            return Written(digest=sink.commit(), segments=source.found())
+            age = None if sealing is None else fact_of(sealing)
+            return Written(digest=sink.commit(), segments=source.found(), age=age, head=source.head)
 
     @contextmanager
     def _limited(self, child: Child, sink: Sink) -> Iterator[threading.Event]:

@@ -55,7 +55,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope impor
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify_read import read_object
 
 if TYPE_CHECKING:  # pragma: no cover
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Objects
 
 _OUTCOME = "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.xid8)"
 #: What a server says of a transaction that began after the one that it was restored from itself ended.
@@ -126,6 +126,7 @@ class InPlaceObserver(Observer):
 
     def _work_on(self, manifest: Manifest, server: ServerFact) -> Work:
         options, session = self._options, self._session
+        manifest = self._opened.manifest(manifest)
         return prepare(
             manifest,
             Demands(
@@ -135,7 +136,7 @@ class InPlaceObserver(Observer):
                 protected=options.protected,
                 creates_database=False,
             ),
-            source=self._source.store,
+            source=self._opened,
             connector=self._connector,
             session=session,
             server=server,
@@ -191,7 +192,7 @@ class InPlace:
         options: Options,
         state: InPlaceState,
         *,
-        source: Store,
+        source: Objects,
         marks: Marks,
         connector: Connector,
         session: Session,
@@ -304,6 +305,9 @@ class InPlace:
         params |= {"hold_reason": f"taken before restore {self._state.restore_id}", "schemas": list(part.schemas)}
         # Whatever has become of the database, this is what leads back to it.
         params |= {"accept_shrink": True, "adopt": False}
+        # What leads back to an encrypted database is encrypted too, if to nobody else then to who reads this backup.
+        if to := self._params["age_recipients"] or (work.whole or work.manifest).age_recipients:
+            params |= {"encryption": "age", "age_recipients": list(to)}
         backup = PostgresBackup(params, self._context, self._connector)
         backup.act(seen := backup.observe(), backup.plan(seen))
         self.before = self._state.before

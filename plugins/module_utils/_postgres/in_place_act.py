@@ -54,7 +54,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.watch impor
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Objects
 
 _ATTEMPTED = "restore in place"
 #: Kinds in the order in which they are dropped, and their word where it is another one.
@@ -94,7 +94,7 @@ class Replacing:
         state: InPlaceState,
         work: Work,
         *,
-        source: Store,
+        source: Objects,
         connector: Connector,
         ownership: Ownership,
         time_left: Callable[[], float | None],

@@ -47,7 +47,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.watch impor
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Objects
 
 UNTOUCHED = "The live database is as it was: all of it was one transaction, which did not become final."
 #: A lock that was not given in time, and a deadlock, in which the application waited for us and we for it.
@@ -75,7 +75,7 @@ class TextLoading:
     time_left: Callable[[], float | None]
     context: Context
 
-    def load(self, store: Store, parts: list[Part]) -> int:
+    def load(self, store: Objects, parts: list[Part]) -> int:
         """Every archive of a backup: definitions, rows, and what is made of rows. Returns their bytes."""
         main = parts[0] if len(parts) == 1 else next(part for part in parts if part.archive.role == SECTIONS)
         rest = b"" if len(parts) == 1 else fetch(store, main.archive, main.head)[len(main.head.raw) :]
@@ -96,7 +96,7 @@ class TextLoading:
         ) as child:
             self._run(child, ())
 
-    def _rows(self, store: Store, part: Part) -> None:
+    def _rows(self, store: Objects, part: Part) -> None:
         """The rows of one archive, which streams through pg_restore. Nothing of it is kept where its hash is wrong."""
         ids = part.ids(DATA)
         listing = part.adaptation.listing(part.head, ids)
@@ -110,7 +110,7 @@ class TextLoading:
             if entry.copy and entry.dump_id in ids and entry.dump_id not in part.adaptation.left_out
         ]
         with store.open(part.archive.key) as stream:
-            measured = Measured(stream)
+            measured = Measured(stream, part.archive)
             found = read_head(measured, f"{part.archive.key} in {store.url}")
             if found.raw != part.head.raw:
                 raise damaged(store, part.archive, "object_corrupt", "it was replaced while the restore ran")

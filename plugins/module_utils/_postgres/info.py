@@ -185,6 +185,8 @@ def describe(manifest: Manifest, verdict: Verdict, now: datetime) -> dict[str, A
         "state": verdict.state,
         "database": manifest.database.name,
         "server_version": manifest.server.version,
+        "encryption": manifest.encryption,
+        "age_recipients": list(manifest.age_recipients),
         "tables": len(manifest.tables),
         "rows": manifest.rows,
         "restore_by_hand": list(manifest.restore_by_hand.commands),

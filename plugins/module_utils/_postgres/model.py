@@ -19,8 +19,11 @@ from typing import Any
 from ansible_collections.ops.runbooks.plugins.module_utils._core.codec import decode, encode
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
-#: The schema of manifests that this release writes, and the newest that it reads.
-MANIFEST_SCHEMA = 1
+#: The newest schema of manifests that this release reads.
+MANIFEST_SCHEMA = 2
+#: The schema of backups that everybody may read, and of those whose objects are encrypted: an earlier release, which
+#: knows nothing of that, would take those for damaged.
+OPEN_SCHEMA, SEALED_SCHEMA = 1, 2
 
 #: Why a backup was taken; part of its index key.
 KINDS = ("scheduled", "pre_deploy", "pre_migration", "pre_restore", "manual")
@@ -203,12 +206,26 @@ class SegmentFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgeFact:
+    """How an object is encrypted with age: how long it was before, in bytes, and its age header, which holds its key.
+
+    No hash of what was encrypted is kept: whoever guesses at small tables could confirm the guess with it. The hash of
+    the header binds the key, and by the key every part of the object is authenticated.
+    """
+
+    bytes: int
+    header_bytes: int
+    header_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveFact:
     """One pg_dump archive: where it is, what it must hash to, what part it has in the backup.
 
     ``role`` is whole where the backup is one archive, else sections (the definitions, before and after the rows),
     rest, or table (the rows of the one that ``table`` names). ``entries`` is the number of entries in its table of
     contents. ``segments`` are all of it in their order, the head first; there are none where it has to be read whole.
+    Where it is encrypted (``age``) they are of what was encrypted, and without hashes.
     """
 
     key: str
@@ -219,6 +236,7 @@ class ArchiveFact:
     role: str = "whole"
     table: str | None = None
     segments: tuple[SegmentFact, ...] = ()
+    age: AgeFact | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +246,7 @@ class ObjectFact:
     key: str
     bytes: int
     sha256: str
+    age: AgeFact | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +294,7 @@ class Manifest:
     since is in ``verdict``.
     """
 
-    schema: int = MANIFEST_SCHEMA
+    schema: int = OPEN_SCHEMA
     backup_id: str
     environment: str
     name: str
@@ -300,6 +319,7 @@ class Manifest:
     platform: PlatformFact = field(default_factory=PlatformFact)
     lacks: tuple[str, ...] = ()
     encryption: str = "none"
+    age_recipients: tuple[str, ...] = ()
     compression: str = "zstd:1"
     durations: dict[str, float] = field(default_factory=dict)
     restore_by_hand: ByHand

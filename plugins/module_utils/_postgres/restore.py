@@ -37,6 +37,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_pla
     RestoreState,
     decide,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sealed import Opened
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap import SwapObserver, Swapping
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_plan import SwapState, decide_swap
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tables import (
@@ -72,6 +73,7 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
         observer = _OBSERVERS[self.options.strategy](
             self.options,
             source=Backups(self.store, self.options.source_environment, self.options.name, self.context),
+            opened=self._opened,
             marks=self._marks,
             connector=self._connector,
             session=self._session,
@@ -131,7 +133,7 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
         if isinstance(plan, ForeignPlan):
             raise ValueError("the plan of a foreign dump came with the state of a backup")
         tools: dict[str, Any] = {
-            "source": self.store,
+            "source": self._opened,
             "marks": self._marks,
             "connector": self._connector,
             "session": self._session,
@@ -183,6 +185,10 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
             session=self._session,
             context=self.context,
         )
+
+    @cached_property
+    def _opened(self) -> Opened:
+        return Opened(self.store, self.params, self.context)
 
     @cached_property
     def _connector(self) -> Connector:

@@ -33,7 +33,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_pla
 )
 
 if TYPE_CHECKING:  # pragma: no cover
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Objects
 
 #: Attempts on other servers that a mark remembers at most.
 _KEPT = 20
@@ -47,7 +47,7 @@ class Restoring:
         options: Options,
         state: RestoreState,
         *,
-        source: Store,
+        source: Objects,
         marks: Marks,
         connector: Connector,
         session: Session,

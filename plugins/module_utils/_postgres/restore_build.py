@@ -36,7 +36,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_pla
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_streams import Part, load_all
 
 if TYPE_CHECKING:  # pragma: no cover
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Objects
 
 #: How long a statement about the database waits for others to let go of it.
 LOCK_TIMEOUT = timedelta(seconds=60)
@@ -71,7 +71,7 @@ class Building:
         self,
         name: str,
         *,
-        source: Store,
+        source: Objects,
         connector: Connector,
         maintenance_database: str,
         ownership: Ownership,

@@ -36,7 +36,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_con
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Objects
 
 #: Bytes that are read at a time.
 CHUNK = 1 << 20
@@ -67,23 +67,25 @@ class Loading:
 class Measured:
     """A reader that counts and hashes everything that passes."""
 
-    def __init__(self, stream: Readable) -> None:
+    def __init__(self, stream: Readable, fact: ArchiveFact) -> None:
         self._stream = stream
-        self._digest = hashlib.sha256()
+        # What was encrypted is authentic once it is decrypted, and has no hash in the manifest.
+        self._digest = None if fact.age is not None else hashlib.sha256()
         self.bytes = 0
 
     def read(self, size: int) -> bytes:
         chunk = self._stream.read(size)
-        self._digest.update(chunk)
+        if self._digest is not None:
+            self._digest.update(chunk)
         self.bytes += len(chunk)
         return chunk
 
     @property
     def sha256(self) -> str:
-        return self._digest.hexdigest()
+        return "" if self._digest is None else self._digest.hexdigest()
 
 
-def read_archive_head(store: Store, archive: ArchiveFact) -> Head:
+def read_archive_head(store: Objects, archive: ArchiveFact) -> Head:
     """The head of an archive in the store, whose size must be the manifest's. Reads no more than it must."""
     stored = store.head(archive.key)
     if stored is None:
@@ -101,7 +103,7 @@ def read_archive_head(store: Store, archive: ArchiveFact) -> Head:
 
 
 def load(
-    store: Store,
+    store: Objects,
     archive: ArchiveFact,
     head: Head,
     adaptation: Adaptation,
@@ -116,7 +118,7 @@ def load(
     are not the manifest's, whatever pg_restore said of them, and ``restore_failed`` where it failed on the right bytes.
     """
     with store.open(archive.key) as stream:
-        measured = Measured(stream)
+        measured = Measured(stream, archive)
         found = read_head(measured, f"{archive.key} in {store.url}")
         if found.raw != head.raw:
             raise damaged(store, archive, "object_corrupt", "it was replaced while the restore ran")
@@ -214,10 +216,10 @@ def write(pipe: IO[bytes] | None, first: bytes, pieces: Iterator[bytes], on_prog
                 on_progress(written)
 
 
-def fetch(store: Store, archive: ArchiveFact, head: Head) -> bytes:
+def fetch(store: Objects, archive: ArchiveFact, head: Head) -> bytes:
     """A small archive whole, once its bytes are those of the manifest and of the plan. Raises ``object_corrupt``."""
     with store.open(archive.key) as stream:
-        measured = Measured(stream)
+        measured = Measured(stream, archive)
         pieces = []
         while measured.bytes <= archive.bytes and (piece := measured.read(CHUNK)):
             pieces.append(piece)
@@ -228,7 +230,7 @@ def fetch(store: Store, archive: ArchiveFact, head: Head) -> bytes:
     return body
 
 
-def verify_measured(store: Store, archive: ArchiveFact, measured: Measured) -> None:
+def verify_measured(store: Objects, archive: ArchiveFact, measured: Measured) -> None:
     if measured.bytes != archive.bytes:
         reason = f"it has {measured.bytes} bytes, and the manifest says {archive.bytes}"
         raise damaged(store, archive, "object_corrupt", reason)
@@ -237,7 +239,7 @@ def verify_measured(store: Store, archive: ArchiveFact, measured: Measured) -> N
         raise damaged(store, archive, "object_corrupt", reason)
 
 
-def damaged(store: Store, archive: ArchiveFact, code: str, reason: str) -> RunbookError:
+def damaged(store: Objects, archive: ArchiveFact, code: str, reason: str) -> RunbookError:
     return RunbookError(
         code=code,
         attempted="restore the backup",

@@ -36,6 +36,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mar
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_options import Options
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import RestoreState, Work
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_prepare import Demands, Share, prepare
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sealed import Opened
 
 
 class Observer:
@@ -46,6 +47,7 @@ class Observer:
         options: Options,
         *,
         source: Backups,
+        opened: Opened,
         marks: Marks,
         connector: Connector,
         session: Session,
@@ -53,6 +55,7 @@ class Observer:
     ) -> None:
         self._options = options
         self._source = source
+        self._opened = opened
         self._marks = marks
         self._connector = connector
         self._session = session
@@ -134,6 +137,7 @@ class Observer:
     def _work(self, manifest: Manifest, server: ServerFact) -> Work:
         """What building the database takes, and what killed runs have left."""
         options = self._options
+        manifest = self._opened.manifest(manifest)
         work = prepare(
             manifest,
             Demands(
@@ -142,7 +146,7 @@ class Observer:
                 disk_free=options.disk_free,
                 protected=options.protected,
             ),
-            source=self._source.store,
+            source=self._opened,
             connector=self._connector,
             session=self._session,
             server=server,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.age_identity import IDENTITY_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration, parse_iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_id, check_name
@@ -30,6 +31,7 @@ LATEST = "latest"
 RESTORE_SPEC = CONNECTION_SPEC.merge(
     STORE_SPEC,
     RUN_SPEC,
+    IDENTITY_SPEC,
     ArgumentSpec(
         options={
             "backup": {"type": "str"},
@@ -60,6 +62,7 @@ RESTORE_SPEC = CONNECTION_SPEC.merge(
             "disk_free": {"type": "int"},
             "protected": {"type": "bool", "default": False},
             "adopt": {"type": "bool", "default": False},
+            "age_recipients": {"type": "list", "elements": "str"},
         },
         mutually_exclusive=(("backup", "at", "path"),),
         required_if=(

@@ -33,7 +33,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_pla
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Objects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def prepare(
     manifest: Manifest,
     demands: Demands,
     *,
-    source: Store,
+    source: Objects,
     connector: Connector,
     session: Session,
     server: ServerFact,

@@ -52,7 +52,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.streams imp
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Objects
 
 PRE_DATA, DATA, POST_DATA = "pre-data", "data", "post-data"
 _GRANTS = frozenset({"ACL", "DEFAULT ACL"})
@@ -85,7 +85,7 @@ def sections_of(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
         yield entry, POST_DATA if entry.desc in _GRANTS else section
 
 
-def load_all(store: Store, parts: Sequence[Part], loading: Loading, jobs: int, context: Context) -> int:
+def load_all(store: Objects, parts: Sequence[Part], loading: Loading, jobs: int, context: Context) -> int:
     """Every archive of a backup; returns their bytes. Raises what ``restore_load.load`` raises."""
     adapted = frozen([(part.head, part.adaptation) for part in parts])
     parts = [replace(part, adaptation=adaptation) for part, adaptation in zip(parts, adapted, strict=True)]
@@ -111,7 +111,7 @@ def load_all(store: Store, parts: Sequence[Part], loading: Loading, jobs: int, c
     return sum(part.archive.bytes for part in parts)
 
 
-def _load_one(store: Store, part: Part, loading: Loading, jobs: int, context: Context) -> int:
+def _load_one(store: Objects, part: Part, loading: Loading, jobs: int, context: Context) -> int:
     """A backup of one archive: all of it from one stream, or the rows from several, and what is made of them too."""
     if jobs == 1:
         return load(store, part.archive, part.head, part.adaptation, loading, context)
@@ -139,7 +139,7 @@ class Stream:
     completes: tuple[TableName, ...]
 
 
-def _streams(store: Store, part: Part, parted: Sequence[Share], loading: Loading, context: Context) -> list[Stream]:
+def _streams(store: Objects, part: Part, parted: Sequence[Share], loading: Loading, context: Context) -> list[Stream]:
     """One for each share of a single archive."""
     total = _Total(loading.on_progress)
     return [

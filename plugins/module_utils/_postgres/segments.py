@@ -23,7 +23,8 @@ from io import BytesIO
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Source
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import read_head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head, read_head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_reader import HEAD_LIMIT
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import SegmentFact
 
 #: Small blocks that follow each other make one segment until it has so many bytes, and this share of all before it: so
@@ -37,14 +38,21 @@ _INTEGER = struct.Struct("<BI")
 
 
 class Segmented:
-    """A source that measures the archive which is read from it; :meth:`found` says what, once it has ended."""
+    """A source that measures the archive which is read from it; :meth:`found` says what, once it has ended.
 
-    def __init__(self, source: Source) -> None:
+    Of one that is about to be encrypted the head is kept (``head``), since whoever encrypts cannot read it back, and
+    nothing is hashed (see ``model.AgeFact``).
+    """
+
+    def __init__(self, source: Source, *, sealed: bool = False) -> None:
+        self.head: Head | None = None
         self._source = source
+        self._sealed = sealed
+        self._head_limit = HEAD_LIMIT if sealed else _HEAD_LIMIT
         self._head: bytearray | None = bytearray()
         self._tried = 0
         self._blocks: _Blocks | None = None
-        self._under_way = _UnderWay(0)
+        self._under_way = _UnderWay(0, hashed=not sealed)
         self._segments: list[SegmentFact] = []
 
     def readinto(self, buffer: memoryview, /) -> int | None:
@@ -83,9 +91,10 @@ class Segmented:
         try:
             head = read_head(BytesIO(read), "the archive")
         except RunbookError:
-            self._head = read if self._tried <= _HEAD_LIMIT else None
+            self._head = read if self._tried <= self._head_limit else None
             return
         self._head = None
+        self.head = head if self._sealed else None
         if head.compression != "none":
             self._under_way.take(head.raw)
             self._end_segment()
@@ -110,26 +119,26 @@ class Segmented:
     def _end_segment(self) -> None:
         ended = self._under_way.ended()
         self._segments.append(ended)
-        self._under_way = _UnderWay(ended.offset + ended.bytes)
+        self._under_way = _UnderWay(ended.offset + ended.bytes, hashed=not self._sealed)
 
 
 class _UnderWay:
     """A segment of which the end has not come by."""
 
-    def __init__(self, offset: int) -> None:
+    def __init__(self, offset: int, *, hashed: bool) -> None:
         self.offset = offset
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if hashed else None
         self.bytes = 0
         self.entries: list[int] = []
 
     def take(self, piece: bytes | memoryview) -> None:
-        self._digest.update(piece)
+        if self._digest is not None:
+            self._digest.update(piece)
         self.bytes += len(piece)
 
     def ended(self) -> SegmentFact:
-        return SegmentFact(
-            offset=self.offset, bytes=self.bytes, sha256=self._digest.hexdigest(), entries=tuple(self.entries)
-        )
+        sha256 = "" if self._digest is None else self._digest.hexdigest()
+        return SegmentFact(offset=self.offset, bytes=self.bytes, sha256=sha256, entries=tuple(self.entries))
 
 
 #: Asks for so many bytes to look at, or, where negative, for so many to pass over.

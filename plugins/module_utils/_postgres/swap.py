@@ -48,7 +48,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_facts 
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_plan import SwapState, exchange_of
 
 if TYPE_CHECKING:  # pragma: no cover
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Objects
 
 
 class SwapObserver(Observer):
@@ -124,7 +124,7 @@ class Swapping:
         options: Options,
         state: SwapState,
         *,
-        source: Store,
+        source: Objects,
         marks: Marks,
         connector: Connector,
         session: Session,

@@ -28,7 +28,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill impor
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill_scratch import Scratches
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified import Verifications, Verified
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sealed import Opened
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified import LEVELS, Verifications, Verified
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify_options import VERIFY_SPEC, Options
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify_plan import (
     VerifyState,
@@ -63,6 +64,8 @@ class Verify(Operation[VerifyState, Plan]):
         judged, now = self._backups.verdict_on(manifest), self.context.clock.now()
         known = self._known(manifest, judged)
         damage = None if known is not None else verify_read.glance(self.store, manifest)
+        if known is None and damage is None and options.level != LEVELS[0]:
+            damage = self._unreadable(manifest)
         if damage is not None and self.context.check_mode:
             raise _explained(damage, "The real run calls the backup suspect.")
         return VerifyState(
@@ -129,24 +132,35 @@ class Verify(Operation[VerifyState, Plan]):
 
     def _look(self, state: VerifyState) -> dict[str, Any]:
         """Read everything, as closely as was asked for; returns what only that tells."""
-        manifest = state.manifest
+        manifest = state.manifest if state.level == LEVELS[0] else self._opened.manifest(state.manifest)
         facts: dict[str, Any] = {"tables": None}
         if state.drill_on is not None:
             scratches = Scratches(self.state_store, self.options.environment, self.options.name, self.context)
-            drill = Drill(self.options, manifest, source=self.store, scratches=scratches, context=self.context)
+            drill = Drill(self.options, manifest, source=self._opened, scratches=scratches, context=self.context)
             facts = drill.run()
         elif state.tool is None:
             for archive in manifest.archives:
                 verify_read.read_object(self.store, archive, self._on_progress)
         else:
             heads = [
-                verify_read.read_archive(self.store, archive, state.tool, self._on_progress, self.context)
+                verify_read.read_archive(self._opened, archive, state.tool, self._on_progress, self.context)
                 for archive in manifest.archives
             ]
             facts["tables"] = verify_read.require_contents(self.store, manifest, heads)
         if manifest.globals is not None:
-            verify_read.read_object(self.store, manifest.globals, self._on_progress)
-        return facts
+            source = self.store if state.level == LEVELS[0] else self._opened
+            verify_read.read_object(source, manifest.globals, self._on_progress)
+        return {**facts, "decrypted": state.level != LEVELS[0] and manifest.encryption == "age"}
+
+    def _unreadable(self, manifest: Manifest) -> RunbookError | None:
+        """What is wrong with how a backup is encrypted, as damage. Raises where only the right identity is lacking."""
+        try:
+            self._opened.require(manifest)
+        except RunbookError as error:
+            if error.code not in _DAMAGE:
+                raise
+            return error
+        return None
 
     def _on_progress(self, read: int) -> None:
         self.context.controller.check("go on reading")
@@ -233,6 +247,10 @@ class Verify(Operation[VerifyState, Plan]):
             _initdb, postgres = programs(self.options, manifest, self.context)
             return f"{PRIVATE} of PostgreSQL {postgres.version}"
         return require_another_server(self.options, manifest, self.context)
+
+    @cached_property
+    def _opened(self) -> Opened:
+        return Opened(self.store, self.params, self.context)
 
     @cached_property
     def _backups(self) -> Backups:

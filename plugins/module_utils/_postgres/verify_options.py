@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.age_identity import IDENTITY_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration, parse_iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_id
@@ -23,6 +24,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified im
 
 VERIFY_SPEC = STORE_SPEC.merge(
     RUN_SPEC,
+    IDENTITY_SPEC,
     ArgumentSpec(
         options={
             "backup": {"type": "str"},

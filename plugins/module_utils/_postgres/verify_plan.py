@@ -26,6 +26,7 @@ MEASURED = (
     "seconds",
     "bytes_per_second",
     "tables",
+    "decrypted",
     "proven",
     "not_provable_here",
     "rto_seconds",

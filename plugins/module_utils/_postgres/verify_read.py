@@ -23,7 +23,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools impor
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Objects
 
 ATTEMPTED = "verify the backup"
 _PIECE = 4 << 20
@@ -80,7 +80,7 @@ def objects(manifest: Manifest) -> tuple[ArchiveFact | ObjectFact, ...]:
     return (*manifest.archives, *((manifest.globals,) if manifest.globals else ()))
 
 
-def glance(store: Store, manifest: Manifest) -> RunbookError | None:
+def glance(store: Objects, manifest: Manifest) -> RunbookError | None:
     """What is wrong with the backup as far as that can be seen without reading it: an object is gone, or has not its
     size. One request for each object.
     """
@@ -93,14 +93,14 @@ def glance(store: Store, manifest: Manifest) -> RunbookError | None:
     return None
 
 
-def read_object(store: Store, fact: ArchiveFact | ObjectFact, on_progress: Callable[[int], None]) -> None:
+def read_object(store: Objects, fact: ArchiveFact | ObjectFact, on_progress: Callable[[int], None]) -> None:
     """Read one object and compare it with the manifest. Raises ``object_missing`` and ``object_corrupt``."""
     with _examining(store, fact, on_progress) as examined:
         examined.drain()
 
 
 def read_archive(
-    store: Store, archive: ArchiveFact, tool: Tool, on_progress: Callable[[int], None], context: Context
+    store: Objects, archive: ArchiveFact, tool: Tool, on_progress: Callable[[int], None], context: Context
 ) -> Head:
     """Read one archive, and let stock pg_restore read all of it too; nothing is restored. Returns its head.
 
@@ -127,7 +127,7 @@ def read_archive(
     return head
 
 
-def require_contents(store: Store, manifest: Manifest, heads: Iterable[Head]) -> int:
+def require_contents(store: Objects, manifest: Manifest, heads: Iterable[Head]) -> int:
     """The archives together hold the rows of each table that the manifest promises; returns how many tables that is.
 
     Raises ``object_corrupt``.
@@ -144,13 +144,15 @@ def require_contents(store: Store, manifest: Manifest, heads: Iterable[Head]) ->
     return len(promised)
 
 
-def damaged(store: Store, key: str, code: str, reason: str) -> RunbookError:
+def damaged(store: Objects, key: str, code: str, reason: str) -> RunbookError:
     """The failure for an object that is not what the manifest says; what it means for the backup is added later."""
     return RunbookError(code=code, attempted=ATTEMPTED, object=f"{key} in {store.url}", reason=reason, remedy="")
 
 
 @contextmanager
-def _examining(store: Store, fact: ArchiveFact | ObjectFact, on_progress: Callable[[int], None]) -> Iterator[Examined]:
+def _examining(
+    store: Objects, fact: ArchiveFact | ObjectFact, on_progress: Callable[[int], None]
+) -> Iterator[Examined]:
     """The object as a stream; at the end of the block, where it was read to its end, it must be the manifest's.
 
     Where the block failed and the bytes are wrong, it is the bytes that matter.
@@ -160,19 +162,24 @@ def _examining(store: Store, fact: ArchiveFact | ObjectFact, on_progress: Callab
         try:
             yield examined
         except RunbookError as error:
-            if error.code not in ("object_corrupt", "backup_unusable"):
+            if error.code not in ("object_corrupt", "backup_unusable") or _decrypted(fact):
                 raise
             _require_same(store, fact, examined)
             raise
         _require_same(store, fact, examined)
 
 
-def _require_same(store: Store, fact: ArchiveFact | ObjectFact, examined: Examined) -> None:
+def _require_same(store: Objects, fact: ArchiveFact | ObjectFact, examined: Examined) -> None:
     if examined.bytes != fact.bytes:
         raise damaged(store, fact.key, "object_corrupt", _of_size(examined.bytes, fact))
-    if examined.sha256 != fact.sha256:
+    if examined.sha256 != fact.sha256 and not _decrypted(fact):
         reason = f"its SHA-256 is {examined.sha256}, and the manifest says {fact.sha256}"
         raise damaged(store, fact.key, "object_corrupt", reason)
+
+
+def _decrypted(fact: ArchiveFact | ObjectFact) -> bool:
+    """Whether these are bytes as they were before they were encrypted, which decrypting has judged already."""
+    return fact.age is not None and not fact.sha256
 
 
 def _of_size(size: int, fact: ArchiveFact | ObjectFact) -> str:
@@ -190,7 +197,7 @@ def _feed(pipe: IO[bytes] | None, head: Head, examined: Examined) -> None:
             sink.write(piece)
 
 
-def _unreadable(store: Store, archive: ArchiveFact, tool: Tool, said: str, status: int) -> RunbookError:
+def _unreadable(store: Objects, archive: ArchiveFact, tool: Tool, said: str, status: int) -> RunbookError:
     """The right bytes, and yet pg_restore does not read them: because of the tool, or because they never were good."""
     words = said.strip().splitlines()
     reason = words[-1] if words else f"it ended with status {status}"

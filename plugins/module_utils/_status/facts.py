@@ -103,11 +103,15 @@ class NewestRestore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewestDrill:
-    """The last drill that proved a backup. ``rto_seconds`` is what loading and comparing took."""
+    """The last drill that proved a backup. ``rto_seconds`` is what loading and comparing took.
+
+    ``decrypted`` is whether that backup was encrypted with age, so that there is an identity which opens it.
+    """
 
     backup: str
     at: datetime
     rto_seconds: float | None = None
+    decrypted: bool = False
 
     def describe(self, now: datetime) -> dict[str, Any]:
         """For results."""
@@ -115,6 +119,7 @@ class NewestDrill:
             "backup": self.backup,
             "at": iso(self.at),
             "age_seconds": age(self.at, now),
+            "decrypted": self.decrypted,
             "rto_seconds": self.rto_seconds,
         }
 

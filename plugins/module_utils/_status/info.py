@@ -209,7 +209,10 @@ class StatusInfo(Operation[Facts, Plan]):
             return None
         seconds = found.facts.get("rto_seconds")
         return NewestDrill(
-            backup=found.backup_id, at=found.at, rto_seconds=seconds if isinstance(seconds, (int, float)) else None
+            backup=found.backup_id,
+            at=found.at,
+            rto_seconds=seconds if isinstance(seconds, (int, float)) else None,
+            decrypted=found.facts.get("decrypted") is True,
         )
 
     def _restore(self) -> NewestRestore | None:

@@ -81,13 +81,13 @@ def test_whatever_is_changed_is_noticed(place: int, by: int) -> None:
     assert failure(lambda: age.decrypt(changed, OWN, "x")).code in ("object_corrupt", "age_identity_wrong")
 
 
-@pytest.mark.parametrize("left", [0, 10, 150, len(SEALED) - 1, len(SEALED) - 1000 - TAG, len(SEALED) - 1000 - CHUNK])
-def test_whatever_is_cut_off_is_noticed(left: int) -> None:
-    assert failure(lambda: age.decrypt(SEALED[:left], OWN, "x")).code == "object_corrupt"
+@pytest.mark.parametrize("cut", [1, TAG, 1000 + TAG, 1000 + CHUNK, len(BODY), 10**9])
+def test_whatever_is_cut_off_is_noticed(cut: int) -> None:
+    assert failure(lambda: age.decrypt(SEALED[: max(len(SEALED) - cut, 10)], OWN, "x")).code == "object_corrupt"
 
 
 def test_whatever_is_added_or_moved_is_noticed() -> None:
-    at = read_header(io.BytesIO(SEALED), "x").bytes
+    at = read_header(io.BytesIO(SEALED), "x").size
     first, second = SEALED[at : at + CHUNK + TAG], SEALED[at + CHUNK + TAG : at + 2 * (CHUNK + TAG)]
     rest = SEALED[at + 2 * (CHUNK + TAG) :]
     for body in (first + second + rest + b"x", second + first + rest, first + rest, first + second, b""):
@@ -111,8 +111,9 @@ def test_recipients_are_kept_once_and_without_comments() -> None:
     assert age.recipients([f"{key} somebody@laptop", *TO, key]) == tuple(sorted([*TO, key]))
 
 
-@pytest.mark.parametrize("text", ["", "age1", "age1 abc", "ssh-dss AAAA", "ssh-ed25519", "hello", TO[0][:-1]])
+@pytest.mark.parametrize("text", ["", "age1", "age1 abc", "ssh-dss AAAA", "ssh-ed25519", "hello", "one letter short"])
 def test_what_is_no_recipient_is_refused(text: str) -> None:
+    text = TO[0][:-1] if text == "one letter short" else text
     assert failure(lambda: age.encrypt(b"", [text])).code == "invalid_parameter"
 
 
@@ -159,20 +160,21 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     assert "chmod 600" in found.remedy
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "# nothing\n",
-        str(SECRET).lower(),
-        str(SECRET)[:-1],
-        str(SECRET)[:-1] + ("Q" if str(SECRET)[-1] != "Q" else "P"),
-        TO[0],
-        ssh_key(ec.generate_private_key(ec.SECP256R1()))[0],
-        "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
-    ],
-)
-def test_what_is_no_identity_is_refused_and_not_shown(text: str) -> None:
+NO_IDENTITIES = {
+    "empty": "",
+    "comments only": "# nothing\n",
+    "in small letters": str(SECRET).lower(),
+    "one letter short": str(SECRET)[:-1],
+    "mistyped": str(SECRET)[:-1] + ("Q" if str(SECRET)[-1] != "Q" else "P"),
+    "a recipient": TO[0],
+    "another kind of SSH key": ssh_key(ec.generate_private_key(ec.SECP256R1()))[0],
+    "a broken SSH key": "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+}
+
+
+@pytest.mark.parametrize("what", NO_IDENTITIES)
+def test_what_is_no_identity_is_refused_and_not_shown(what: str) -> None:
+    text = NO_IDENTITIES[what]
     found = failure(lambda: Identities.of({"age_identity": text}, Redactor()))
     assert found.code == "age_identity_unusable"
     assert len(text) < 40 or text[20:40] not in found.message

@@ -17,13 +17,12 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup impo
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import (
     Observed,
     Reached,
-    Request,
     Work,
     check_same,
     describe,
     plan_backup,
-    request,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_request import Request, request
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compression import Compression, compression
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
     Endpoint,
@@ -214,3 +213,47 @@ def test_the_same_id_is_the_same_backup() -> None:
     with pytest.raises(RunbookError, match=r"tables public\.a") as caught:
         check_same(replace(ours, selection=Selection(tables=("public.a",))), wanted(backup_id="one"), reached())
     assert caught.value.code == "invalid_parameter"
+
+
+RECIPIENT = "age1ghw6xdm0jd9pe65cshmugwqq74l9hka8y5lxwuc0remz6z0ksgmqcsvvmy"
+
+
+def test_what_is_encrypted_with_age_is_named_so() -> None:
+    asked = wanted(backup_id="one", encryption="age", age_recipients=[RECIPIENT], include_globals=True)
+    plan = plan_backup(asked, observed(make=work(pg_dumpall=work().pg_dump)))
+    assert plan.result["encryption"] == "age"
+    assert plan.result["age_recipients"] == [RECIPIENT]
+    assert plan.result["archives"][0]["key"].endswith("/database.dump.age")
+    assert plan.result["globals"]["key"].endswith("/globals.sql.age")
+    assert any("encrypt all of it with age" in step for step in plan.steps)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"encryption": "age"},
+        {"encryption": "age", "age_recipients": []},
+        {"age_recipients": [RECIPIENT]},
+        {"encryption": "sse-s3", "age_recipients": [RECIPIENT]},
+        {"encryption": "age", "age_recipients": ["AGE-SECRET-KEY-1"]},
+    ],
+)
+def test_encryption_and_recipients_belong_together(params: dict[str, Any]) -> None:
+    with pytest.raises(RunbookError) as caught:
+        wanted(backup_id="one", **params)
+    assert caught.value.code == "invalid_parameter"
+
+
+@pytest.mark.parametrize(
+    ("existing", "warned"),
+    [
+        ({}, "not with age"),
+        ({"age_recipients": ("age1other",)}, "other recipients"),
+        ({"age_recipients": (RECIPIENT,)}, None),
+    ],
+)
+def test_what_exists_is_not_called_what_it_is_not(existing: dict[str, Any], warned: str | None) -> None:
+    asked = wanted(backup_id="one", encryption="age", age_recipients=[RECIPIENT])
+    plan = plan_backup(asked, observed(make_manifest("one", **existing)))
+    assert not plan.changed
+    assert [warned in text for text in plan.warnings if warned] == ([True] if warned else [])

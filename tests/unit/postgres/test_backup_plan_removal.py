@@ -13,7 +13,12 @@ from typing import Any
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.by_hand import by_hand
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, ObjectFact, Selection
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
+    AgeFact,
+    ArchiveFact,
+    ObjectFact,
+    Selection,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.removal import Doomed, plan_removal
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 
@@ -85,10 +90,14 @@ def commands(
     selection: Selection = WHOLE,
     major: int = 18,
     files: Sequence[str] = ("database",),
+    age: AgeFact | None = None,
     **database: Any,
 ) -> list[str]:
-    archives = [ArchiveFact(key=f"{ROOT}/t/{file}.dump", bytes=1, sha256="ab", entries=1) for file in files]
-    roles = ObjectFact(key=f"{ROOT}/t/globals.sql", bytes=1, sha256="cd")
+    end = ".age" if age else ""
+    archives = [
+        ArchiveFact(key=f"{ROOT}/t/{file}.dump{end}", bytes=1, sha256="ab", entries=1, age=age) for file in files
+    ]
+    roles = ObjectFact(key=f"{ROOT}/t/globals.sql{end}", bytes=1, sha256="cd", age=age)
     described = by_hand(
         store_url=store_url,
         endpoint_url=endpoint_url,
@@ -122,6 +131,21 @@ def test_several_archives_by_hand_in_the_order_in_which_they_must_be_restored(se
     assert "--section=post-data" in restoring[-1]
     assert not any("--create" in line for line in restoring[1:])
     assert len([line for line in lines if "sha256sum" in line]) == 3
+
+
+def test_what_is_encrypted_goes_through_age_and_lies_nowhere_as_it_was() -> None:
+    age = AgeFact(bytes=1, header_bytes=1, header_sha256="ef")
+    lines = commands("s3://b", files=("sections", "rest"), age=age)
+    decrypt = 'age --decrypt --identity "${AGE_IDENTITY:?}"'
+    assert [line for line in lines if "age --decrypt" in line] == [
+        f"{decrypt} --output globals.sql globals.sql.age",
+        f"{decrypt} sections.dump.age | pg_restore --exit-on-error --section=pre-data --create --dbname=postgres",
+        f"{decrypt} rest.dump.age | pg_restore --exit-on-error '--dbname=dbname='\"'\"'app'\"'\"''",
+        f"{decrypt} sections.dump.age | pg_restore --exit-on-error --section=post-data"
+        " '--dbname=dbname='\"'\"'app'\"'\"''",
+    ]
+    assert lines.index("rm globals.sql") == lines.index("psql --dbname=postgres --file=globals.sql") + 1
+    assert len([line for line in lines if "sha256sum" in line and ".dump.age" in line]) == 2
 
 
 def test_a_part_by_hand_from_a_directory_with_odd_names() -> None:

@@ -26,6 +26,7 @@ HEAVY = {
     "icalendar",
     "nacl",
     "psycopg",
+    "pyrage",
     "recurring_ical_events",
     "requests",
     "zstandard",
