@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyrage
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core import age
 from ansible_collections.ops.runbooks.plugins.module_utils._core.age_identity import Identities, identities
@@ -23,6 +22,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
+
+#: An environment that was made before it was needed is made anew by ``make``, and not here.
+pyrage = pytest.importorskip("pyrage")
 
 SECRET = pyrage.x25519.Identity.generate()
 OTHER = pyrage.x25519.Identity.generate()
