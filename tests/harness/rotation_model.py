@@ -154,6 +154,9 @@ def moves(world: World, rules: Rules) -> Iterator[World]:
     for index, controller in enumerate(world.controllers):
         if controller is None:
             yield _with(world, index, _started(world, rules, rules.request))
+            if rules.broken and not rules.take_back and not world.ledger.history:
+                # One that is due begins by itself, and somebody wants the earlier value ended while it is under way.
+                yield _with(world, index, _started(world, rules, Request()))
             if rules.take_back and world.ledger.phase != IDLE:
                 yield _with(world, index, _started(world, rules, Request(take_back=True)))
             continue

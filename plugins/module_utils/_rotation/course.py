@@ -101,6 +101,11 @@ class _Moment:
     now: datetime
 
 
+def _hastened(ledger: Ledger, moment: _Moment) -> Ledger:
+    hastened = replace(ledger, broken=True)
+    return hastened if ledger.phase in (MAKING, STAGED) else _tried(hastened, moment)
+
+
 def _adopted(ledger: Ledger, moment: _Moment) -> Ledger:
     begun = replace(_begun(ledger, moment), current=moment.facts.value, written=moment.facts.written)
     return begun.closed("adopted", moment.now)
@@ -186,6 +191,7 @@ _FOLLOWS: dict[Action, Callable[[Ledger, _Moment], Ledger]] = {
     Action.BEGIN: _begun,
     Action.MAKE: lambda ledger, moment: replace(ledger, phase=STAGED, new=moment.facts.value),
     Action.TRY: _tried,
+    Action.HASTEN: _hastened,
     Action.BREAK: lambda ledger, moment: replace(ledger, phase=DISTRIBUTING),
     Action.WRITE: _written,
     Action.SPREAD: lambda ledger, moment: replace(ledger, phase=VERIFYING),

@@ -58,6 +58,7 @@ class Action(Enum):
     BEGIN = "begin a rotation"
     MAKE = "make a value and keep it"
     TRY = "try the value"
+    HASTEN = "end the earlier value first after all"
     BREAK = "end the earlier value before anybody has the new one"
     WRITE = "write a destination"
     SPREAD = "find all destinations written"
@@ -104,6 +105,12 @@ TABLE: dict[Action, Row] = {
         "kept in a slot of an earlier epoch is passed over.",
     ),
     Action.TRY: _row((STAGED,), (Effect.APPLY, Effect.TEST), (DISTRIBUTING, BREAKING), "Both are done once more."),
+    Action.HASTEN: _row(
+        (MAKING, STAGED, DISTRIBUTING, VERIFYING),
+        (),
+        (MAKING, STAGED, BREAKING, DISTRIBUTING),
+        "Nothing but the record has changed: the next run ends it.",
+    ),
     Action.BREAK: _row(
         (BREAKING,),
         (Effect.END,),

@@ -156,7 +156,7 @@ def _doubtful(declaration: Declaration, ledger: Ledger, seen: Seen) -> Wait | No
 
 
 def _chosen(declaration: Declaration, ledger: Ledger, seen: Seen, request: Request, now: datetime) -> Step | Wait:
-    if request.take_back and (step := _way_back(ledger)):
+    if step := _turn(ledger, request):
         return step
     if wait := _unripe(declaration, ledger, now):
         return wait
@@ -175,6 +175,14 @@ def _chosen(declaration: Declaration, ledger: Ledger, seen: Seen, request: Reque
     if ledger.phase == DISTRIBUTING:
         return Step(action=Action.SPREAD)
     return _onwards(declaration, ledger, seen, request, now)
+
+
+def _turn(ledger: Ledger, request: Request) -> Step | None:
+    """What somebody asks for of a rotation that is under way, whatever would come next."""
+    if request.take_back:
+        return _way_back(ledger)
+    under_way = ledger.phase in TABLE[Action.HASTEN].phases and ledger.current is not None
+    return Step(action=Action.HASTEN) if request.break_first and under_way and not ledger.broken else None
 
 
 def _unripe(declaration: Declaration, ledger: Ledger, now: datetime) -> Wait | None:

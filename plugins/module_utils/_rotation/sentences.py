@@ -6,16 +6,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import DISTRIBUTING, VERIFYING, Ledger
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import Action
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Step, Wait, breaks
 
 
 def sentence(step: Step, declaration: Declaration, ledger: Ledger) -> str:
     """A step for people; '' for what is only bookkeeping."""
-    if step.action in (Action.ENTER, Action.SPREAD, Action.RETIRE):
+    if step.action is Action.HASTEN and ledger.phase in (DISTRIBUTING, VERIFYING):
+        return _stays(declaration, replace(ledger, broken=True))
+    if step.action in (Action.ENTER, Action.SPREAD, Action.RETIRE, Action.HASTEN):
         return ""
     rotation = ledger.rotation_id
     said = {
@@ -34,14 +38,18 @@ def sentence(step: Step, declaration: Declaration, ledger: Ledger) -> str:
         Action.TAKE_BACK: f"go back to the value from before the rotation {rotation}",
         Action.RETURNED: f"find the earlier value in use again, and remove that of the rotation {rotation}",
     }
-    if step.action is Action.TRY and (why := breaks(declaration, ledger)):
-        return (
-            f"{said[step.action]}; {declaration.name} stays good as it was until the new value is in use, since {why}"
-        )
+    if step.action is Action.TRY and (why := _stays(declaration, ledger)):
+        return f"{said[step.action]}; {why}"
     if step.action is Action.WRITE:
         target = declaration.target(step.target)
         return f"write {target.name} ({target.kind})"
     return said[step.action]
+
+
+def _stays(declaration: Declaration, ledger: Ledger) -> str:
+    """Why an earlier value that was to be ended first is not; '' where it is, or where no service keeps one."""
+    why = breaks(declaration, ledger)
+    return f"{declaration.name} stays good as it was until the new value is in use, since {why}" if why else ""
 
 
 def irreversible(step: Step, declaration: Declaration, ledger: Ledger) -> str:
@@ -54,6 +62,7 @@ def irreversible(step: Step, declaration: Declaration, ledger: Ledger) -> str:
     signs = declaration.ends_sessions or not declaration.targets
     ends = step.action is Action.BEGIN and not declaration.keeps_previous
     ends = ends or (step.action is Action.TRY and ledger.broken and signs)
+    ends = ends or (step.action is Action.HASTEN and ledger.phase in (DISTRIBUTING, VERIFYING) and signs)
     if not ends or ledger.current is None:
         return ""
     return "what was signed with the earlier value ends when the new one is in use: users are signed out"

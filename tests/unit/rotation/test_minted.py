@@ -174,6 +174,28 @@ def test_a_value_that_is_ended_first(tmp_path: Path, secret: Secret, consumer: A
     assert {(False, "staged", True), (False, "breaking", True), (True, "breaking", True)} <= ended
 
 
+def test_a_value_that_is_ended_while_its_successor_is_on_its_way(secret: Secret, consumer: App) -> None:
+    """Somebody finds out that it is stolen when the new one is written, and not in use yet."""
+    first = secret.ledger.current
+    assert first is not None
+    secret.days = 91
+    assert secret.run()["phase"] == "verifying"
+    written = texts(secret)
+    asked = {"reason": "compromise", "break_first": True}
+    told = secret.run(check=True, **asked)
+    assert told["steps"][0].startswith("disable the earlier value at once")
+    said = secret.run(**asked)
+    assert (said["phase"], said["withdrawn"], keys()[first.id]["enabled"]) == ("verifying", True, False)
+    assert said["steps"] == told["steps"]
+    assert texts(secret) == [written[0], ""]
+    assert not secret.run(**asked)["changed"]
+    for _run in range(3):
+        consumer.start()
+        secret.run(reason="compromise")
+    assert secret.ledger.phase == "idle"
+    only_one(secret, consumer)
+
+
 def test_one_that_was_killed_before_it_disabled_looks_again(secret: Secret, consumer: App) -> None:
     """Somebody has gone back to the earlier value meanwhile: it is not taken away from him, and may be brought back."""
     secret.days = 91

@@ -65,6 +65,7 @@ def test_a_rotation_that_ends_the_earlier_value_first(take_back: bool) -> None:
     rules = minted(take_back=take_back, broken=True)
     worlds = explored(rules)
     assert any(world.ledger.phase == "breaking" and world.disabled for world in worlds)
+    assert take_back or any(world.ledger.broken and world.ledger.reason == "scheduled" for world in worlds)
     for world in random.Random(0).sample(worlds, 60):
         assert not settled(world, rules), (settled(world, rules), world)
 
