@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from textwrap import indent
 
-from ansible_collections.ops.runbooks.plugins.doc_fragments._rotation_destinations import DESTINATIONS
+from ansible_collections.ops.runbooks.plugins.doc_fragments._rotation_destinations import DESTINATIONS, PLUGIN
+from ansible_collections.ops.runbooks.plugins.doc_fragments._rotation_kept import KEPT_IN
 from ansible_collections.ops.runbooks.plugins.doc_fragments._rotation_requests import REQUESTS
 from ansible_collections.ops.runbooks.plugins.doc_fragments._store import AWS_CONNECTION
 
@@ -39,11 +40,13 @@ provider:
           C({secret_access_key}). A user has two at most; one that was there before is never deleted to make room. The
           earlier one is deactivated when it was not used for a while, and deleted in the end.
         - V(http) is a credential of any other service, by requests that are declared here.
+        - V(plugin) is a class of your own (C(plugin)); what it has to have stands in docs/own-providers.md.
       type: str
       choices:
         - aws_access_key
         - generated
         - http
+        - plugin
         - postgres_role_pair
         - supabase_api_key
         - supabase_signing_key
@@ -93,6 +96,8 @@ provider:
       suboptions:
 """
     + indent(REQUESTS, "        ")
+    + r""""""
+    + indent(PLUGIN, "    ")
     + r"""    length:
       description:
         - How many characters it has; at least as many as 128 bits take.
@@ -243,7 +248,9 @@ provider:
       description:
         - Headers whose values are secret, such as a token or the bypass of a deployment protection.
       type: dict
-max_age:
+"""
+    + KEPT_IN
+    + r"""max_age:
   description:
     - How old a value grows before the next one is due, as a duration.
   type: str
@@ -274,8 +281,8 @@ sign_out_users:
 _KEY = r"""
   secrets_key:
     description:
-      - The key under which values lie in the store, encrypted by this machine, and under which fingerprints are made;
-        at least 32 characters. Keep it. With another one nothing that is kept can be read.
+      - The key under which values lie in the store, encrypted by this machine, and under which fingerprints and seals
+        are made; at least 32 characters. Keep it. With another one nothing that is kept can be read, wherever it lies.
       - Without it E(RUNBOOKS_SECRETS_KEY) in the environment of the module's process is used.
     type: str
   own_logins:
@@ -284,6 +291,13 @@ _KEY = r"""
         rotated, nor are other credentials that this run works with.
     type: list
     elements: str
+    default: []
+  plugin_paths:
+    description:
+      - Where collections are looked for that have a V(plugin), beside the packages of the Python that runs this module.
+        The runbooks give what ansible itself is set to.
+    type: list
+    elements: path
     default: []
 """
 _LISTED = r"""
@@ -306,13 +320,19 @@ _NEEDS = """requirements:
   - boto3 >= 1.36 (for AWS)
   - psycopg >= 3.2 (for V(postgres_role_pair))
   - PyNaCl >= 1.6 (for V(github_secret))
+  - pyrage >= 1.3 (for V(age))
 """
 
 
 class ModuleDocFragment:
-    """C(ops.runbooks._rotation) for one secret, C(ops.runbooks._rotation.listed) for several."""
+    """C(ops.runbooks._rotation) for one secret, C(ops.runbooks._rotation.listed) for several.
+
+    C(ops.runbooks._rotation.kept) is for what only reads values.
+    """
 
     # Annotated, since ansible-test takes every other assignment in a class for a text that stands there whole.
     DOCUMENTATION: str = "options:" + _KEY + indent(_DECLARATION, "  ").lstrip("\n") + _NEEDS
+
+    KEPT: str = "options:\n" + indent(KEPT_IN, "  ")
 
     LISTED: str = "options:" + _KEY + _LISTED.lstrip("\n") + indent(_DECLARATION, "      ").lstrip("\n") + _NEEDS

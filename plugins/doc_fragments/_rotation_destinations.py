@@ -10,6 +10,22 @@ from textwrap import indent
 
 from ansible_collections.ops.runbooks.plugins.doc_fragments._store import AWS_CONNECTION
 
+#: The options of a class of the user's own.
+PLUGIN = r"""plugin:
+  description:
+    - The class of V(plugin), as C(package.module:Class). A module of a collection is
+      C(ansible_collections.acme.secrets.plugins.module_utils.hsm:HsmProvider). It is imported where this module runs.
+  type: str
+options:
+  description:
+    - What the class is given.
+  type: dict
+  default: {}
+secret_options:
+  description:
+    - The same for what is secret, such as a token. The class gets it among its options.
+  type: dict
+"""
 #: The option ``destinations``.
 DESTINATIONS = (
     r"""destinations:
@@ -36,8 +52,9 @@ DESTINATIONS = (
         - V(aws_parameter) is an encrypted parameter of AWS Systems Manager (SecureString), made where there is none.
         - V(awx_credential) is a credential of AWX or of Ansible's automation controller, which has to be there. Other
           destinations, of other secrets too, may write other inputs of it. A job takes what is there when it starts.
+        - V(plugin) is a class of your own (C(plugin)); what it has to have stands in docs/own-providers.md.
       type: str
-      choices: [aws_parameter, aws_secret, awx_credential, file, github_secret, vercel_env]
+      choices: [aws_parameter, aws_secret, awx_credential, file, github_secret, plugin, vercel_env]
       required: true
 """
     + indent(AWS_CONNECTION, "    ").lstrip("\n")
@@ -133,4 +150,5 @@ DESTINATIONS = (
       type: str
       choices: [all, private]
 """
+    + indent(PLUGIN, "    ")
 )

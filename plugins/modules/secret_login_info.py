@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - ops.runbooks._store
   - ops.runbooks._store.s3
   - ops.runbooks._postgres
+  - ops.runbooks._rotation.kept
 options:
   secrets_key:
     description:

@@ -10,7 +10,7 @@ module: secret_rotation
 short_description: Rotate a secret, one step further each time it may
 version_added: 1.0.0
 description:
-  - Brings one secret as far as it may go now. Where a value is due it makes a new one, keeps it encrypted in the store,
+  - Brings one secret as far as it may go now. Where a value is due it makes a new one, keeps it encrypted (O(kept_in)),
     writes it to the destinations, and stops until it is in use. Once the consumers have proven that, it stops for
     O(grace), then takes the earlier value away from the destinations, stops for O(watch), and removes it.
   - What is waited for is in RV(rotation.waits_for), and is no failure. The module never sleeps; run it again, such as
@@ -22,7 +22,7 @@ description:
   - At rest it looks whether the destinations are still as they were written, and writes what is not. What was built on
     Vercel since may hold what somebody else wrote, and a newer deployment is waited for.
   - A credential that the run itself works with is refused.
-  - No value is in any result, diff or message. RV(rotation.value) names where in the store it lies.
+  - No value is in any result, diff or message. RV(rotation.value) names where it lies.
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
@@ -120,6 +120,11 @@ EXAMPLES = r"""
       - name: worker
         type: file
         path: /etc/acme/webhook_secret
+    kept_in:
+      type: age
+      age_recipients: [age1p5fl0mj5xvne9ap2wy7fy7k6432v4w5p20qedncdesvfml40j4nql8a2ws]
+      age_identity_file: /etc/runbooks/age.txt
+
 - name: Rotate the access key with which files are uploaded
   ops.runbooks.secret_rotation:
     store: s3://acme-runbooks-production
@@ -161,7 +166,7 @@ rotation:
       type: bool
     value:
       description: >-
-        What counts, as V(reference) (its key in the store), the beginning of its V(fingerprint), V(since) and
+        What counts, as V(reference) (where it lies), the beginning of its V(fingerprint), V(since) and
         V(age_seconds).
       type: dict
     next_value:

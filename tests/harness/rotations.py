@@ -41,6 +41,13 @@ OPTIONS = {
     "targets": ["production"],
     "git_branch": None,
 }
+#: Options of ``kept_in`` as ansible hands them over where only the type is given.
+KEPT_IN: dict[str, Any] = {
+    **AWS,
+    **dict.fromkeys(("age_identity", "age_identity_file", "secret_prefix")),
+    "age_recipients": [],
+    "encryption_context": {},
+}
 CONSUMER: dict[str, Any] = {"reports": None, "value": "{value}", "samples": 1, "headers": {}, "secret_headers": None}
 
 
@@ -93,6 +100,8 @@ class Secret:
     consumers: list[dict[str, Any]] = field(default_factory=list)
     provider: dict[str, Any] = field(default_factory=lambda: {"type": "generated", "length": 43, "alphabet": "url"})
     days: float = 0
+    #: Options of every run beside those of :meth:`params`, such as where values are kept.
+    more: dict[str, Any] = field(default_factory=dict)
     #: Every effect so far, in the words of its run.
     effects: list[str] = field(default_factory=list)
     #: What the last run has warned of.
@@ -121,7 +130,7 @@ class Secret:
             "current_value": None,
             "take_back": False,
         }
-        return {**given, **changes}
+        return {**given, **self.more, **changes}
 
     def run(
         self,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyrage import x25519
 
 from harness.canaries import Canary, Search, files, new_canary, watched_command_lines
 from harness.key_service import KeyService, declared, key_service
@@ -24,6 +25,42 @@ from sandbox.aws import AwsServer, User
 from sandbox.awx import AwxServer, Credential, CredentialType, Field
 from sandbox.github import GitHubServer, Repository
 
+#: A class of a user's own that does not keep to itself what it knows.
+OWN = """
+import logging
+import sys
+
+
+class Talkative:
+    interface = 1
+    parts = {"value"}
+
+    def __init__(self, options, run):
+        self.options, self.run = options, run
+        print(options)
+
+    def credentials(self):
+        logging.error("%s", self.options)
+        return []
+
+    def make(self, name, current):
+        value = f"{self.options['prefix']}-made"
+        self.run.warn(f"made {value} with {self.options['token']}")
+        return {"id": name, "parts": {"value": value}}
+
+    def test(self, id, parts):
+        sys.stderr.write(str(parts))
+        print(parts)
+        return ""
+
+    def in_use(self, id):
+        return ""
+
+    def apply(self, *arguments):
+        print(arguments)
+
+    disable = enable = delete = apply
+"""
 LOUD: dict[str, Any] = {"_ansible_tracebacks_for": ["error", "warning"]}
 
 
@@ -41,6 +78,8 @@ class Services:
         )
         self.aws.secret_key = self.key.text
         self.github.token = self.awx.token = self.token.text
+        identity = x25519.Identity.generate()
+        self.identity, self.recipient = Canary(str(identity)), str(identity.to_public())
         self.stand_ins = (self.aws, self.github, self.awx)
 
     def put(self) -> None:
@@ -64,8 +103,21 @@ class Services:
              "api_url": self.github.api_url, "token": self.token.text},
         ]  # fmt: skip
 
-    def made(self) -> Iterator[Canary]:
+    def kept(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Places where values are kept, each with its name."""
+        age = {"age_recipients": [self.recipient], "age_identity": self.identity.text}
+        yield "aged", {"type": "age", **age}
+        yield "managed", {"type": "aws_secret", **self.aws.args}
+
+    def own(self, folder: Path) -> dict[str, Any]:
+        """A provider of a user's own that is given a token, and says it wherever it can."""
+        (folder / "acme_canary.py").write_text(OWN, encoding="utf-8")
+        secret = {"token": self.token.text, "prefix": self.value.text}
+        return {"type": "plugin", "plugin": "acme_canary:Talkative", "secret_options": secret}
+
+    def made(self, folder: Path) -> Iterator[Canary]:
         """What services and modules have made up."""
+        yield from (Canary((folder / name).read_text(encoding="utf-8")) for name, _place in self.kept())
         world = self.aws.world()
         yield from (Canary(key.secret) for key in world.keys.values() if key.user == "uploader")
         yield from (Canary(each.value) for each in world.parameters.values())
@@ -87,6 +139,12 @@ def tasks(services: Services, folder: Path) -> list[tuple[str, dict[str, Any]]]:
     provider = declared(services.keys, "canary")
     provider["requests"]["test"] = {"method": "POST", "path": "/v1/me", "body": {"key": "{value}"}}
     user = {"type": "aws_access_key", "user": "uploader", **services.aws.args, "timeout": "3s"}
+    generated = [
+        ("secret_rotation", {**rotation, "name": name, "provider": {"type": "generated"}, "kept_in": place,
+                             "destinations": [{"name": name, "type": "file", "path": str(folder / name)}]})
+        for name, place in services.kept()
+    ]  # fmt: skip
+    own_place = {"name": "own", "type": "file", "path": str(folder / "own")}
     pair = '{"id": "{access_key_id}", "secret": "{secret_access_key}"}'
     pair_place = {"name": "pair", "type": "file", "path": str(folder / "pair"), "value": pair}
     return [
@@ -97,6 +155,9 @@ def tasks(services: Services, folder: Path) -> list[tuple[str, dict[str, Any]]]:
         ("secret_rotation", {**rotation, "name": "declared", "provider": provider,
                              "destinations": services.places(folder, "value")}),
         ("secret_rotation", {**rotation, "name": "pair", "provider": user, "destinations": [pair_place]}),
+        ("secret_rotation", {**rotation, "name": "own", "provider": services.own(folder), "destinations": [own_place],
+                             "plugin_paths": [str(folder)]}),
+        *generated,
     ]  # fmt: skip
 
 
@@ -116,9 +177,10 @@ def test_secrets_go_to_their_places_alone(services: Services, tmp_path: Path) ->
     assert {*held, (folder / "value").read_text(encoding="utf-8")} == {services.value.text}
     assert services.awx.world().credentials["7"].inputs == {"password": services.value.text}
     assert services.value.quoted in (folder / "value-url").read_text(encoding="utf-8")
-    made = tuple(services.made())
-    assert len(made) == 3
-    search = Search((services.key, services.token, services.value, services.master, *made))
+    made = tuple(services.made(folder))
+    assert len(made) == 5
+    assert (folder / "own").read_text(encoding="utf-8") == f"{services.value.text}-made"
+    search = Search((services.key, services.token, services.value, services.master, services.identity, *made))
     asked = [line["target"] for each in services.stand_ins for line in each.requests()] + services.keys.log
     seen = search.places(
         [

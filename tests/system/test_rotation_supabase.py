@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from harness.modules import ModuleRunner
-from harness.rotations import KEY, Killed, Secret, file_destination
+from harness.rotations import KEPT_IN, KEY, Killed, Secret, file_destination
 from harness.stores import failing
 from harness.supabase_api import granted
 from sandbox.supabase import ApiKey, SupabaseServer, Token
@@ -104,6 +104,23 @@ def test_one_takes_the_place_of_the_other(server: SupabaseServer, ref: str, secr
     assert not secret.run()["changed"]
     told = secret.run(check=True, reason="compromise", break_first=True, min_age="0s")["steps"]
     assert "since a single API key of a project cannot be switched off, but deleted for good" in str(told)
+
+
+def test_of_a_key_that_supabase_shows_again_nothing_is_kept(server: SupabaseServer, ref: str, secret: Secret) -> None:
+    """Also where the run dies around that; the rights that it has for its list are enough."""
+    secret.more = {"kept_in": {**KEPT_IN, "type": "provider"}}
+    assert "read it again at its provider" in str(secret.run()["steps"])
+    rotated(server, ref, secret)
+    points = [number for number, each in enumerate(secret.effects) if each.startswith(("keep", "write down"))][:4]
+    for point in points:
+        before = held(secret)
+        assert rotated(server, ref, secret, die_before=point)
+        assert held(secret) != before
+        assert set(server.keys(ref)) == {*FOREIGN, f"{NAME} secret"}
+    assert secret.kept == []
+    Path(secret.destinations[0]["path"]).unlink()
+    assert secret.run()["changed"]
+    assert works(server, ref, held(secret))
 
 
 def test_killed_around_each_change_of_a_key(server: SupabaseServer, ref: str, secret: Secret) -> None:

@@ -156,6 +156,30 @@ class SecretsManager:
         self._take(secret, OURS, token)
         return token
 
+    def put(self, secret: str, value: str, *, token: str, stage: str) -> None:
+        """Put a value beside all others, under a label that is nobody else's. Raises ``secret_conflict``."""
+        self._context.redactor.protect(value)
+        self._effect(f"put a version into the secret {secret}")
+        answer = self._aws.call(
+            _SERVICE,
+            "put_secret_value",
+            "write a secret",
+            secret,
+            accept=["ResourceExistsException"],
+            SecretId=secret,
+            SecretString=value,
+            ClientRequestToken=token,
+            VersionStages=[stage],
+        )
+        if answer.get("refused"):
+            raise _other_value(secret, token)
+
+    def release(self, secret: str, stage: str, version: str) -> None:
+        """Take a label from a version; AWS removes what has none by itself. Done already where it is not there."""
+        state = self.describe(secret)
+        if state is not None and state.gone_at is None and stage in state.versions.get(version, ()):
+            self._move(secret, stage, None, version)
+
     def promote(self, secret: str, version: str, *, seen: str | None) -> None:
         """Make a version current, where ``seen`` still is, and take AWSPENDING from it.
 

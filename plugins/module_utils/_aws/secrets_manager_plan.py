@@ -281,7 +281,7 @@ def _other_actions(wanted: Wanted, state: SecretState) -> list[Action]:
     differs = []
     if wanted.description is not None and wanted.description != state.description:
         differs.append("description")
-    if wanted.kms_key_id is not None and not _same_key(wanted.kms_key_id, state.kms_key_id):
+    if wanted.kms_key_id is not None and not same_key(wanted.kms_key_id, state.kms_key_id):
         differs.append("key of KMS")
     if differs:
         actions.append(Action(kind="update", what=f"change the {' and the '.join(differs)} of the secret {state.name}"))
@@ -300,8 +300,8 @@ def surplus_tags(wanted: Wanted, state: SecretState) -> tuple[str, ...]:
     return tuple(sorted(key for key in state.tags if key not in wanted.tags and not key.startswith("aws:")))
 
 
-def _same_key(wanted: str, there: str) -> bool:
-    """A key or an alias may be written by its end alone."""
+def same_key(wanted: str, there: str) -> bool:
+    """Whether a key of KMS is the one that is there. A key or an alias may be written by its end alone."""
     if not there:
         # AWS tells no key where it is the account's own.
         return wanted.endswith("alias/aws/secretsmanager")

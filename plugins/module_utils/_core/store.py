@@ -15,6 +15,8 @@ A store is a flat map from keys to objects, the subset of S3 that a directory ca
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -121,10 +123,14 @@ class Protection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encryption:
-    """How the store encrypts an object at rest; ``none`` leaves it to the bucket's own default."""
+    """How the store encrypts an object at rest; ``none`` leaves it to the bucket's own default.
+
+    ``context`` goes with a key of KMS: what a policy of that key may ask for, and what its log says.
+    """
 
     mode: Literal["none", "sse-s3", "sse-kms"] = "none"
     key_id: str | None = None
+    context: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of_store(cls, params: Mapping[str, Any]) -> Encryption:
@@ -137,7 +143,11 @@ class Encryption:
             return {}
         if self.mode == "sse-s3":
             return {"ServerSideEncryption": "AES256"}
-        return {"ServerSideEncryption": "aws:kms"} | ({"SSEKMSKeyId": self.key_id} if self.key_id else {})
+        arguments = {"ServerSideEncryption": "aws:kms"} | ({"SSEKMSKeyId": self.key_id} if self.key_id else {})
+        if self.context:
+            text = json.dumps(dict(self.context), sort_keys=True).encode()
+            arguments["SSEKMSEncryptionContext"] = base64.b64encode(text).decode()
+        return arguments
 
 
 class ObjectMissing(RunbookError):

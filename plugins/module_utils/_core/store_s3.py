@@ -94,6 +94,18 @@ class S3Store:
             return None
         return StoredObject(key=key, size=answer["ContentLength"], modified=_utc(answer["LastModified"]))
 
+    def encryption_of(self, key: str) -> str:
+        """What the service says of how an object is encrypted at rest, such as ``aws:kms``; '' where it says nothing.
+
+        Raises ``object_missing``.
+        """
+        answer = self._bucket.call("head_object", "look into the store", self._full(key))
+        return str(answer.get("ServerSideEncryption") or "")
+
+    def encrypting(self, encryption: Encryption) -> S3Store:
+        """The same store, whose objects are written so from now on."""
+        return S3Store(self._bucket, self._prefix.rstrip("/"), encryption)
+
     def list(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
         """See ``store.Store``."""
         position = {"StartAfter": self._prefix + after} if after else {}

@@ -59,6 +59,8 @@ class Declaration:
     watch: timedelta = timedelta(days=1)
     ends_sessions: bool = False
     consent: bool = False
+    #: What a run does with a new value, for plans.
+    keeping: str = "keep it"
     #: How long others take to learn of a new value, before it may be tried.
     ripens: timedelta = timedelta()
     #: Why an earlier value cannot be ended before the new one is in use; '' where it can, None where nobody keeps it.
@@ -109,6 +111,7 @@ def read_declaration(
     kinds: Mapping[str, tuple[str, ...]],
     ripens: timedelta = timedelta(),
     lasts: Callable[[str], str | None] = lambda _credential: None,
+    keeping: str = "keep it",
 ) -> Declaration:
     """From options. ``parts`` are the provider's, ``kinds`` the options that each kind of destination needs.
 
@@ -125,6 +128,7 @@ def read_declaration(
         consent=given["sign_out_users"],
         ripens=ripens,
         lasts=lasts,
+        keeping=keeping,
         **{each: parse_duration(given[each], each) for each in ("max_age", "min_age", "grace", "watch")},
     )
     _check(declaration, seen=bool(parts))

@@ -21,6 +21,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_awx import AwxDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_file import FileDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_github import GithubDestination
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_plugin import OwnDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_vercel import VercelDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Sight
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys
@@ -61,6 +62,7 @@ DESTINATIONS: Mapping[str, Callable[[Target, Keys, Context, Looks], Destination]
     "awx_credential": AwxDestination,
     "file": FileDestination,
     "github_secret": GithubDestination,
+    "plugin": OwnDestination,
     "vercel_env": VercelDestination,
 }
 NEEDED: Mapping[str, tuple[str, ...]] = {
@@ -69,6 +71,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "awx_credential": ("credential",),
     "file": ("path",),
     "github_secret": ("secret",),
+    "plugin": ("plugin",),
     "vercel_env": ("project", "variable"),
 }
 

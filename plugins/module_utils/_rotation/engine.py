@@ -14,7 +14,6 @@ finds out that it was, and removes nothing that another run has made since.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -31,7 +30,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.course impo
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination import Destination, Marked
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Opened, Vault
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Opened, Vault, essence
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, Entry
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
     IDLE,
@@ -124,7 +123,7 @@ class Engine:
         self._context = context
         self._adopted = adopted
         self._entered = False
-        self._opened = Opened(parties.vault)
+        self._opened = Opened(parties.vault, parties.keys)
         self._witnesses = Witnesses(declaration, parties.provider, self._opened, context)
         #: Requests so far, by phase.
         self.requests: dict[str, int] = {}
@@ -135,6 +134,7 @@ class Engine:
         """Read ledger and destinations, and ask the consumers where they decide. Changes nothing."""
         self.entry = entry = self._parties.book.read()
         if not self._request.take_back:
+            self._parties.vault.check()
             refuse_own(self._declaration, entry.ledger, self._parties.owns, self._parties.keys)
         sights = tuple((name, destination.observe()) for name, destination in self._parties.destinations.items())
         seen = Seen(sights=self._settled(entry.ledger, sights))
@@ -212,6 +212,7 @@ class Engine:
     def _make(self, work: _Work, now: datetime) -> None:
         ledger = work.entry.ledger
         name = f"{ledger.rotation_id}.{ledger.epoch}"
+        self._parties.vault.ready()
         work.made = self._parties.provider.make(name, ledger.current.id if ledger.current is not None else None)
         for part in work.made.parts.values():
             self._context.redactor.protect(part)
@@ -225,10 +226,11 @@ class Engine:
             slot = f"{ledger.rotation_id}.{ledger.epoch}"
         if work.made is None:
             raise ValueError("what is kept was made")
-        if not self._opened.keep(slot, work.made.parts):
+        lies = self._opened.keep(slot, work.made)
+        if lies is None:
             raise self._overtaken("keep the value in the store")
-        fingerprint = self._parties.keys.fingerprint(_essence(work.made.parts))
-        work.facts = replace(work.facts, value=Value(id=work.made.id, fingerprint=fingerprint, slot=slot, since=now))
+        fingerprint = self._parties.keys.fingerprint(essence(work.made.parts))
+        work.facts = replace(work.facts, value=Value(id=work.made.id, fingerprint=fingerprint, slot=lies, since=now))
         if work.step.action is Action.ADOPT and work.facts.value is not None:
             written = adopted_places(work.facts.value, work.seen, now)
             work.facts = replace(work.facts, written=written)
@@ -252,7 +254,7 @@ class Engine:
         made = self._parties.provider.adopted(value, f"adopted.{self.entry.ledger.epoch}")
         for part in made.parts.values():
             self._context.redactor.protect(part)
-        fingerprint = self._parties.keys.fingerprint(_essence(made.parts))
+        fingerprint = self._parties.keys.fingerprint(essence(made.parts))
         known = Value(id=made.id, fingerprint=fingerprint, slot="", since=self._context.clock.now())
         refuse_own(self._declaration, Ledger(current=known), self._parties.owns, self._parties.keys)
         return made
@@ -331,14 +333,14 @@ class Engine:
         provider.delete(gone.id)
 
     def _forget(self, work: _Work, now: datetime) -> None:
-        """At best effort: what is left is encrypted, and of no use to anybody."""
+        """At best effort: what is left is of no use to anybody."""
         try:
             for slot in work.listed:
                 self._parties.vault.forget(slot)
         except RunbookError as error:
-            if error.code != "store_denied":
+            if error.code not in ("store_denied", "service_denied"):
                 raise
-            self._context.warn("Values that are out of use stay in the store, encrypted: it does not let them go.")
+            self._context.warn("Values that are out of use stay where they were kept: it does not let them go.")
 
     _EFFECTS: Mapping[Effect, Callable[[Engine, _Work, datetime], None]] = {
         Effect.SWEEP: _sweep,
@@ -376,11 +378,3 @@ class Engine:
             reason="another run has gone on with this secret meanwhile",
             remedy="Nothing more was changed. Run the same command again: it goes on from what the store says.",
         )
-
-
-def _essence(parts: Mapping[str, str]) -> str:
-    """What a fingerprint is made of: the secret part, where there is one."""
-    for name in ("value", "password") if len(parts) > 1 else parts:
-        if name in parts:
-            return parts[name]
-    return json.dumps(dict(parts), sort_keys=True)

@@ -24,7 +24,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare imp
 _IN_ADDRESS = frozenset({"id", "name"})
 _PATH = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@%/?{}-]*")
 _FIELD = re.compile(r"\{([a-z_]*)\}")
-_NAMED = re.compile(r"[a-z][a-z_]{0,30}")
+#: The name of a part of a value; what begins with ``previous`` is of the value before it.
+PART = re.compile(r"(?!previous)[a-z][a-z_]{0,30}")
 #: Without a dot, so that the names of one secret never begin like those of another.
 KEY_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ID = re.compile(r"[^\s/\\]{1,200}")
@@ -141,7 +142,7 @@ def read_parts(given: Mapping[str, Any], id_path: str) -> dict[str, str]:
     """Name to path of what a value is made of. Raises ``invalid_parameter``."""
     parts = {str(name): str(path) for name, path in given.items()}
     for name, path in parts.items():
-        if not _NAMED.fullmatch(name) or name.startswith("previous") or name in _IN_ADDRESS or not path:
+        if not PART.fullmatch(name) or name in _IN_ADDRESS or not path:
             raise _unusable(
                 "create", f"{name!r} is no name of a part, or has no path", "Write parts like value: key.secret."
             )

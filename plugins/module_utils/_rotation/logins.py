@@ -28,21 +28,31 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
     connector,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_login import tenant_of
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.kept import read_kept
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import read_ledgers
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import KEPT_IN
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, Keys
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.vaults import open_vault
 
 LOGIN_SPEC = STORE_SPEC.merge(
     CONNECTION_SPEC,
     ArgumentSpec(
         options={
             "secrets_key": {"type": "str", "no_log": True},
+            **KEPT_IN,
             "login_database": {"type": "str", "default": ""},
         }
     ),
 )
 #: What says nothing of a login.
 _ENDS_THE_RUN = frozenset({"controller_gone", "run_aborted"})
+#: What keeps one value from being read, and says nothing of the others.
+_UNREAD = frozenset(
+    {
+        *("secret_unreadable", "service_denied", "connection_missing"),
+        *("age_identity_missing", "age_identity_unusable", "age_identity_wrong"),
+    }
+)
 #: The parts of a value that is a login.
 _PARTS = ("user", "password", "host", "port", "database")
 #: What a session may read of the tables that are not the system's.
@@ -114,20 +124,22 @@ class SecretLoginInfo(Operation[tuple["Checked | Unchecked", ...], Plan]):
 
     def _found(self, slots: Mapping[str, str]) -> Iterator[Checked | Unchecked]:
         keys = Keys.read(self._given) if slots else None
+        kept = read_kept(self.params.get("kept_in"))
         for name, slot in slots.items():
             if keys is None:
                 continue
             # Not all that is in a value is secret: of a login, messages need everything but the password.
-            vault = Vault(self.state_store, self.params["environment"], name, keys, Redactor())
+            store, seen = self.state_store, Redactor()
+            vault = open_vault(self.params, kept, name, keys, self.context, store, redactor=seen, kind="this secret")
             try:
                 parts = vault.open(slot) if slot else None
             except RunbookError as error:
-                if error.code != "secret_unreadable":
+                if error.code not in _UNREAD:
                     raise
                 yield Unchecked(secret=name, reason=error.reason)
                 continue
             if parts is None:
-                yield Unchecked(secret=name, reason="its value is not in the store")
+                yield Unchecked(secret=name, reason="its value is not where it was kept")
             elif all(part in parts for part in _PARTS):
                 self.context.redactor.protect(parts["password"])
                 yield from self._login(name, parts)

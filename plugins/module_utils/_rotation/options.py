@@ -33,6 +33,12 @@ _REQUESTS = {
     "list": {"type": "dict", "options": {**_REQUEST, **_ID, **_LIST}},
     **{name: {"type": "dict", "options": _REQUEST} for name in ("test", "disable", "enable", "delete")},
 }
+#: A class of the user's own.
+_PLUGIN = {
+    "plugin": {"type": "str"},
+    "options": {"type": "dict", "default": {}},
+    "secret_options": {"type": "dict", "no_log": True},
+}
 _PROVIDER = {
     "type": {
         "type": "str",
@@ -40,6 +46,7 @@ _PROVIDER = {
             "aws_access_key",
             "generated",
             "http",
+            "plugin",
             "postgres_role_pair",
             "supabase_api_key",
             "supabase_signing_key",
@@ -55,6 +62,7 @@ _PROVIDER = {
     "headers": {"type": "dict", "default": {}},
     "secret_headers": {"type": "dict", "no_log": True},
     "requests": {"type": "dict", "options": _REQUESTS},
+    **_PLUGIN,
     "length": {"type": "int", "default": 43},
     "alphabet": {"type": "str", "choices": ["url", "alphanumeric", "hex"], "default": "url"},
     "group": {"type": "str"},
@@ -77,7 +85,7 @@ _DESTINATION = {
     "name": {"type": "str", "required": True},
     "type": {
         "type": "str",
-        "choices": ["aws_parameter", "aws_secret", "awx_credential", "file", "github_secret", "vercel_env"],
+        "choices": ["aws_parameter", "aws_secret", "awx_credential", "file", "github_secret", "plugin", "vercel_env"],
         "required": True,
     },
     **AWS_SPEC.options,
@@ -100,7 +108,24 @@ _DESTINATION = {
     "github_environment": {"type": "str"},
     "secret": {"type": "str", "no_log": False},
     "visibility": {"type": "str", "choices": ["all", "private"]},
+    **_PLUGIN,
 }
+#: Where values are kept, of one secret or of all; documented in the fragment ``_rotation.kept``.
+_KEPT_IN = {
+    "type": {
+        "type": "str",
+        "choices": ["age", "aws_secret", "key", "none", "provider", "sse_kms"],
+        "default": "key",
+    },
+    "age_recipients": {"type": "list", "elements": "str", "default": []},
+    "age_identity": {"type": "str", "no_log": True},
+    "age_identity_file": {"type": "path", "no_log": False},
+    "kms_key_id": {"type": "str", "no_log": False},
+    "encryption_context": {"type": "dict", "default": {}},
+    "secret_prefix": {"type": "str", "no_log": False},
+    **AWS_SPEC.options,
+}
+KEPT_IN: dict[str, dict[str, Any]] = {"kept_in": {"type": "dict", "options": _KEPT_IN}}
 _CONSUMER = {
     "name": {"type": "str", "required": True},
     "url": {"type": "str", "required": True},
@@ -114,6 +139,7 @@ DECLARATION: dict[str, dict[str, Any]] = {
     "provider": {"type": "dict", "options": _PROVIDER, "required": True},
     "destinations": {"type": "list", "elements": "dict", "options": _DESTINATION, "required": True},
     "consumers": {"type": "list", "elements": "dict", "options": _CONSUMER, "default": []},
+    **KEPT_IN,
     "max_age": {"type": "str", "default": "90d"},
     "min_age": {"type": "str", "default": "1h"},
     "grace": {"type": "str", "default": "7d"},
@@ -123,6 +149,7 @@ DECLARATION: dict[str, dict[str, Any]] = {
 _SHARED: dict[str, dict[str, Any]] = {
     "secrets_key": {"type": "str", "no_log": True},
     "own_logins": {"type": "list", "elements": "str", "default": []},
+    "plugin_paths": {"type": "list", "elements": "path", "default": []},
 }
 
 ROTATION_SPEC = STORE_SPEC.merge(

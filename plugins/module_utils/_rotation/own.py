@@ -67,6 +67,11 @@ def own_credentials(
     for text in (declaration.options.get("secret_headers") or {}).values():
         what = "what its service is asked with (secret_headers)"
         found += [Own(what=what, value=each) for each in (str(text), str(text).rpartition(" ")[2])]
+    kept = params.get("kept_in") or {}
+    found += [
+        Own(what="the access key with which values are kept (kept_in)", id=kept.get("access_key") or ""),
+        Own(what="the identity with which values are decrypted (kept_in)", value=kept.get("age_identity") or ""),
+    ]
     found += [
         Own(what=f"the token with which {each.name} is written", value=each.options.get("token") or "")
         for each in declaration.targets

@@ -39,7 +39,7 @@ class Effect(Enum):
 
     SWEEP = "remove credentials that a run which died has left"
     MAKE = "make a new value"
-    KEEP = "keep the value in the store, encrypted"
+    KEEP = "keep the value until it is in use"
     APPLY = "set the new value where it is checked"
     TEST = "try the new value"
     END = "end the earlier value at once"

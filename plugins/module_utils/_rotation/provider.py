@@ -45,7 +45,9 @@ class Provider(Protocol):
     it: no service keeps the earlier one valid.
     """
 
-    ends_sessions: ClassVar[bool]
+    @property
+    def ends_sessions(self) -> bool:
+        """See above."""
 
     @property
     def parts(self) -> frozenset[str]:
@@ -95,6 +97,14 @@ class Limited(Protocol):
 
     def require_room(self) -> None:
         """Raises where there is no room for another one. Asked before a rotation begins, in check mode too."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """One that shows the value of a credential again, as often as it is asked."""
+
+    def read(self, credential: str) -> Mapping[str, str] | None:
+        """The parts of a value; None where there is no such credential."""
 
 
 @runtime_checkable

@@ -91,6 +91,11 @@ class SupabaseApiKey:
         why = self._keys.refusal(made.parts["value"], patience=_YOUNG)
         return Verdict(works=not why, reason=f"the gateway of {self._keys.title} does not take it: {why}")
 
+    def read(self, credential: str) -> Mapping[str, str] | None:
+        """See ``provider.Readable``."""
+        found = next((each for each in self._keys.list(reveal=True) if each.id == credential), None)
+        return {"value": found.value} if found is not None and found.value else None
+
     def in_use(self, credential: str) -> str:
         """See ``provider.Provider``. Supabase tells of no use; but the legacy keys go together, which needs a word."""
         if credential not in _LEGACY or self._options.get("disable_legacy") or not self._keys.legacy_enabled():

@@ -13,6 +13,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider im
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_aws import AwsAccessKeyProvider
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_generated import Generated
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_http import HttpProvider
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_plugin import own_provider
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_postgres import PostgresRolePair
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_supabase_api_key import SupabaseApiKey
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_supabase_signing_key import (
@@ -26,6 +27,7 @@ PROVIDERS: Mapping[str, Callable[[Mapping[str, Any], Context], Provider]] = {
     "aws_access_key": AwsAccessKeyProvider,
     "generated": Generated,
     "http": HttpProvider,
+    "plugin": own_provider,
     "postgres_role_pair": PostgresRolePair,
     "supabase_api_key": SupabaseApiKey,
     "supabase_signing_key": SupabaseSigningKey,

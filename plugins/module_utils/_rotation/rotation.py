@@ -32,12 +32,13 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination
     open_destinations,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.engine import Engine, Parties, State
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.kept import SAID, read_kept
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, read_ledgers
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import Action
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Step, next_step
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plugin import find_collections
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import (
     Breaking,
     Limited,
@@ -47,6 +48,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider im
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.providers import PROVIDERS
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe, differences
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, Keys
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.vaults import open_vault
 
 #: Where the value that is to be adopted is found that no option gives.
 CURRENT_VARIABLE = "RUNBOOKS_CURRENT_VALUE"
@@ -68,7 +70,7 @@ class Counted:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
-        if name in ("get", "head", "list", "create", "put", "delete"):
+        if name in ("get", "head", "encryption_of", "list", "create", "put", "delete"):
             self._context.requests += 1
         return found
 
@@ -98,6 +100,7 @@ def declared(given: Mapping[str, Any], context: Context) -> tuple[Declaration, P
         kinds=NEEDED,
         ripens=provider.ripens if isinstance(provider, Ripening) else timedelta(),
         lasts=provider.lasts if isinstance(provider, Breaking) else lambda _credential: None,
+        keeping=SAID[read_kept(given.get("kept_in")).type],
     )
     return read, provider
 
@@ -111,12 +114,23 @@ class SecretRotation(Operation[State, RotationPlan]):
     def __init__(self, params: Mapping[str, Any], context: Context) -> None:
         super().__init__(params, context)
         self._keys = read_key(params, context)
+        find_collections(params.get("plugin_paths") or ())
         self._declaration, provider = declared(params, context)
         self._provider = provider
         self._request: Request = read_request(params)
         self._looks: Looks = {}
-        store = cast(Store, Counted(self.state_store, context))
-        self._vault = Vault(store, params["environment"], params["name"], self._keys, context.redactor)
+        store = self._counted(self.state_store)
+        self._vault = open_vault(
+            params,
+            read_kept(params.get("kept_in")),
+            params["name"],
+            self._keys,
+            context,
+            store,
+            provider=provider,
+            kind=self._declaration.provider,
+            counting=self._counted,
+        )
         parties = Parties(
             book=Book(store, params["environment"], params["name"]),
             vault=self._vault,
@@ -134,7 +148,10 @@ class SecretRotation(Operation[State, RotationPlan]):
         self._looks.clear()
         self._now = self.context.clock.now().replace(microsecond=0)
         state = self._engine.look(self._now)
-        if isinstance(self._provider, Limited) and self._begins(state):
+        action = self._next(state)
+        if action in (Action.ADOPT, Action.BEGIN):
+            self._vault.look()
+        if action is Action.BEGIN and isinstance(self._provider, Limited):
             self._provider.require_room()
         return state
 
@@ -174,14 +191,17 @@ class SecretRotation(Operation[State, RotationPlan]):
         ledger = self._engine.entry.ledger
         return {"id": ledger.rotation_id, "secret": self.params["name"], "phase": ledger.phase}
 
-    def _begins(self, state: State) -> bool:
-        """Whether a rotation is the next thing; what is refused says so when it is planned."""
+    def _counted(self, store: Store) -> Store:
+        return cast(Store, Counted(store, self.context))
+
+    def _next(self, state: State) -> Action | None:
+        """The next thing to do, where there is one; what is refused says so when it is planned."""
         ledger, seen = state.entry.ledger, state.seen
         try:
             step = next_step(self._declaration, ledger, seen, self._request, self._now, entered=True)
         except RunbookError:
-            return False
-        return isinstance(step, Step) and step.action is Action.BEGIN
+            return None
+        return step.action if isinstance(step, Step) else None
 
     def close(self) -> None:
         """Let go of connections."""

@@ -25,15 +25,18 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare imp
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination import Looks, open_destinations
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_vercel import VercelDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.kept import read_kept
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, Entry, read_ledgers
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_INFO_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials, refuse_own
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Seen, Sight, Wait, next_step
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plugin import find_collections
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.rotation import declared, read_key
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.sentences import sentence
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.shared import settled, unsettled
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.vaults import open_vault
 
 #: Ledgers that are read at once.
 _WORKERS = 8
@@ -62,11 +65,27 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
     def __init__(self, params: Mapping[str, Any], context: Context) -> None:
         super().__init__(params, context)
         self._keys = read_key(params, context)
+        find_collections(params.get("plugin_paths") or ())
         self._now = context.clock.now().replace(microsecond=0)
-        self._declarations = tuple(declared(each, context)[0] for each in params["secrets"])
+        read = [(each, *declared(each, context)) for each in params["secrets"]]
+        self._declarations = tuple(declaration for _given, declaration, _provider in read)
         names = [each.name for each in self._declarations]
         if twice := sorted({each for each in names if names.count(each) > 1}):
             raise refused("secrets", twice[0], "it is listed twice", "Give each secret a name of its own.")
+        self._kept_in = {declaration.name: given.get("kept_in") for given, declaration, _provider in read}
+        self._vaults: Mapping[str, Vault] = {
+            declaration.name: open_vault(
+                params,
+                read_kept(given.get("kept_in")),
+                declaration.name,
+                self._keys,
+                context,
+                self.state_store,
+                provider=provider,
+                kind=declaration.provider,
+            )
+            for given, declaration, provider in read
+        }
 
     def observe(self) -> tuple[Standing, ...]:
         """Ledgers beside each other, destinations one after the other: those of one project share its list."""
@@ -120,8 +139,7 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
 
     def _told(self, standing: Standing) -> dict[str, Any]:
         declaration, ledger = standing.declaration, standing.entry.ledger
-        vault = Vault(self.state_store, self.params["environment"], declaration.name, self._keys, self.context.redactor)
-        wait = self._wait(standing)
+        wait, vault = self._wait(standing), self._vaults[declaration.name]
         said = describe(declaration, ledger, standing.seen, wait, vault, self._now)
         for each in said["destinations"] if standing.failure else ():
             each["as_written"] = each["missing"] = each["in_force"] = None
@@ -134,8 +152,10 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
         if standing.failure:
             return Wait(what="person", reason=standing.failure)
         declaration, ledger = standing.declaration, standing.entry.ledger
+        params = {**self.params, "kept_in": self._kept_in[declaration.name]}
         try:
-            owns = own_credentials(self.params, declaration, os.environ, self.params["own_logins"])
+            self._vaults[declaration.name].check()
+            owns = own_credentials(params, declaration, os.environ, params["own_logins"])
             refuse_own(declaration, ledger, owns, self._keys)
             step = next_step(declaration, ledger, standing.seen, Request(), self._now, entered=True)
         except RunbookError as error:

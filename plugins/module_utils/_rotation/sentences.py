@@ -25,7 +25,7 @@ def sentence(step: Step, declaration: Declaration, ledger: Ledger) -> str:
     said = {
         Action.ADOPT: f"take the value of {declaration.name} that is in force on record, and change nothing outside",
         Action.BEGIN: f"begin a rotation of {declaration.name}",
-        Action.MAKE: f"make a new value ({declaration.provider}), and keep it encrypted until it is in use",
+        Action.MAKE: f"make a new value ({declaration.provider}), and {declaration.keeping}",
         Action.TRY: "try the new value before anybody gets it",
         Action.BREAK: "disable the earlier value at once, so that what uses it fails until it has the new one",
         Action.PROVE: "find the new value in use",

@@ -69,6 +69,10 @@ class Keys:
         """How a value is told from another one by whoever has the key."""
         return hmac.new(self._derived(b"fingerprints"), value.encode(), sha256).hexdigest()[:LENGTH]
 
+    def seal(self, text: bytes) -> str:
+        """How a text that others could have written is known to be ours."""
+        return hmac.new(self._derived(b"seals"), text, sha256).hexdigest()
+
     def _derived(self, purpose: bytes) -> bytes:
         return hmac.new(self._master, b"ops.runbooks secrets 1 " + purpose, sha256).digest()
 

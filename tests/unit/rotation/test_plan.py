@@ -11,18 +11,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import Redactor
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation import model
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.consumers import judge, read_answer
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.course import foresee
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request, Target
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.engine import Engine
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.kept import Kept
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger, Value, Written
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import TABLE, Action, Effect
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Seen, Sight, Use, Wait, next_step
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Made
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys, Template, answer
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.vaults import open_vault
 
+from harness.rotations import watched
 from harness.servers import fresh_file_store
 from harness.stores import failing, open_at
 
@@ -184,9 +186,9 @@ def test_what_is_derived_from_the_key_is_not_the_same_twice() -> None:
 def test_a_value_is_read_from_its_own_slot_only(tmp_path: Path) -> None:
     file_store = fresh_file_store(tmp_path / "store")
     store = open_at(file_store)
-    vault = Vault(store, "test", "x", KEYS, Redactor())
-    assert vault.keep("a.1", {"value": "secret"})
-    assert not vault.keep("a.1", {"value": "another"}), "a slot is written once"
+    vault = open_vault({"environment": "test"}, Kept(), "x", KEYS, watched(), store)
+    assert vault.keep("a.1", Made(id="a", parts={"value": "secret"})) == "a.1"
+    assert vault.keep("a.1", Made(id="a", parts={"value": "another"})) is None, "a slot is written once"
     assert vault.open("a.1") == {"value": "secret"}
     assert vault.open("a.2") is None
     assert "secret" not in file_store.read(vault.reference("a.1")).decode()

@@ -116,6 +116,16 @@ def test_a_rotation_knows_with_which_logins_runbooks_work() -> None:
     assert rotation["own_logins"] == look["ops.runbooks.secret_rotation_info"]["own_logins"]
 
 
+def test_where_values_are_kept_is_said_once_for_all() -> None:
+    """A secret that says it itself goes first; where nobody says it nothing is given."""
+    listed = [{"name": "a"}, {"name": "b", "kept_in": {"type": "key"}}]
+    all_of_them = {"runbooks_secrets": listed, "runbooks_secrets_kept_in": {"type": "aws_secret"}}
+    said = Decisions("secrets", {"web": all_of_them}, ansible_play_hosts_all=["web"])
+    assert said("web", "_secrets_declared") == [{"name": "a", "kept_in": {"type": "aws_secret"}}, listed[1]]
+    said = Decisions("secrets", {"web": {"runbooks_secrets": listed}}, ansible_play_hosts_all=["web"])
+    assert said("web", "_secrets_declared") == listed
+
+
 def test_each_app_knows_what_waits_for_it() -> None:
     known = {
         "a": advanced("a", "deployment", ("shop", False, "t1"), ("back", True, "t1")),
