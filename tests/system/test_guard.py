@@ -205,6 +205,17 @@ def test_an_unknown_variable_is_refused_wherever_it_is_set(play: Play) -> None:
     assert worked_on(play(hosts, limit="main").ok()) == ["main"]
 
 
+def test_an_input_that_is_nearly_one_of_the_runbook_is_refused(play: Play, tmp_path: Path) -> None:
+    """In a file too, as AWX gives them; what is like no input, and what a role or AWX calls so, is nobody's slip."""
+    (tmp_path / "given.yml").write_text("accept-shrink: true\n", encoding="utf-8")
+    said = sentence(play(arguments=("-e", f"@{tmp_path / 'given.yml'}")))
+    assert "accept-shrink is no input of backup: did you mean accept_shrink?" in said
+    assert "accept_shrink is yes or no" in sentence(play(extra_vars={"accept_shrink": "treu"}))
+    assert "-e adopt gives no value" in sentence(play(arguments=("-e", "adopt")))
+    given = {"backup_id": "x", "awx_backup": 1, "release": "y", "backup": "", "accept_shrink": True}
+    assert worked_on(play(inventory(backups="all"), extra_vars=given).ok()) == ["analytics", "main"]
+
+
 @pytest.mark.parametrize(
     ("missing", "value"),
     [

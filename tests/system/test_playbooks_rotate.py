@@ -190,12 +190,12 @@ def test_the_life_of_a_password_under_load(shop: Shop) -> None:
     """
     first, served = shop.url, str(shop.project.now.production)
     with load(shop) as answers:
-        planned = shop.play("rotate", check=True, reason="requested").ok()
+        planned = shop.play("rotate", check=True, secret="database_url", reason="requested").ok()
         assert "database_url: begin a rotation of database_url" in planned.output
         assert f"build {served} again with the new values of database_url" in planned.output
         assert (shop.url, shop.project.now.production) == (first, served)
 
-        bad = shop.play("rotate", reason="requested", app={"verify_slo": {"p95_ms": 0.01}}).red()
+        bad = shop.play("rotate", secret="all", reason="requested", app={"verify_slo": {"p95_ms": 0.01}}).red()
         assert "Result: failed (release_rolled_back)" in bad.output
         assert "The earlier value of database_url is still good" in bad.output
         assert f"Production affected: it was; it serves {served} again" in bad.output
@@ -237,7 +237,7 @@ def test_the_life_of_a_password_under_load(shop: Shop) -> None:
     assert answers[200] > 50
 
     second, freeze = shop.url, {"start": "2026-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z", "reason": "sale"}
-    at_once = {"reason": "compromise", "break_first": "true"}
+    at_once = {"secret": "database_url", "reason": "compromise", "break_first": "true"}
     seen = shop.play("rotate", app={"runbooks_freezes": [freeze]}, **at_once).ok()
     assert "disable the earlier value at once, so that what uses it fails until it has the new one" in seen.output
     assert (

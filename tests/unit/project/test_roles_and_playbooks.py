@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.ops.runbooks.plugins.module_utils._core.inputs import nearest
 
 from harness.paths import CHECKOUT, PLAYBOOKS, ROLES
+from harness.runbook_pages import Runbook, runbooks
 
 #: AWX lists a file as a playbook only where a line matches this (awx/main/utils/ansible.py), or it is vault-encrypted.
 AWX_LISTS = re.compile(r"^\s*?-?\s*?(?:ansible\.builtin\.)?(?:hosts|include|import_playbook):\s*?.*?$")
@@ -95,11 +97,35 @@ def test_a_runbook_begins_with_the_guard(playbook: Path) -> None:
     assert "'always' in ansible_skip_tags" in guard["hosts"] or "'always' not in ansible_skip_tags" in guard["hosts"]
     if playbook.stem == "init":
         return  # it works on this machine alone, and has no inventory to guard
-    assert guard["tasks"][0]["vars"].pop("guard_group") in ("databases", "apps", "databases or apps")
-    model["tasks"][0]["vars"].pop("guard_group")
+    said = guard["tasks"][0].pop("vars")
+    assert set(said) == set(model["tasks"][0].pop("vars"))
+    assert said["guard_group"] in ("databases", "apps", "databases or apps")
+    assert said["guard_runbook"] == playbook.stem
     for each in (guard, model):
         each["name"] = re.sub(r"^1/\d+ ", "", each["name"])
     assert guard == model
+
+
+@each_playbook
+def test_the_guard_knows_what_a_runbook_takes(playbook: Path) -> None:
+    """Every input of the header, and words as the role has them. No other runbook's inputs are near to them."""
+    runbook = Runbook(playbook)
+    if playbook.stem == "init":
+        return
+    takes = runbook.plays[0]["tasks"][0]["vars"]["guard_inputs"]
+    inputs = runbook.fields["Inputs"] or {}
+    assert set(inputs) <= set(takes)
+    others = {name for each in runbooks() for name in each.fields["Inputs"] or {}} - set(takes)
+    assert not {name: meant for name in others if (meant := nearest(name, takes))}, (
+        "one may be given to a job of several"
+    )
+    specs = load(ROLES / playbook.stem / "meta" / "argument_specs.yml")["argument_specs"]
+    options = specs["main"].get("options") or {}
+    assert set(takes) - set(inputs) <= set(options), "those that the inventory may set too"
+    for name, words in takes.items():
+        spec = options.get(name if name in options else f"{playbook.stem}_{name}", {})
+        assert (words == "switch") == (spec.get("type") == "bool"), name
+        assert [word for word in spec.get("choices", []) if word] == (words if isinstance(words, list) else []), name
 
 
 @each_playbook

@@ -54,7 +54,9 @@ def role(standings: list[dict[str, Any]] | None = None, **hosts: Any) -> Decisio
         ansible_check_mode=False,
         _secrets_all=standings or [],
         _secrets_lead=lead,
-        _secrets_named=variables.pop("_secrets_named", []),
+        _secrets_named=(named := variables.pop("_secrets_named", [])),
+        _secrets_given=variables.pop("_secrets_given", named),
+        _secrets_inputs_wrong=False,
         **variables,
     )
 
@@ -228,12 +230,20 @@ def test_a_project_that_no_app_has_is_said() -> None:
         ({"rotate_break_first": True}, "reason=compromise"),
         ({"rotate_take_back": True, "rotate_reason": "requested", "_secrets_named": ["a"]}, "no other request"),
         ({"rotate_take_back": True}, "-e secret="),
+        ({"rotate_take_back": True, "_secrets_given": ["all"]}, "-e secret=NAME"),
+        ({"rotate_reason": "requested"}, "-e secret=all"),
+        ({"rotate_reason": "compromise", "rotate_break_first": True}, "-e secret=all"),
         ({"rotate_adopt": True, "_secrets_named": ["a", "b"]}, "-e secret="),
     ],
 )
 def test_what_cannot_be_meant(given: dict[str, Any], says: str) -> None:
-    assert says in role(web=app(), **given)("web", "_rotate_problem")
-    assert role(web=app())("web", "_rotate_problem") is None
+    asked = role(web=app(), **given)
+    assert says in asked("web", "_rotate_problem")
+    assert asked("web", "_rotate_inputs_wrong"), "the same command can only fail again"
+    for meant in ({}, {"rotate_reason": "compromise", "_secrets_given": ["all"]}):
+        asked = role(web=app(), **meant)
+        assert asked("web", "_rotate_problem") is None
+        assert not asked("web", "_rotate_inputs_wrong")
 
 
 def test_the_locks_of_a_rebuild_are_held_by_one_name() -> None:
