@@ -38,6 +38,44 @@ def test_the_same_command_again_can_be_pasted() -> None:
     assert shlex.split(said)[2:] == ["-i", "my hosts.yml", "--limit", "shop", *given, "--check"]
 
 
+def test_what_only_a_person_can_correct_is_not_repeated() -> None:
+    red = {"record_failure": {"code": "run_refused"}}
+    assert record(record_inputs_wrong=True, **red) == "the same command again, with its inputs corrected"
+    assert record(record_settings_wrong=True, **red) == "the same command again, with the inventory corrected"
+    assert record(record_inputs_wrong=True, record_settings_wrong=True) == "", "it was green"
+
+
+@pytest.mark.parametrize(
+    ("declared", "named", "inputs", "inventory"),
+    [
+        (["a"], "a", False, False),
+        (["a"], "", False, False),
+        (["a", "b"], "all", False, False),
+        (["a"], "auth-secret", True, False),
+        ([], "a", False, True),
+        (["all"], "all", False, True),
+    ],
+)
+def test_who_has_to_correct_which_secrets_are_meant(
+    declared: list[str], named: str, inputs: bool, inventory: bool
+) -> None:
+    host = {"runbooks_secrets": [{"name": each} for each in declared]}
+    said = Decisions("secrets", {"web": host}, secrets_names=named)
+    assert said("web", "_secrets_inputs_wrong") is inputs
+    assert said("web", "_secrets_settings_wrong") is inventory
+    assert (said("web", "_secrets_problem") is not None) is (inputs or inventory)
+    if named == "all" and not inventory:
+        assert [each["name"] for each in said("web", "_secrets_selected")] == declared
+
+
+def test_a_database_without_migrations_lacks_them_in_the_inventory() -> None:
+    for found, lacking in (({}, True), ({"migrations_directory": "sql"}, False)):
+        said = Decisions(
+            "migrate", {"shop": {}}, migrate_release="", migrate_undo=False, migrate_resolve_as="", **found
+        )
+        assert said("shop", "_migrate_settings_wrong") is lacking
+
+
 def restore(**inputs: Any) -> dict[str, Any]:
     """What the role restore hands to the role record, as its playbook does."""
     given = {"restore_tables": [], **inputs}
@@ -211,7 +249,13 @@ def checkout(tmp_path: Path) -> Path:
 
 def init(role: Path, directory: str, **facts: Any) -> tuple[str, str]:
     """Why it refuses, and the next command."""
-    known = {"role_path": str(role), "init_dir": directory, "ansible_run_tags": ["all"], "ansible_skip_tags": []}
+    known = {
+        "role_path": str(role),
+        "init_dir": directory,
+        "ansible_run_tags": ["all"],
+        "ansible_skip_tags": [],
+        "_init_mistaken": [],
+    }
     said = Decisions("init", {"localhost": {}}, **{**known, "ansible_check_mode": False, **facts})
     problem = str(said("localhost", "_init_problem") or "").strip()
     failed = {"init_failure": problem} if problem else {"init_written": {"results": []}, "_init_kept": []}
