@@ -5,7 +5,8 @@
 """Runs of a program that are handed to a process which forks itself for each.
 
 Whoever was started to run it passes on its command line, environment, directory and standard streams over a socket,
-and ends as the fork ends. Both sides import nothing that takes time: one of them is there to save it.
+and ends as the fork ends. Both sides import nothing that takes time: one of them is there to save it. Who listens for
+long is ``harness.forks``.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import sys
 from typing import Any
 
 _HEAD = 8
+_REFUSED = b"refused"
 
 
 def hand_over(path: str, argv: list[str]) -> int | None:
-    """Have it run there; the exit status, negative for a signal, or nothing where nobody listens any more."""
+    """Have it run there; the exit status, negative for a signal, or nothing where nobody listens, or takes it."""
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         connection.connect(path)
@@ -33,6 +35,8 @@ def hand_over(path: str, argv: list[str]) -> int | None:
     connection.sendmsg([len(body).to_bytes(_HEAD, "big")], rights)
     connection.sendall(body)
     said = connection.recv(_HEAD)
+    if said == _REFUSED:
+        return None
     return int(said) if said else -signal.SIGKILL
 
 
@@ -61,6 +65,10 @@ class Request:
         connection.close()
         return None
 
+    def refuse(self) -> None:
+        """Let whoever had it go on by itself."""
+        self._tell(_REFUSED)
+
     def close_streams(self) -> None:
         """For a process that has no use for them: others wait for their end."""
         for descriptor in self.streams:
@@ -76,8 +84,12 @@ class Request:
         os.chdir(self.directory)
 
     def end(self, status: int) -> None:
-        """Tell how it ended; whoever handed it over has ended too, it may be."""
+        """Tell how it ended."""
+        self._tell(str(status).encode())
+
+    def _tell(self, said: bytes) -> None:
+        """Whoever handed it over has ended, it may be."""
         try:
-            self.connection.sendall(str(status).encode())
+            self.connection.sendall(said)
         except OSError:
             self.connection.close()

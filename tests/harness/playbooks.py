@@ -94,8 +94,11 @@ class PlaybookRunner:
         env = dict(env or {})
         argv = [self._python, "-m", "ansible", "playbook"]
         if shared.may_share(self._python, env):
-            argv, env = [self._python, str(shared.PLAYBOOK)], {**shared.variables(), **env}
-            env |= {"HARNESS_PLAYBOOKS": str(shared.playbooks())} if warm else {}
+            argv, given = [self._python, str(shared.PLAYBOOK)], env
+            env = shared.variables() | (shared.playbooks() if warm else {})
+            # Who says how ansible is to be set has it imported for this run alone.
+            env |= shared.ansible() if warm and not any(name.startswith("ANSIBLE_") for name in given) else {}
+            env |= given
         argv += [playbook, "-i", str(self._inventory(inventory))]
         argv += ["-e", json.dumps(dict(extra_vars))] if extra_vars else []
         argv += ["--limit", limit] if limit is not None else []

@@ -6,8 +6,8 @@
 
 Made once, from sources that do not change meanwhile, are the archive in which ansible sends a module
 (``bin/ansible-playbook``), and the code into which Python compiles what is in it (``startup/sitecustomize.py``). The
-first run of a session makes them as any other would. Imported once is what modules import (``bin/ansible-warm``).
-``tests/run/molecule`` uses the same.
+first run of a session makes them as any other would. Imported once is what modules import (``bin/ansible-warm``), and
+what ansible does (``bin/ansible-ready``). ``tests/run/molecule`` uses the same.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 #: ``ansible-playbook``
 PLAYBOOK = HERE / "bin" / "ansible-playbook"
 WARM = HERE / "bin" / "ansible-warm"
+READY = HERE / "bin" / "ansible-ready"
 #: Whoever sets one of these has other sources than the checkout's, or other modules.
 _OTHERWISE = ("PYTHONPATH", "ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_LIBRARY", "ANSIBLE_MODULE_UTILS", "ANSIBLE_CONFIG")
 
@@ -45,14 +46,33 @@ def variables() -> dict[str, str]:
 
 
 @cache
-def playbooks() -> Path:
-    """Where runs of playbooks are handed over; until somebody listens there, they go on by themselves."""
+def playbooks() -> dict[str, str]:
+    """What hands a run over to those who have imported what its modules need."""
+    return {"HARNESS_PLAYBOOKS": _listening(WARM, str(COLLECTIONS))}
+
+
+@cache
+def ansible() -> dict[str, str]:
+    """What hands it over to those who have imported ansible: the settings with which they do it are one session's."""
+    path = _listening(READY, variables()["PYTHONPATH"])
+    home = Path(path).with_name("ansible")
+    temporary = str(home / "tmp")
+    return {
+        "HARNESS_ANSIBLE": path,
+        "ANSIBLE_HOME": str(home),
+        "ANSIBLE_LOCAL_TEMP": temporary,
+        "ANSIBLE_REMOTE_TEMP": temporary,
+    }
+
+
+def _listening(program: Path, pythonpath: str) -> str:
+    """The socket of a server that lives as long as this process; until it listens, runs go on by themselves."""
     made = Path(tempfile.mkdtemp(prefix=f"{MARK}-"))
-    path = made / "playbooks"
+    path = made / "runs"
     server = subprocess.Popen(
-        [sys.executable, "-P", WARM, path],
+        [sys.executable, "-P", program, path],
         # Without the mark of a test's children, which this is not: it outlives the test.
-        env={"LC_ALL": "C.UTF-8", "PYTHONPATH": str(COLLECTIONS)},
+        env={"LC_ALL": "C.UTF-8", "PYTHONPATH": pythonpath},
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
@@ -65,7 +85,7 @@ def playbooks() -> Path:
         shutil.rmtree(made, ignore_errors=True)
 
     atexit.register(end)
-    return path
+    return str(path)
 
 
 @cache

@@ -64,6 +64,12 @@ def test_whoever_takes_it_and_dies_was_killed(listener: socket.socket) -> None:
     thread.join()
 
 
+def test_whoever_is_refused_goes_on_by_itself(listener: socket.socket) -> None:
+    thread = taking(listener, Request.refuse)
+    assert hand_over(listener.getsockname(), ["a"]) is None
+    thread.join()
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     assert hand_over(str(tmp_path / "none"), ["a"]) is None
 
