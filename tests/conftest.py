@@ -13,7 +13,8 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TESTS))
 
-from hypothesis import HealthCheck, settings  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings, strategies  # noqa: E402
 
 from harness.paths import CHECKOUT, COLLECTIONS  # noqa: E402
 
@@ -27,8 +28,11 @@ settings.register_profile("ops.runbooks", deadline=None, suppress_health_check=[
 settings.load_profile("ops.runbooks")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Take signals as a terminal gives them: what nohup or a shell's background job ignores, children would ignore."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        # Tables of Unicode, which in a fresh checkout all workers would make at once.
+        strategies.text().validate()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
