@@ -44,11 +44,14 @@ if TYPE_CHECKING:
 LONG = (
     "test_canary.py playbook",
     "test_playbooks_deploy.py",
+    "test_playbooks_rotate.py",
     "test_canary.py",
     "test_playbooks.py",
     "test_playbooks_apps.py",
     "test_release_killed.py",
     "test_artifact.py",
+    "test_bench.py",
+    "test_store_s3.py",
 )
 
 
