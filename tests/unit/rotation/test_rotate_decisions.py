@@ -275,6 +275,9 @@ def test_what_was_ended_first_is_no_way_back() -> None:
     assert "The earlier value of b was ended at once, so that what was built before fails." in known(
         "web", "_rotate_red"
     )
+    found["b"]["rotation"] |= {"withdrawn": False, "phase": "idle"}
+    known = role(web=app(rotate_known=found, rotate_waits=["a", "b"], rotate_unreleased=failed), _secrets_leads=False)
+    assert "What serves may hold what somebody else has made of b" in known("web", "_rotate_red")
 
 
 def test_a_place_that_somebody_has_removed_is_told_of() -> None:
