@@ -34,7 +34,8 @@ extends_documentation_fragment:
 options:
   reason:
     description:
-      - V(scheduled) rotates what is older than O(max_age), V(requested) now.
+      - V(scheduled) rotates what is older than O(max_age), V(requested) now, once a rotation that is under way is over.
+        RV(rotation.not_begun) says where it has not begun, and how to get it.
       - V(compromise) rotates now and waits for neither O(grace) nor O(watch). The order stays, so that nobody is left
         without a value. One that is under way is finished first.
     type: str
@@ -57,9 +58,13 @@ options:
     default: false
   adopt:
     description:
-      - Where nothing is on record and destinations hold a value already, take that one on record. It is read from
-        those that can be read back, and all of them have to agree, or is O(current_value). It becomes due as if it were
-        new today. Destinations that are not known to hold it are written with it.
+      - Where nothing is on record, take the value that is in force on record. It is O(current_value), or is read from
+        the destinations that can be read back. It becomes due as if it were new today.
+      - Before that it is proven, in check mode too. Its service has to take it (a login of V(postgres_role_pair),
+        directly, through the pooler and at the address in O(current_value); the request V(test) of V(http); ...), each
+        destination that can be read back has to hold it, and each consumer that answers has to use it.
+      - The run that does so changes nothing outside. A destination that cannot be read back is on record as holding it,
+        unread until it is written for the first time; one that holds nothing is written by the next run.
     type: bool
     default: false
   current_value:
@@ -69,8 +74,8 @@ options:
     type: str
   take_back:
     description:
-      - Go back to the value from before the rotation that is under way, as long as its earlier value has not been
-        removed. Afterwards no rotation begins by itself until one was asked for.
+      - Go back to the value from before the rotation that is under way. Where that has been removed, or there is none,
+        it is refused. Afterwards no rotation begins by itself until one was asked for.
     type: bool
     default: false
 seealso:
@@ -183,13 +188,15 @@ rotation:
       type: bool
     waits_for:
       description: >-
-        V(what) is V(date), V(use) (by consumers), V(deployment) or V(person), with the V(reason) and, of a date,
+        V(what) is V(date), V(use) (by consumers), V(deployment), V(person) or V(run) (the next
+        one), with the V(reason) and, of a date,
         V(until).
       type: dict
     destinations:
       description: >-
-        Each with V(name), V(type), V(project) (on Vercel), V(written_at), V(as_written) (whether it is as it was
-        written), V(missing) (whether somebody has removed it) and V(in_force) (whether what runs was built with it).
+        Each with V(name), V(type), V(project) and V(variable) (on Vercel), V(written_at), V(as_written) (whether it is
+        as it was written), V(missing) (whether somebody has removed it), V(unread) (whether nobody could tell what it
+        held when its value was adopted) and V(in_force) (whether what runs was built with it).
       type: list
       elements: dict
     consumers:
@@ -205,6 +212,12 @@ rotation:
         The last rotation that is over, with V(id), V(reason), V(outcome) (V(rotated), V(taken back), V(dropped) or
         V(adopted)), V(started_at), V(ended_at) and V(proof).
       type: dict
+    summary:
+      description: What has become of it in this run, in a few words; empty where nothing was changed.
+      type: str
+    not_begun:
+      description: Why the rotation that was asked for has not begun, and how to get it; empty where it has.
+      type: str
     requests:
       description: How many requests to store and services each phase has taken in this run.
       type: dict

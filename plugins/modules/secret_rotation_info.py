@@ -11,7 +11,8 @@ short_description: Tell how old the secrets of an environment are, and what thei
 version_added: 1.0.0
 description:
   - Reads what M(ops.runbooks.secret_rotation) has on record of each secret, and looks at each destination; those of one
-    project of Vercel share one list. No value is read, and no consumer is asked.
+    project of Vercel share one list. No value is read, and no consumer is asked. Of a secret that is not on record its
+    service is asked for a credential that would stay good beside a new one.
   - A destination that cannot be reached is no failure; it is said in RV(secrets.all).
 author:
   - The ops.runbooks contributors (@ops-runbooks)
@@ -58,7 +59,8 @@ secrets:
   contains:
     all:
       description: >-
-        Each secret as RV(ops.runbooks.secret_rotation#module:rotation), without V(requests); V(run) in V(waits_for) is
+        Each secret as RV(ops.runbooks.secret_rotation#module:rotation), without V(requests), V(summary) and
+        V(not_begun); V(run) in V(waits_for) is
         what the next run would do. And V(problem), why its destinations could not be looked at, empty where they could.
         Each destination has V(stale_deployments), with V(id), V(url), V(target) and V(created_at), newest first and of
         the newest 200 of its project; null where they were not listed.

@@ -73,12 +73,12 @@ class Watched(Context):
         Context.effect(self, what)
 
 
-def watched(*, skew: timedelta = timedelta(), check: bool = False, die_before: int = -1) -> Watched:
+def watched(*, skew: timedelta = timedelta(), check: bool = False, die_before: int = -1, run: str = "run-1") -> Watched:
     clock = WrongClock(skew=skew)
     return Watched(
         module="secret_rotation",
         check_mode=check,
-        run_id="run-1",
+        run_id=run,
         redactor=Redactor(),
         clock=clock,
         controller=Controller(None, clock=clock, table=process_table()),
@@ -138,10 +138,11 @@ class Secret:
         check: bool = False,
         die_before: int = -1,
         meanwhile: dict[int, Callable[[], None]] | None = None,
+        run: str = "run-1",
         **changes: Any,
     ) -> dict[str, Any]:
         """What the runner does, but for the locks: look, plan, look again, act."""
-        context = watched(skew=timedelta(days=self.days), check=check, die_before=die_before)
+        context = watched(skew=timedelta(days=self.days), check=check, die_before=die_before, run=run)
         context.meanwhile = dict(meanwhile or {})
         operation = SecretRotation(self.params(**changes), context)
         try:

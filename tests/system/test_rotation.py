@@ -288,6 +288,25 @@ def test_what_cannot_work_is_refused_before_anything_is_done(call: Call, file_st
     call("secret_rotation", args).refused("destination_unusable")
 
 
+def test_a_variable_that_nobody_can_read_is_left_alone_by_adopting(
+    call: Call, site: Site, file_store: FileStoreAt, tmp_path: Path
+) -> None:
+    """Even where the value is a wrong one, which nobody can tell here: it says so, and what serves goes on."""
+    here = [on_vercel(site, "web", "AUTH_SECRET")]
+    call("secret_rotation", arguments(file_store, here, name="before")).ok()
+    value = variables(site)["AUTH_SECRET"]
+    args = arguments(file_store, here, adopt=True, current_value="kanarienvogel")
+    for check in (True, False):
+        said = call("secret_rotation", args, check=check, secrets=("kanarienvogel",)).ok()
+        assert len(said["plan"]["steps"]) == 1
+        assert "Nobody could prove that the value given for auth_secret" in said.everything
+    (place,) = said["rotation"]["destinations"]
+    assert (place["unread"], place["variable"], said["rotation"]["waits_for"]["what"]) == (True, "AUTH_SECRET", "date")
+    for _run in range(2):
+        assert not call("secret_rotation", args).ok().changed
+    assert variables(site) == {"AUTH_SECRET": value}
+
+
 def test_what_a_run_works_with_is_neither_adopted_nor_rotated(
     call: Call, file_store: FileStoreAt, tmp_path: Path
 ) -> None:

@@ -405,12 +405,18 @@ def test_a_pair_from_before_is_adopted(server: AwsServer, tag: str, tmp_path: Pa
     (tmp_path / "pair").write_text(text, encoding="utf-8")
     with failing("rotation_refused"):
         secret.run()
+    elsewhere = replace(secret, destinations=[file_destination(tmp_path / "elsewhere", PAIR)])
+    for check in (True, False):
+        with failing("rotation_refused") as refused:
+            elsewhere.run(check=check)
+        assert f"the user {tag} has the access key {key.id} already" in refused().message
     for wrong in ("x", "{}", text.replace(key.id, "AKIAOFSOMEBODYELSE0")):
         with failing("invalid_parameter"):
             secret.run(adopt=True, current_value=wrong)
     with failing("access_key_unproven"):
         secret.run(adopt=True, current_value=text.replace("y" * 40, "z" * 40))
     assert secret.run(adopt=True, current_value=text)["last"]["outcome"] == "adopted"
+    assert secret.run()["steps"] == ["write secret (aws_secret)"]
     assert only_one(server, secret, tag, tmp_path) == key.id
     secret.days = 91
     whole(server, secret)

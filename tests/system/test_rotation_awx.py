@@ -95,8 +95,11 @@ def test_several_inputs_at_once(server: AwxServer, credential: str, tmp_path: Pa
     secret = Secret(store=f"file://{tmp_path}/store", destinations=[place])
     with failing("rotation_refused"):
         secret.run()
+    before = held(server, credential)
     secret.run(adopt=True, current_value="in-force-already-0123456789")
+    assert held(server, credential) == before
     assert not secret.run()["changed"]
+    assert secret.run(reason="requested", min_age="0s", sign_out_users=True)["changed"]
     found = held(server, credential)
     assert found["username"] == "app"
     assert found["key"] == "x" + found["password"]
@@ -152,6 +155,8 @@ def test_by_the_module(server: AwxServer, credential: str, tmp_path: Path, run_m
     run_module(
         "secret_rotation", {**args, **declared, "name": "another", "adopt": True, "current_value": "x"}, env=env
     ).ok()
+    asked = {"reason": "requested", "min_age": "0s", "sign_out_users": True}
+    run_module("secret_rotation", {**args, **declared, "name": "another", **asked}, env=env).ok()
     for name in ("auth_secret", "another"):
         twice = run_module("secret_rotation", {**args, **declared, "name": name}, env=env)
         if twice.failed:
@@ -187,6 +192,7 @@ def test_two_secrets_in_one_credential(
 
     for each in inputs:
         run(each, adopt=True, current_value=f"in-force-{each}")
+        run(each)
     found = still()
     assert found["username"] == "app"
     for each in ("password", "key", "key", "password"):

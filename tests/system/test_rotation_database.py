@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
 from harness.modules import ModuleRunner
 from harness.playbooks import PlaybookRunner
@@ -113,6 +114,29 @@ def test_under_load_no_statement_fails(crew: Team, secret: Secret) -> None:
             with pytest.raises(psycopg.OperationalError):
                 psycopg.connect(before)
     assert wrong == []
+
+
+def test_a_password_from_before_is_proven_by_logins(secret: Secret, tmp_path: Path) -> None:
+    """At the server that alters the roles, and at the address that was given; a wrong one comes on no record."""
+    secret.run()
+    right = url(secret)
+    user, password = right.split("//")[1].split("@")[0].split(":")
+    port = right.rpartition(":")[2].partition("/")[0]
+    again = Secret(store=f"file://{tmp_path}/again", destinations=secret.destinations, provider=secret.provider)
+    for wrong, said in (
+        (right.replace(password, "kanarienvogel"), f"could not log in as role {user}"),
+        (right.replace(f":{port}/", ":1/"), f"could not log in as role {user}"),
+        (right.replace(user, "somebody"), "its user is none of"),
+    ):
+        for check in (True, False):
+            with pytest.raises(RunbookError) as refused:
+                again.run(adopt=True, current_value=wrong, check=check)
+            assert said in refused.value.message
+            assert "kanarienvogel" not in refused.value.message
+    assert (url(secret), again.kept) == (right, [])
+    assert again.run(adopt=True, current_value=right)["last"]["outcome"] == "adopted"
+    assert not again.run()["changed"]
+    assert url(secret) == right
 
 
 def test_whoever_is_still_logged_in_is_waited_for(crew: Team, secret: Secret) -> None:

@@ -236,6 +236,29 @@ def test_a_legacy_key_is_left(server: SupabaseServer, ref: str, secret: Secret) 
     only_one(server, ref, secret)
 
 
+def test_a_key_of_the_declared_name_is_not_left_beside_a_new_one(
+    server: SupabaseServer, ref: str, secret: Secret, tmp_path: Path, run_module: ModuleRunner
+) -> None:
+    """Whatever is asked for it is refused by its name, and told of, until it is on record; then it ends as any does."""
+    secret.provider = {**secret.provider, "api_key_name": "default"}
+    for changes in ({}, {"check": True}, {"reason": "compromise"}):
+        with failing("rotation_refused") as refused:
+            secret.run(**changes)
+        assert "has a secret API key default already" in refused().message
+    assert ours(server, ref) == {}
+    place = {"name": "here", "type": "file", "path": str(tmp_path / "key")}
+    args = {"store": secret.store, "environment": "test", "name": "secrets", "secrets_key": KEY}
+    listed = [{"name": "auth_secret", "provider": secret.provider, "destinations": [place]}]
+    (told,) = run_module("secret_rotation_info", {**args, "secrets": listed}).ok()["secrets"]["all"]
+    assert told["waits_for"]["what"] == "person"
+    assert "API key default already" in told["waits_for"]["reason"]
+    value = server.keys(ref)["default secret"].value
+    assert secret.run(adopt=True, current_value=value)["last"]["outcome"] == "adopted"
+    assert secret.run()["steps"] == ["write key (file)"]
+    rotated(server, ref, secret)
+    assert not works(server, ref, value)
+
+
 def test_what_somebody_else_has_made_stays(server: SupabaseServer, ref: str, secret: Secret) -> None:
     """A key that looks like one of ours and was there before; nobody is taken for its heir either. What does not say
     that a rotation has made it is neither, whenever it was made."""

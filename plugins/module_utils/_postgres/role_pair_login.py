@@ -109,6 +109,19 @@ class Logins:
         pooled = self._pooled(role, password) if self._pooler is not None else None
         return Verdict(direct=direct, pooled=pooled)
 
+    def test_at(self, role: str, password: str, *, host: str, port: int, database: str) -> None:
+        """Log in at another address, as whoever was given that does. Raises what :meth:`test` does."""
+        shared = {name: self._connector.address.keywords.get(name) for name in _SHARED}
+        keywords = {
+            **{name: value for name, value in shared.items() if value is not None},
+            "host": host,
+            "port": str(port),
+            "dbname": database,
+            "user": role,
+            "password": password,
+        }
+        self._seen(Connector(Address(keywords=keywords, source="the value"), self._context), role)
+
     def _direct(self, role: str, password: str) -> Connector:
         return self._connector.logging_in_as(role + self._suffix, password)
 

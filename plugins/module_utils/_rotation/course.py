@@ -220,17 +220,27 @@ def identity(ledger: Ledger, declaration: Declaration, request: Request, run_id:
 
 def remaining(request: Request, step: Step, before: Ledger, ledger: Ledger) -> Request:
     """What is left of a request after a step: it is fulfilled with the rotation that was begun for it."""
+    if step.action is Action.ADOPT and request.adopt:
+        return Request(rests=True)
     if ledger.phase != IDLE or step.action in (Action.WRITE, Action.ENTER):
         return request
     meant = request.rotation_id in ("", before.rotation_id) and request.reason == before.reason
-    return Request() if meant or request.take_back or request.adopt else request
+    return Request() if meant or request.take_back else request
 
 
 def adopted_places(value: Value, seen: Seen, now: datetime) -> tuple[Written, ...]:
-    """The destinations that hold a value which is adopted; the others are written with it."""
-    sights = {name: seen.sight(name) for name in seen.held}
+    """The destinations that hold a value which is adopted, or may: none of them is touched."""
+    sights = {name: seen.sight(name) for name in (*seen.held, *seen.unread)}
     return tuple(
-        Written(destination=name, holds=value.id, mark=sight.mark, at=now, changed=0, parts=sight.parts)
+        Written(
+            destination=name,
+            holds=value.id,
+            mark=sight.mark,
+            at=now,
+            changed=0,
+            parts=sight.parts,
+            unread=name in seen.unread,
+        )
         for name, sight in sights.items()
     )
 

@@ -18,6 +18,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.names import ch
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import SCHEDULED
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import PLAIN, Template
 
+#: Where the value that is to be adopted is found that no option gives.
+CURRENT_VARIABLE = "RUNBOOKS_CURRENT_VALUE"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -78,13 +81,14 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a run is asked for beside what is due."""
+    """What a run is asked for beside what is due. ``rests``: a value was taken on record, and that is all."""
 
     reason: str = SCHEDULED
     rotation_id: str = ""
     break_first: bool = False
     adopt: bool = False
     take_back: bool = False
+    rests: bool = False
 
 
 def read_request(params: Mapping[str, Any]) -> Request:

@@ -20,6 +20,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.adoption import Adoption
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.course import (
     Facts,
     adopted_places,
@@ -121,7 +122,7 @@ class Engine:
         self._request = request
         self._parties = parties
         self._context = context
-        self._adopted = adopted
+        self._adoption = Adoption(declaration, parties, context, adopted)
         self._entered = False
         self._opened = Opened(parties.vault, parties.keys)
         self._witnesses = Witnesses(declaration, parties.provider, self._opened, context)
@@ -133,12 +134,14 @@ class Engine:
     def look(self, now: datetime) -> State:
         """Read ledger and destinations, and ask the consumers where they decide. Changes nothing."""
         self.entry = entry = self._parties.book.read()
+        self._parties.keys.check(entry.ledger.key, self._declaration.name)
         if not self._request.take_back:
             self._parties.vault.check()
             refuse_own(self._declaration, entry.ledger, self._parties.owns, self._parties.keys)
         sights = tuple((name, destination.observe()) for name, destination in self._parties.destinations.items())
         seen = Seen(sights=self._settled(entry.ledger, sights))
-        seen = replace(seen, held=self._held(entry.ledger, seen))
+        if self._request.adopt and entry.ledger.phase == IDLE and entry.ledger.current is None:
+            seen = self._adoption.look(f"adopted.{entry.ledger.epoch}", seen)
         return State(entry=entry, seen=self._witnesses.ask(entry.ledger, self._request, seen, now))
 
     def _settled(self, ledger: Ledger, sights: tuple[tuple[str, Sight], ...]) -> tuple[tuple[str, Sight], ...]:
@@ -176,7 +179,7 @@ class Engine:
             self._EFFECTS[effect](self, work, now)
         follows = after(ledger, step, work.facts, self._declaration, self._request, work.seen, now)
         self._context.effect(f"write down that {self._declaration.name} is {follows.phase}")
-        swapped = self._parties.book.swap(entry, follows)
+        swapped = self._parties.book.swap(entry, replace(follows, key=self._parties.keys.known_by()))
         if swapped is None:
             raise self._overtaken("write down where the secret stands")
         self._entered = self._entered or step.action in (Action.ENTER, Action.BEGIN)
@@ -220,7 +223,7 @@ class Engine:
     def _keep(self, work: _Work, now: datetime) -> None:
         ledger = work.entry.ledger
         if work.step.action is Action.ADOPT:
-            work.made = self._adoption()
+            work.made = self._adoption.made(f"adopted.{ledger.epoch}")
             slot = f"adopted.{ledger.epoch}"
         else:
             slot = f"{ledger.rotation_id}.{ledger.epoch}"
@@ -234,44 +237,6 @@ class Engine:
         if work.step.action is Action.ADOPT and work.facts.value is not None:
             written = adopted_places(work.facts.value, work.seen, now)
             work.facts = replace(work.facts, written=written)
-
-    def _adoption(self) -> Made:
-        """The value that is in force: given, or what the destinations that can be read hold, all of them the same."""
-        if not self._declaration.targets:
-            return self._parties.provider.adopted("", f"adopted.{self.entry.ledger.epoch}")
-        found = {self._adopted} if self._adopted else {text for text in self._readable().values() if text}
-        if len(found) != 1:
-            reason = "its destinations hold different values" if found else "no destination can be read back"
-            raise RunbookError(
-                code="rotation_refused",
-                attempted="take the value that is in force on record",
-                object=f"secret {self._declaration.name}",
-                reason=reason,
-                remedy="Say with current_value which it is, taken from a lookup.",
-            )
-        (value,) = found
-        self._context.redactor.protect(value)
-        made = self._parties.provider.adopted(value, f"adopted.{self.entry.ledger.epoch}")
-        for part in made.parts.values():
-            self._context.redactor.protect(part)
-        fingerprint = self._parties.keys.fingerprint(essence(made.parts))
-        known = Value(id=made.id, fingerprint=fingerprint, slot="", since=self._context.clock.now())
-        refuse_own(self._declaration, Ledger(current=known), self._parties.owns, self._parties.keys)
-        return made
-
-    def _readable(self) -> dict[str, str | None]:
-        """Destinations that hold the value and nothing else, with what they hold."""
-        plain = [each.name for each in self._declaration.targets if each.template.plain]
-        return {name: self._parties.destinations[name].read() for name in plain}
-
-    def _held(self, ledger: Ledger, seen: Seen) -> tuple[str, ...]:
-        """The destinations that hold the value which is to be adopted, where one is."""
-        taken = any(sight.exists for _name, sight in seen.sights)
-        if not (self._request.adopt and taken and ledger.phase == IDLE and ledger.current is None):
-            return ()
-        parts = self._adoption().parts
-        read = {each: self._parties.destinations[each.name].read() for each in self._declaration.targets}
-        return tuple(each.name for each, text in read.items() if text and text == each.template.render(parts, None))
 
     def _apply(self, work: _Work, now: datetime) -> None:
         work.made = self._new(work)

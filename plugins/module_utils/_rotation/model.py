@@ -70,6 +70,7 @@ class Written:
     same was written again, since somebody else had changed it, what was built after ``doubtful`` and before that may
     hold what he wrote. Of a place that others write parts of, ``parts`` are this one's, and ``upon`` the marks of the
     place from which ``mark`` has come by nothing but this destination, the newest first.
+    ``unread`` is one that was there when a value was adopted, and of which nobody can tell whether it holds that.
     """
 
     destination: str
@@ -80,6 +81,7 @@ class Written:
     doubtful: int | None = None
     parts: tuple[str, ...] = ()
     upon: tuple[str, ...] = ()
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,8 @@ class Ledger:
     before. ``epoch`` grows with each run that goes on with a rotation; ``known`` are the credentials that the provider
     had before the rotation began, none of which is ours to remove. ``broken`` is a rotation that withdraws the
     earlier value at once; since ``withdrawn_at`` its service no longer takes it, or is about not to. ``held`` says why
-    no further rotation begins by itself.
+    no further rotation begins by itself. ``key`` is by what the key is known under which the values are kept, '' where
+    an earlier release has not written it down.
     """
 
     phase: str = IDLE
@@ -122,6 +125,7 @@ class Ledger:
     not_before: datetime | None = None
     proof: str = ""
     held: str = ""
+    key: str = ""
     history: tuple[Past, ...] = ()
 
     def holding(self, destination: str) -> Written | None:

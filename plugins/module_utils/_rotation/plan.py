@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human
+from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request, Target
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
@@ -90,7 +90,8 @@ class Use:
 class Seen:
     """What was found outside. ``in_use`` is why the provider knows the earlier value to be in use, '' where not.
 
-    ``held`` are the destinations that are known to hold the value which is to be adopted. ``revived`` is why the
+    ``held`` are the destinations that are known to hold the value which is to be adopted, ``unread`` those of which
+    nobody can tell. ``revived`` is why the
     provider knows a value that was disabled to be good again.
     """
 
@@ -98,6 +99,7 @@ class Seen:
     uses: tuple[Use, ...] = ()
     in_use: str = ""
     held: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     revived: str = ""
 
     def sight(self, target: str) -> Sight:
@@ -156,8 +158,8 @@ def _doubtful(declaration: Declaration, ledger: Ledger, seen: Seen) -> Wait | No
 
 
 def _chosen(declaration: Declaration, ledger: Ledger, seen: Seen, request: Request, now: datetime) -> Step | Wait:
-    if step := _turn(ledger, request):
-        return step
+    if chosen := _by_request(declaration, ledger, seen, request):
+        return chosen
     if wait := _unripe(declaration, ledger, now):
         return wait
     if seen.revived:
@@ -177,12 +179,18 @@ def _chosen(declaration: Declaration, ledger: Ledger, seen: Seen, request: Reque
     return _onwards(declaration, ledger, seen, request, now)
 
 
-def _turn(ledger: Ledger, request: Request) -> Step | None:
-    """What somebody asks for of a rotation that is under way, whatever would come next."""
-    if request.take_back:
-        return _way_back(ledger)
-    under_way = ledger.phase in TABLE[Action.HASTEN].phases and ledger.current is not None
-    return Step(action=Action.HASTEN) if request.break_first and under_way and not ledger.broken else None
+def _by_request(declaration: Declaration, ledger: Ledger, seen: Seen, request: Request) -> Step | Wait | None:
+    """What somebody asks for, of a rotation that is under way or of a value on record, whatever would come next."""
+    if request.rests:
+        return _at_rest(declaration, ledger, seen)
+    if not request.take_back:
+        under_way = ledger.phase in TABLE[Action.HASTEN].phases and ledger.current is not None
+        return Step(action=Action.HASTEN) if request.break_first and under_way and not ledger.broken else None
+    if step := _way_back(ledger):
+        return step
+    if ledger.phase in (IDLE, CLEARING) and not ledger.held:
+        raise _gone(declaration, ledger)
+    return None
 
 
 def _unripe(declaration: Declaration, ledger: Ledger, now: datetime) -> Wait | None:
@@ -212,6 +220,32 @@ def _way_back(ledger: Ledger) -> Step | None:
     return Step(action=Action.TAKE_BACK)
 
 
+def _gone(declaration: Declaration, ledger: Ledger) -> RunbookError:
+    """Somebody relies on a value from before, and there is none."""
+    past = ledger.history[-1] if ledger.history else None
+    if ledger.phase == CLEARING:
+        reason = "the watch period is over, and it is being removed for good"
+    elif past is None or past.outcome == "adopted" or ledger.retired_at is None:
+        reason = "there is none: no rotation has replaced it yet"
+    else:
+        reason = f"it is gone since {iso(past.ended_at)}, when the rotation {past.rotation_id} was over"
+    return RunbookError(
+        code="rotation_refused",
+        attempted="go back to the earlier value",
+        object=f"secret {declaration.name}",
+        reason=reason,
+        remedy="The present value stays. Where that is bad, get another one: reason=requested.",
+    )
+
+
+def _at_rest(declaration: Declaration, ledger: Ledger, seen: Seen) -> Wait:
+    """After a value was taken on record: what is missing somewhere the next run writes."""
+    missing = [each.name for each in pending(declaration, ledger, seen)]
+    if missing:
+        return Wait(what="run", reason=f"the value is on record; the next run writes {', '.join(missing)}")
+    return Wait(what="date", reason="the next rotation is due", until=due_at(declaration, ledger))
+
+
 def _revived(declaration: Declaration, ledger: Ledger, why: str) -> RunbookError:
     """Somebody has brought an earlier value back, for a reason that only he knows, and may be using it."""
     back = "; where it is to count again, use take_back=true" if ledger.phase == WATCHING else ""
@@ -227,7 +261,7 @@ def _revived(declaration: Declaration, ledger: Ledger, why: str) -> RunbookError
 def _first(declaration: Declaration, seen: Seen, request: Request) -> Step:
     """Nothing is on record: a value of somebody else's is not written over unless it is taken on record first."""
     taken = [each.name for each in declaration.targets if seen.sight(each.name).exists]
-    if (taken and request.adopt) or not declaration.targets:
+    if request.adopt or not declaration.targets:
         # What nobody ever sees is in force all the same.
         return Step(action=Action.ADOPT)
     if taken:

@@ -23,11 +23,13 @@ class Made:
     """A new value: the provider's id of it, and its parts. The first of ``parts`` is what fingerprints are made of.
 
     ``beside`` is the id of the value that counts until this one does; '' where there is none, or it is not known.
+    ``known`` is one that is in force already, so that nobody has to learn of it.
     """
 
     id: str
     parts: Mapping[str, str] = field(repr=False)
     beside: str = ""
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,12 +151,33 @@ class Careful(Protocol):
         """Remove one that a run of the rotation which began at ``since`` has left; what may be somebody's stays."""
 
 
-def not_taken(made: Made, verdict: Verdict) -> RunbookError:
-    """The failure for a new value that does not work."""
+@runtime_checkable
+class Occupied(Protocol):
+    """One whose service may have a credential of the declared name, or of the declared user, before the first value."""
+
+    def standing(self) -> str:
+        """What is there, for a sentence; '' where nothing is. Asked where nothing is on record, in check mode too."""
+
+
+def already_there(secret: str, what: str) -> RunbookError:
+    """The failure for a credential that is none on record: beside a new one it would be good for ever."""
+    return RunbookError(
+        code="rotation_refused",
+        attempted="make the first value",
+        object=f"secret {secret}",
+        reason=f"{what}, which is not on record and would stay good beside a new one",
+        remedy="Run once with adopt=true, which takes it on record and changes nothing outside; or, where nothing "
+        "uses it, delete it.",
+    )
+
+
+def not_taken(made: Made, verdict: Verdict, *, adopting: bool = False) -> RunbookError:
+    """The failure for a value that does not work: a new one, or one that was given as the one in force."""
+    again = "Nobody has been given it. Run the same command again once it should; take_back=true gives it up."
     return RunbookError(
         code="secret_refused",
-        attempted="try the new value",
+        attempted="take the value that is in force on record" if adopting else "try the new value",
         object=made.id,
         reason=verdict.reason or "it does not work",
-        remedy="Nobody has been given it. Run the same command again once it should; take_back=true gives it up.",
+        remedy="Nothing was changed. Give the value that the app uses now." if adopting else again,
     )

@@ -68,6 +68,16 @@ class AwsAccessKeyProvider:
             raise own_credential(own or "a session", self._keys.user, "rotate")
         return found
 
+    def standing(self) -> str:
+        """See ``provider.Occupied``. A user whose key is rotated has no other one that works.
+
+        Raises ``own_credential``.
+        """
+        self.credentials()
+        found = [each.id for each in self._keys.list() if each.active]
+        named = f"access key{'s' if len(found) > 1 else ''} {' and '.join(found)}"
+        return f"the user {self._keys.user} has the {named} already" if found else ""
+
     def require_room(self) -> None:
         """See ``provider.Limited``. Raises ``access_key_limit``, ``own_credential``."""
         self.credentials()
@@ -85,7 +95,7 @@ class AwsAccessKeyProvider:
 
     def test(self, made: Made) -> Verdict:
         """See ``provider.Provider``. A new key is not known everywhere at once, and is asked for until it is."""
-        self._keys.test(_pair(made), patience=self._patience)
+        self._keys.test(_pair(made), patience=0 if made.known else self._patience)
         return Verdict(works=True)
 
     def in_use(self, credential: str) -> str:

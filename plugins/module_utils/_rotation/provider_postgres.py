@@ -76,8 +76,11 @@ class PostgresRolePair:
         self._pair.apply(made.id, made.parts["password"])
 
     def test(self, made: Made) -> Verdict:
-        """See ``provider.Provider``. Directly and through the pooler; raises what says why not."""
+        """See ``provider.Provider``. Directly, through the pooler, and at its own address; raises what says why not."""
         self._pair.test(made.id, made.parts["password"])
+        host, port, database = made.parts["host"], int(made.parts["port"]), made.parts["database"]
+        if (host, port, database) != (self._endpoint.host, self._endpoint.port, self._endpoint.database):
+            self._pair.logins.test_at(made.id, made.parts["password"], host=host, port=port, database=database)
         return Verdict(works=True)
 
     def in_use(self, credential: str) -> str:

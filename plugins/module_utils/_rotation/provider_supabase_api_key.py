@@ -83,12 +83,17 @@ class SupabaseApiKey:
                 )
         return Made(id=key.id, parts={"value": key.value})
 
+    def standing(self) -> str:
+        """See ``provider.Occupied``. By the declared name, which a first value does not have yet."""
+        named = find(self._keys.list(), self._name, self._type, self._keys.title)
+        return f"{self._keys.title} has a {self._type} API key {self._name} already" if named is not None else ""
+
     def apply(self, made: Made) -> None:
         """See ``provider.Provider``. The project knows it."""
 
     def test(self, made: Made) -> Verdict:
         """See ``provider.Provider``. By the project's gateway, which may take a while to know it."""
-        why = self._keys.refusal(made.parts["value"], patience=_YOUNG)
+        why = self._keys.refusal(made.parts["value"], patience=0 if made.known else _YOUNG)
         return Verdict(works=not why, reason=f"the gateway of {self._keys.title} does not take it: {why}")
 
     def read(self, credential: str) -> Mapping[str, str] | None:

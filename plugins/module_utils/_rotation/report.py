@@ -85,8 +85,10 @@ def _target(target: Target, ledger: Ledger, seen: Seen, awaiting: set[str]) -> M
         "name": target.name,
         "type": target.kind,
         "project": target.options.get("project"),
+        "variable": target.options.get("variable"),
         "written_at": iso(written.at) if written is not None else None,
         "as_written": written is not None and target.name not in awaiting,
+        "unread": written is not None and written.unread,
         "missing": written is not None and filled and not sight.exists,
         "in_force": in_force(target, ledger, seen),
     }

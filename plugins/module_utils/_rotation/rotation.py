@@ -19,8 +19,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.course import foresee
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.course import foresee, identity
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import (
+    CURRENT_VARIABLE,
     Declaration,
     Request,
     read_declaration,
@@ -34,24 +35,25 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.engine import Engine, Parties, State
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.kept import SAID, read_kept
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, read_ledgers
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import Action
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Step, next_step
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Step, Wait, next_step
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plugin import find_collections
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import (
     Breaking,
     Limited,
+    Occupied,
     Provider,
     Ripening,
+    already_there,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.providers import PROVIDERS
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe, differences
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.told import not_begun, summary
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, Keys
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.vaults import open_vault
-
-#: Where the value that is to be adopted is found that no option gives.
-CURRENT_VARIABLE = "RUNBOOKS_CURRENT_VALUE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,18 +153,26 @@ class SecretRotation(Operation[State, RotationPlan]):
         action = self._next(state)
         if action in (Action.ADOPT, Action.BEGIN):
             self._vault.look()
-        if action is Action.BEGIN and isinstance(self._provider, Limited):
-            self._provider.require_room()
+        if action is Action.BEGIN:
+            self._require_place(first=state.entry.ledger.current is None)
         return state
+
+    def _require_place(self, *, first: bool) -> None:
+        """Refuse to make a value beside what is nobody's on record, or that the service would not take."""
+        if first and isinstance(self._provider, Occupied) and (what := self._provider.standing()):
+            raise already_there(self._declaration.name, what)
+        if isinstance(self._provider, Limited):
+            self._provider.require_room()
 
     def plan(self, state: State) -> RotationPlan:
         """See ``course.foresee``."""
         ledger = state.entry.ledger
         seen = foresee(self._declaration, ledger, state.seen, self._request, self._now, self.context.run_id)
         changed = seen.ledger != ledger
+        described = describe(self._declaration, seen.ledger, state.seen, seen.wait, self._vault, self._now)
         return RotationPlan(
             changed=changed,
-            result=describe(self._declaration, seen.ledger, state.seen, seen.wait, self._vault, self._now),
+            result={**described, **self._told(ledger, seen.ledger, seen.wait)},
             steps=seen.steps,
             irreversible=seen.irreversible,
             before=differences(ledger) if changed else {},
@@ -184,7 +194,16 @@ class SecretRotation(Operation[State, RotationPlan]):
         now = self.context.clock.now().replace(microsecond=0)
         found, seen = outcome.state.entry.ledger, outcome.state.seen
         said = describe(self._declaration, found, seen, outcome.wait, self._vault, now)
-        return {**said, "requests": dict(outcome.requests)}
+        told = self._told(state.entry.ledger, found, outcome.wait)
+        return {**said, **told, "requests": dict(outcome.requests)}
+
+    def _told(self, before: Ledger, after: Ledger, wait: Wait) -> dict[str, str]:
+        """For the last lines of a run."""
+        name = identity(before, self._declaration, self._request, self.context.run_id, self._now)
+        return {
+            "summary": summary(before, after) if after != before else "",
+            "not_begun": not_begun(before, after, self._request, name, wait),
+        }
 
     def context_of_failure(self) -> Mapping[str, Any]:
         """How far it has come."""

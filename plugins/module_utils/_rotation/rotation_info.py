@@ -32,6 +32,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options imp
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials, refuse_own
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Seen, Sight, Wait, next_step
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plugin import find_collections
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Occupied, already_there
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.rotation import declared, read_key
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.sentences import sentence
@@ -46,13 +47,15 @@ _WORKERS = 8
 class Standing:
     """One secret as it was found; ``failure`` is why its destinations could not be looked at.
 
-    ``stale`` are deployments that hold an earlier value, by the destination that they got it from.
+    ``standing`` is what its service has already, where nothing is on record. ``stale`` are deployments that hold an
+    earlier value, by the destination that they got it from.
     """
 
     declaration: Declaration
     entry: Entry
     seen: Seen
     failure: str = ""
+    standing: str = ""
     stale: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
@@ -69,6 +72,7 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
         self._now = context.clock.now().replace(microsecond=0)
         read = [(each, *declared(each, context)) for each in params["secrets"]]
         self._declarations = tuple(declaration for _given, declaration, _provider in read)
+        self._providers = {declaration.name: provider for _given, declaration, provider in read}
         names = [each.name for each in self._declarations]
         if twice := sorted({each for each in names if names.count(each) > 1}):
             raise refused("secrets", twice[0], "it is listed twice", "Give each secret a name of its own.")
@@ -93,6 +97,8 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
         store = self.state_store
         books = [Book(store, self.params["environment"], each.name) for each in self._declarations]
         entries = together([book.read for book in books], _WORKERS, Crew())
+        for declaration, entry in zip(self._declarations, entries, strict=True):
+            self._keys.check(entry.ledger.key, declaration.name)
         return tuple(
             self._standing(declaration, entry, looks)
             for declaration, entry in zip(self._declarations, entries, strict=True)
@@ -113,11 +119,16 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
         """Never reached."""
         return plan.result
 
+    def close(self) -> None:
+        """Let go of connections."""
+        for provider in self._providers.values():
+            provider.close()
+
     def _standing(self, declaration: Declaration, entry: Entry, looks: Looks) -> Standing:
         """One that cannot be reached is no reason not to tell of the others."""
         sights: list[tuple[str, Sight]] = []
         stale: dict[str, list[dict[str, Any]]] = {}
-        failure = ""
+        failure = standing = ""
         try:
             for name, destination in open_destinations(declaration.targets, self._keys, self.context, looks).items():
                 sights.append((name, destination.observe()))
@@ -127,10 +138,15 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
             if unsettled(entry.ledger, sights):
                 name, ledgers = declaration.name, self._ledgers
                 sights = [(each, settled(name, entry.ledger, each, sight, ledgers)) for each, sight in sights]
+            provider = self._providers[declaration.name]
+            if entry.ledger == Ledger() and isinstance(provider, Occupied):
+                standing = provider.standing()
         except RunbookError as error:
             failure = error.message
         seen = Seen(sights=tuple(sights))
-        return Standing(declaration=declaration, entry=entry, seen=seen, failure=failure, stale=stale)
+        return Standing(
+            declaration=declaration, entry=entry, seen=seen, failure=failure, standing=standing, stale=stale
+        )
 
     @cached_property
     def _ledgers(self) -> Mapping[str, Ledger]:
@@ -158,6 +174,8 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
             owns = own_credentials(params, declaration, os.environ, params["own_logins"])
             refuse_own(declaration, ledger, owns, self._keys)
             step = next_step(declaration, ledger, standing.seen, Request(), self._now, entered=True)
+            if standing.standing:
+                raise already_there(declaration.name, standing.standing)
         except RunbookError as error:
             return Wait(what="person", reason=error.message)
         if isinstance(step, Wait):

@@ -73,6 +73,21 @@ class Keys:
         """How a text that others could have written is known to be ours."""
         return hmac.new(self._derived(b"seals"), text, sha256).hexdigest()
 
+    def known_by(self) -> str:
+        """By what this key is told from another one, of no use to who would guess it."""
+        return self._derived(b"known by").hex()[:LENGTH]
+
+    def check(self, known_by: str, secret: str) -> None:
+        """Raises ``secret_unreadable`` where what is on record was kept under another key."""
+        if known_by and not hmac.compare_digest(known_by, self.known_by()):
+            raise RunbookError(
+                code="secret_unreadable",
+                attempted="read values of secrets from the store",
+                object=f"secret {secret}",
+                reason=f"{KEY_VARIABLE} (secrets_key) is another key than the one under which they are kept",
+                remedy="Nothing was changed. Give the one from before.",
+            )
+
     def _derived(self, purpose: bytes) -> bytes:
         return hmac.new(self._master, b"ops.runbooks secrets 1 " + purpose, sha256).digest()
 
