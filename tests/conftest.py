@@ -28,11 +28,15 @@ settings.register_profile("ops.runbooks", deadline=None, suppress_health_check=[
 settings.load_profile("ops.runbooks")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Take signals as a terminal gives them: what nohup or a shell's background job ignores, children would ignore."""
-    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
-        # Tables of Unicode, which in a fresh checkout all workers would make at once.
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Make the tables of Unicode that in a fresh checkout all workers would make at once."""
+    if getattr(session.config.option, "numprocesses", None) and not hasattr(session.config, "workerinput"):
         strategies.text().validate()
+
+
+def pytest_configure() -> None:
+    """Take signals as a terminal gives them: what nohup or a shell's background job ignores, children would ignore."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
