@@ -61,7 +61,8 @@ secrets:
       description: >-
         Each secret as RV(ops.runbooks.secret_rotation#module:rotation), without V(requests), V(summary) and
         V(not_begun); V(run) in V(waits_for) is
-        what the next run would do. And V(problem), why its destinations could not be looked at, empty where they could.
+        what the next run would do. And V(problem), why its destinations could not be looked at, empty where they could,
+        and V(cannot_rotate), why no rotation can begin as the secret is declared, empty where one can.
         Each destination has V(stale_deployments), with V(id), V(url), V(target) and V(created_at), newest first and of
         the newest 200 of its project; null where they were not listed.
       type: list

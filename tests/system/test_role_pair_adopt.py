@@ -232,7 +232,11 @@ def test_what_is_refused_is_listed_and_nothing_done(crew18: Team) -> None:
     assert not [each for each in refused["failure"]["refused"] if "schema" in each]
     assert refused["role_pair"]["adoption"]["owned_count"] == 1
     assert not crew18.database.rows("SELECT FROM pg_roles WHERE rolname = %s", crew18.group)
-    crew18.pair("adopted", old_role=f"{crew18.group}_nobody").refused("adoption_refused")
+    assert "give the group the old role's own name" in refused["msg"]
+    unknown = crew18.pair("adopted", old_role=f"{crew18.group}_nobody").refused("adoption_refused")
+    assert "Give old_role the name of the login role of today" in unknown["msg"]
+    nobody = crew18.pair("adopted").refused("adoption_refused")
+    assert "own name" not in nobody["msg"], "it has that already"
     crew18.pair("adopted", old_role=crew18.manager).refused("role_refused")
 
 

@@ -307,6 +307,26 @@ def test_a_variable_that_nobody_can_read_is_left_alone_by_adopting(
     assert variables(site) == {"AUTH_SECRET": value}
 
 
+def test_a_mistake_is_said_of_the_one_that_it_is_in(call: Call, file_store: FileStoreAt) -> None:
+    place = {"name": "here", "type": "file", "path": "/tmp/x"}
+    declared = [{"name": each, "provider": {"type": "generated"}, "destinations": [place]} for each in ("a", "b")]
+    args = {**file_store.args, "environment": "test", "name": "secrets"}
+    (found,) = call("secret_rotation_info", {**args, "secrets": declared[:1]}).ok()["secrets"]["all"]
+    assert "Could not rotate it as it is declared (secret a): no destination keeps" in found["cannot_rotate"]
+    agreed = [{**declared[0], "sign_out_users": True}]
+    (found,) = call("secret_rotation_info", {**args, "secrets": agreed}).ok()["secrets"]["all"]
+    assert found["cannot_rotate"] == ""
+    wrong = [declared[0], {**declared[1], "destinations": [{**place, "pth": "kanarienvogel"}]}]
+    said = call("secret_rotation_info", {**args, "secrets": wrong}, secrets=("kanarienvogel",)).refused(
+        "invalid_parameter"
+    )
+    assert "secrets: b, destinations: here): Unsupported parameters" in said["msg"]
+    assert "Supported parameters include" not in said["msg"]
+    for key, env in (("short", {}), (None, {"RUNBOOKS_SECRETS_KEY": "short"})):
+        said = call("secret_rotation_info", {**args, "secrets": agreed, "secrets_key": key}, env=env)
+        assert "it is shorter than 32 characters" in said.refused("invalid_parameter")["msg"]
+
+
 def test_what_a_run_works_with_is_neither_adopted_nor_rotated(
     call: Call, file_store: FileStoreAt, tmp_path: Path
 ) -> None:

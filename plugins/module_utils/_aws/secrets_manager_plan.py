@@ -334,9 +334,10 @@ def text_of_value(value: Any, secret: str) -> str:
     """A value as a text. Raises ``invalid_parameter``."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or not value:
-        reason = "it is empty" if value == "" else "it is not a text"
-        raise _unusable("value", secret, reason, "What is an object goes through the filter to_json.")
+    if value == "":
+        raise _unusable("value", secret, "it is empty", "Set the variable that it is looked up from.")
+    if not isinstance(value, str):
+        raise _unusable("value", secret, "it is not a text", "What is an object goes through the filter to_json.")
     if len(value.encode("utf-8", "surrogateescape")) > LARGEST:
         raise _unusable("value", secret, f"it has more than {LARGEST} bytes", "Keep it in S3, encrypted.")
     return value

@@ -84,8 +84,9 @@ class _Module(AnsibleModule):  # type: ignore[misc,unused-ignore] # ansible-core
             failure = RunbookError(
                 code="invalid_parameter",
                 attempted="read the parameters",
-                object=self._name,
-                reason=redactor.text(msg),
+                object=redactor.text(", ".join([self._name, *self._spec.misfits(self._given)])),
+                # Which ones there are is a list of a page; the remedy says where it stands.
+                reason=redactor.text(msg).partition(". Supported parameters include:")[0],
                 remedy=f"See `ansible-doc {self._name}`.",
             )
             msg, result["failure"] = failure.message, failure.as_failure()

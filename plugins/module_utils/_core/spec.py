@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.ops.runbooks.plugins.module_utils._core.names import NAME
+
 #: What ansible shows in the place of a secret option.
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
@@ -62,6 +65,25 @@ class ArgumentSpec:
         So is what has no place there: it may be a secret under a misspelt name.
         """
         return _hidden(params, self.options)
+
+    def misfits(self, params: Mapping[str, Any]) -> list[str]:
+        """Which elements of lists are why ``params`` do not fit, ``secrets: auth_secret``; the outermost first."""
+        return _misfits(params, self.options)
+
+
+def _misfits(given: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Ansible says what is wrong with an element of a list, but not with which."""
+    for name, option in options.items():
+        inner, elements = option.get("options"), given.get(name)
+        if not inner or not isinstance(elements, list):
+            continue
+        for number, each in enumerate(elements, start=1):
+            if isinstance(each, Mapping) and not ArgumentSpecValidator(inner).validate(each).error_messages:
+                continue
+            called = each.get("name") if isinstance(each, Mapping) else None
+            named = called if isinstance(called, str) and NAME.fullmatch(called) else f"number {number}"
+            return [f"{name}: {named}", *(_misfits(each, inner) if isinstance(each, Mapping) else [])]
+    return []
 
 
 def _hidden(given: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def text_of_value(value: Any, name: str) -> str:
         reason = "it has no value" if value is None else "its value is not a text"
         raise _refused(name, reason, "Give it a text; what is an object goes through the filter to_json.")
     if not value:
-        raise _refused(name, "its value is empty, which a workflow cannot tell from a missing one", "Use state=absent.")
+        raise _refused(name, "its value is empty", "Set the variable that it is looked up from.")
     if len(value.encode("utf-8", "surrogateescape")) > LARGEST:
         reason = f"its value has more than {LARGEST} bytes, the most that GitHub keeps"
         raise _refused(name, reason, "Encrypt what is larger into the repository, and keep its key here.")

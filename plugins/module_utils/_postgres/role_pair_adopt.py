@@ -278,15 +278,20 @@ def listing(names: Names, found: AdoptionFact) -> dict[str, Any]:
     }
 
 
-def refused(old: str, where: str, reasons: Sequence[str]) -> RunbookError:
-    """The failure that lists what stands in the way."""
+def refused(names: Names, where: str, reasons: Sequence[str], *, known: bool = True) -> RunbookError:
+    """The failure that lists what stands in the way. ``known`` is whether there is such an old role."""
+    old = names.old or names.group
+    remedy = "See failure.refused and change that first."
+    if not known:
+        remedy = "Give old_role the name of the login role of today, or leave it out where the group has that name."
+    elif old != names.group:
+        remedy = f"{remedy.rstrip('.')}; or give the group the old role's own name, with which nothing changes hands."
     more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
     return RunbookError(
         code="adoption_refused",
         attempted="let a group take the place of a login role",
         object=f"role {old} at {where}",
         reason=f"{reasons[0].rstrip('.')}{more}",
-        remedy="See failure.refused and change that first; or give the group the old role's own name, with which "
-        "nothing changes hands.",
+        remedy=remedy,
         details={"refused": list(reasons)},
     )

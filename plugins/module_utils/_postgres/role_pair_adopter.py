@@ -56,9 +56,8 @@ class Adopter:
         """What names the old role."""
         old = self.wanted.names.old or self.wanted.names.group
         if old not in facts.roles:
-            raise adopt.refused(
-                old, self.pair.where, adopt.hindrances(self.wanted.names, facts, names_old.AdoptionFact())
-            )
+            reasons = adopt.hindrances(self.wanted.names, facts, names_old.AdoptionFact())
+            raise adopt.refused(self.wanted.names, self.pair.where, reasons, known=False)
         return names_old.look(self.session, self.wanted.names, superuser=facts.manager.superuser)
 
     def plan(self, facts: PairFact, found: names_old.AdoptionFact) -> RolePairPlan:
@@ -67,7 +66,7 @@ class Adopter:
         steps = adopt.plan_adoption(names, facts, found)
         made = plan_pair(self.wanted, facts, where=self.pair.where, extra=steps)
         if reasons := adopt.hindrances(names, facts, found):
-            raise adopt.refused(names.old or names.group, self.pair.where, reasons)
+            raise adopt.refused(names, self.pair.where, reasons)
         return made
 
     def carry_out(self, plan: RolePairPlan) -> None:
@@ -113,7 +112,7 @@ class Adopter:
         left = [each.what for each in self.plan(facts, self.look(facts)).statements if not each.locks]
         if left:
             reasons = [f"The server did not {each}." for each in left]
-            raise adopt.refused(self.wanted.names.old or self.wanted.names.group, self.pair.where, reasons)
+            raise adopt.refused(self.wanted.names, self.pair.where, reasons)
 
     def _too_busy(self, error: RunbookError) -> RunbookError:
         return RunbookError(

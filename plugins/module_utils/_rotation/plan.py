@@ -292,15 +292,22 @@ def _rest(declaration: Declaration, ledger: Ledger, request: Request, now: datet
     elif now < again and not (request.reason == COMPROMISE and ledger.reason != COMPROMISE):
         reason = f"the value is younger than {human(declaration.min_age.total_seconds())} (min_age)"
         return Wait(what="date", reason=reason, until=again)
-    if not declaration.keeps_previous and not declaration.consent:
-        raise RunbookError(
-            code="rotation_refused",
-            attempted="begin a rotation",
-            object=f"secret {declaration.name}",
-            reason="no destination keeps the earlier value ({previous}), so that what was signed with it ends at once",
-            remedy="Give the app the earlier value too, or agree to it with sign_out_users=true.",
-        )
+    if refusal := unrotatable(declaration):
+        raise refusal
     return Step(action=Action.BEGIN)
+
+
+def unrotatable(declaration: Declaration) -> RunbookError | None:
+    """Why no rotation after the first value can begin, however it stands; None where one can."""
+    if declaration.keeps_previous or declaration.consent:
+        return None
+    return RunbookError(
+        code="rotation_refused",
+        attempted="rotate it as it is declared",
+        object=f"secret {declaration.name}",
+        reason="no destination keeps the earlier value ({previous}), so that what was signed with it ends at once",
+        remedy="Give the app the earlier value too, or agree to it with sign_out_users=true.",
+    )
 
 
 def _onwards(declaration: Declaration, ledger: Ledger, seen: Seen, request: Request, now: datetime) -> Step | Wait:

@@ -52,7 +52,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider im
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.providers import PROVIDERS
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe, differences
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.told import not_begun, summary
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, Keys
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, SHORTEST, Keys
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.vaults import open_vault
 
 
@@ -80,8 +80,16 @@ class Counted:
 def read_key(params: Mapping[str, Any], context: Context) -> Keys:
     """The key of everything. Raises ``connection_missing``, ``invalid_parameter``."""
     given = params["secrets_key"] or os.environ.get(KEY_VARIABLE) or ""
+    keys = Keys.read(given)
+    # Not before: one that is too short is used for nothing, and may be a word of the sentence that refuses it.
     context.redactor.protect(given)
-    return Keys.read(given)
+    return keys
+
+
+def short_key(params: Mapping[str, Any]) -> frozenset[str]:
+    """A key that is refused for its length, and would be masked in words of ours by which it is."""
+    given = params["secrets_key"] or ""
+    return frozenset([given]) if len(given) < SHORTEST else frozenset()
 
 
 def read_current(params: Mapping[str, Any], context: Context) -> str:
@@ -112,6 +120,11 @@ class SecretRotation(Operation[State, RotationPlan]):
 
     noun: ClassVar[str] = "rotation"
     spec: ClassVar[ArgumentSpec] = ROTATION_SPEC
+
+    @classmethod
+    def words(cls, params: Mapping[str, Any]) -> frozenset[str]:
+        """What is no key."""
+        return short_key(params)
 
     def __init__(self, params: Mapping[str, Any], context: Context) -> None:
         super().__init__(params, context)

@@ -30,11 +30,17 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger impo
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_INFO_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials, refuse_own
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Seen, Sight, Wait, next_step
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import (
+    Seen,
+    Sight,
+    Wait,
+    next_step,
+    unrotatable,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plugin import find_collections
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Occupied, already_there
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.rotation import declared, read_key
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.rotation import declared, read_key, short_key
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.sentences import sentence
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.shared import settled, unsettled
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.vaults import open_vault
@@ -64,6 +70,11 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
 
     noun: ClassVar[str] = "secrets"
     spec: ClassVar[ArgumentSpec] = ROTATION_INFO_SPEC
+
+    @classmethod
+    def words(cls, params: Mapping[str, Any]) -> frozenset[str]:
+        """What is no key."""
+        return short_key(params)
 
     def __init__(self, params: Mapping[str, Any], context: Context) -> None:
         super().__init__(params, context)
@@ -161,7 +172,9 @@ class SecretRotationInfo(Operation[tuple[Standing, ...], Plan]):
             each["as_written"] = each["missing"] = each["in_force"] = None
         for each in said["destinations"]:
             each["stale_deployments"] = standing.stale.get(each["name"])
-        return {**{name: each for name, each in said.items() if name != "requests"}, "problem": standing.failure}
+        refusal = unrotatable(declaration)
+        said |= {"problem": standing.failure, "cannot_rotate": refusal.message if refusal else ""}
+        return {name: each for name, each in said.items() if name != "requests"}
 
     def _wait(self, standing: Standing) -> Wait:
         """What a run of secret_rotation would wait for, or do."""

@@ -17,6 +17,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._aws.secrets_manager_
     SeenSecret,
     Wanted,
     plan_secret,
+    text_of_value,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
@@ -92,6 +93,13 @@ def test_what_is_refused(wanted: dict[str, Any], labels: dict[str, Any], code: s
     with pytest.raises(RunbookError) as caught:
         plan_secret(Wanted(secret="s", **wanted), seen(token=wanted.get("token"), **labels))
     assert caught.value.code == code
+
+
+def test_a_value_that_is_empty_is_a_variable_that_is_not_set() -> None:
+    for value, says in (("", "it is empty. Set the variable that it is looked up from."), ({}, "the filter to_json.")):
+        with pytest.raises(RunbookError) as refused:
+            text_of_value(value, "s")
+        assert refused.value.message.endswith(says)
 
 
 def test_what_else_a_plan_says() -> None:

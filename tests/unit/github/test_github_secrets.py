@@ -21,6 +21,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_model
     Scope,
     SecretRecord,
     read_settings,
+    text_of_value,
     words,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._github.secrets_plan import (
@@ -214,3 +215,10 @@ def test_the_secondary_limit_need_not_say_how_long() -> None:
     assert wait_of(reply, 0.0) == wait_of(Reply(status=429, body=said), 0.0) == 60
     assert wait_of(Reply(status=429), 0.0) < 10
     assert not too_many(Reply(status=403, body={"message": "Resource not accessible by personal access token"}))
+
+
+def test_a_value_that_is_empty_is_a_variable_that_is_not_set() -> None:
+    """Nobody is told to delete the secret."""
+    with pytest.raises(RunbookError) as refused:
+        text_of_value("", "TOKEN")
+    assert refused.value.message.endswith("its value is empty. Set the variable that it is looked up from.")

@@ -57,6 +57,8 @@ def role(standings: list[dict[str, Any]] | None = None, **hosts: Any) -> Decisio
         _secrets_named=(named := variables.pop("_secrets_named", [])),
         _secrets_given=variables.pop("_secrets_given", named),
         _secrets_inputs_wrong=False,
+        _secrets_refused_here=False,
+        secrets_found={},
         **variables,
     )
 
@@ -115,7 +117,7 @@ def test_a_rotation_knows_with_which_logins_runbooks_work() -> None:
     (advance,) = loader.load_from_file(str(ROLES / "rotate/tasks/advance.yml"))
     look = loader.load_from_file(str(ROLES / "secrets/tasks/look.yml"))[-1]
     rotation = advance["block"][0]["ops.runbooks.secret_rotation"]
-    assert rotation["own_logins"] == look["ops.runbooks.secret_rotation_info"]["own_logins"]
+    assert rotation["own_logins"] == look["module_defaults"]["ops.runbooks.secret_rotation_info"]["own_logins"]
 
 
 def test_where_values_are_kept_is_said_once_for_all() -> None:
@@ -244,6 +246,21 @@ def test_what_cannot_be_meant(given: dict[str, Any], says: str) -> None:
         asked = role(web=app(), **meant)
         assert asked("web", "_rotate_problem") is None
         assert not asked("web", "_rotate_inputs_wrong")
+
+
+def test_what_cannot_be_read_as_it_is_declared_is_left_alone_and_red() -> None:
+    """Whatever is asked for: a setting that is mistyped would be left out."""
+    broken = standing("b", "person", phase="unreadable", problem="Could not use b.", code="invalid_parameter")
+    standings = [standing("a", "run", cannot_rotate="Could not rotate a."), broken]
+    for asked in ({}, {"rotate_reason": "compromise"}):
+        known = role(standings, web=app(rotate_known={"a": advanced("a", "date")}), _secrets_leads=True, **asked)
+        assert known("web", "_rotate_todo") == ["a"]
+        assert known("web", "_rotate_red") == "Could not use b."
+        assert known("web", "_rotate_code") == "invalid_parameter"
+        assert known("web", "_rotate_settings_wrong")
+        lines = [" ".join(each.split()) for each in known("web", "_rotate_lines")]
+        assert lines[1:] == ["Could not rotate a.", "b unreadable could not go on, see below"]
+    assert not role(standings[:1], web=app())("web", "_rotate_settings_wrong")
 
 
 def test_the_locks_of_a_rebuild_are_held_by_one_name() -> None:

@@ -60,12 +60,30 @@ def test_who_has_to_correct_which_secrets_are_meant(
     declared: list[str], named: str, inputs: bool, inventory: bool
 ) -> None:
     host = {"runbooks_secrets": [{"name": each} for each in declared]}
-    said = Decisions("secrets", {"web": host}, secrets_names=named)
+    said = Decisions("secrets", {"web": host}, secrets_names=named, secrets_looked={"failed": inputs or inventory})
     assert said("web", "_secrets_inputs_wrong") is inputs
     assert said("web", "_secrets_settings_wrong") is inventory
     assert (said("web", "_secrets_problem") is not None) is (inputs or inventory)
     if named == "all" and not inventory:
         assert [each["name"] for each in said("web", "_secrets_selected")] == declared
+
+
+def test_secrets_are_told_apart_where_one_cannot_be_read() -> None:
+    found = {"secret": "a", "phase": "idle", "problem": "", "value": None, "due_at": None, "waits_for": {"what": "run"}}
+    good = {"all": [{**found, "cannot_rotate": ""}], "due": ["a"], "under_way": [], "unreachable": []}
+    bad = {"secrets_item": {"name": "b"}, "msg": "Could not use it.", "failure": {"code": "invalid_parameter"}}
+    apart = {"results": [{"secrets_item": {"name": "a"}, "secrets": good}, bad]}
+    together = Decisions("secrets", {"web": {"secrets_apart": apart}})("web", "_secrets_together")
+    assert [each["secret"] for each in together["secrets"]["all"]] == ["a", "b"]
+    assert together["secrets"]["due"] == ["a"]
+    fixed = {"secrets": {"all": [{**found, "cannot_rotate": "Could not rotate a."}]}}
+    for known, says, code in (
+        (together, "b: Could not use it.", "invalid_parameter"),
+        (fixed, "Could not rotate a.", "rotation_refused"),
+    ):
+        said = Decisions("secrets", {"web": {"secrets_found": known}}, runbooks_environment="test")
+        assert said("web", "_secrets_trouble").strip() == says
+        assert (said("web", "_secrets_code"), said("web", "_secrets_settings_wrong")) == (code, True)
 
 
 def test_a_database_without_migrations_lacks_them_in_the_inventory() -> None:
