@@ -19,7 +19,8 @@ from harness.servers import Database, S3StoreAt
 
 #: What it writes.
 FILES = {
-    *("README.md", "ansible.cfg", "requirements.txt", ".gitignore", ".github/workflows/backup.yml"),
+    *("README.md", "ansible.cfg", "requirements.txt", ".gitignore"),
+    *(".github/workflows/backup.yml", ".github/workflows/rotate.yml"),
     *("collections/requirements.yml", "inventories/production/hosts.yml", "inventories/staging/hosts.yml"),
 }
 Init = Callable[..., Played]
@@ -68,6 +69,7 @@ def test_a_directory_that_cannot_be_meant_is_refused(init: Init, tmp_path: Path)
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert "Result: failed: Could not write a repository (dir)" in init(extra_vars={"dir": ""}).red().output
     assert "it is there and no directory" in init(extra_vars={"dir": "file"}).red().output
+    assert "dri is no input of init: did you mean dir?" in init(extra_vars={"dri": "ops"}).red().output
 
 
 @pytest.mark.parametrize("option", ["--tags=x", "--skip-tags=untagged", "--skip-tags=always"])

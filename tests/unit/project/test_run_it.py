@@ -23,6 +23,7 @@ from harness.runbook_pages import Runbook, specs_of
 
 DOCUMENT = (CHECKOUT / "docs" / "run-it.md").read_text(encoding="utf-8")
 WORKFLOW = ROLES / "init" / "files" / "workflow.yml"
+ROTATION = ROLES / "init" / "files" / "workflow_rotate.yml"
 FIVE_FIELDS = re.compile(r"^((?:[\d*/,-]+ ){5})(.*)$")
 COMMAND = re.compile(r"ansible-playbook [^`\n&|]*")
 
@@ -44,6 +45,7 @@ def commands() -> list[str]:
     files = [
         ROLES / "init" / "files" / "README.md",
         WORKFLOW,
+        ROTATION,
         CHECKOUT / "README.md",
         *(CHECKOUT / "docs").glob("*.md"),
     ]
@@ -113,6 +115,25 @@ def test_the_workflow_is_the_one_that_init_writes() -> None:
     assert f"environment:{job['environment']}" in str(trusted)
     with_secrets = [step for step in job["steps"] if "secrets." in str(step)]
     assert [step["name"] for step in with_secrets] == ["Back up"], "no other step sees them"
+
+
+def test_the_hourly_rotation_is_that_of_the_backup_but_for_what_it_runs() -> None:
+    """And for its schedule, which would be red each hour where no secret is declared."""
+    text = ROTATION.read_text(encoding="utf-8")
+    backup, rotation = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8")), yaml.safe_load(text)
+    assert "schedule" not in rotation["on"]
+    switched = yaml.safe_load(text.replace("  # schedule:", "  schedule:").replace("  #   - cron", "    - cron"))
+    (due,) = switched["on"]["schedule"]
+    assert due["cron"] in {when for when, command in cron_lines() if ".rotate " in command}
+    assert rotation["permissions"] == backup["permissions"]
+    assert rotation["concurrency"]["cancel-in-progress"] is False
+    steps = rotation["jobs"]["rotate"]["steps"]
+    (secret,) = [step for step in steps if "secrets." in str(step)]
+    assert set(secret["env"]) == {"DIRECT_URL", "RUNBOOKS_SECRETS_KEY", "VERCEL_TOKEN"}
+    backups = {str(step.get("name", step.get("uses"))): step for step in backup["jobs"]["backup"]["steps"]}
+    for step in steps[:-1]:
+        same = backups[str(step.get("name", step.get("uses")))]
+        assert step | {"with": {}} == same | {"with": {}}
 
 
 def job_template() -> list[dict[str, Any]]:
