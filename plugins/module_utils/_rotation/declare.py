@@ -191,6 +191,19 @@ def _check_targets(declaration: Declaration) -> None:
         raise refused("destinations", declaration.name, "none of them gets the value itself", "List one that does.")
 
 
+def unrotatable(declaration: Declaration) -> RunbookError | None:
+    """Why no rotation after the first value can begin, however it stands; None where one can."""
+    if declaration.keeps_previous or declaration.consent:
+        return None
+    return RunbookError(
+        code="rotation_refused",
+        attempted="rotate it as it is declared",
+        object=f"secret {declaration.name}",
+        reason="no destination keeps the earlier value ({previous}), so that what was signed with it ends at once",
+        remedy="Give the app the earlier value too, or agree to it with sign_out_users=true.",
+    )
+
+
 def refused(option: str, value: str, reason: str, remedy: str) -> RunbookError:
     """The failure for an option."""
     return RunbookError(code="invalid_parameter", attempted=f"use {option}", object=value, reason=reason, remedy=remedy)

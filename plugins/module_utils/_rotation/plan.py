@@ -18,7 +18,12 @@ from typing import Literal
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request, Target
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import (
+    Declaration,
+    Request,
+    Target,
+    unrotatable,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
     BREAKING,
     CLEARING,
@@ -295,19 +300,6 @@ def _rest(declaration: Declaration, ledger: Ledger, request: Request, now: datet
     if refusal := unrotatable(declaration):
         raise refusal
     return Step(action=Action.BEGIN)
-
-
-def unrotatable(declaration: Declaration) -> RunbookError | None:
-    """Why no rotation after the first value can begin, however it stands; None where one can."""
-    if declaration.keeps_previous or declaration.consent:
-        return None
-    return RunbookError(
-        code="rotation_refused",
-        attempted="rotate it as it is declared",
-        object=f"secret {declaration.name}",
-        reason="no destination keeps the earlier value ({previous}), so that what was signed with it ends at once",
-        remedy="Give the app the earlier value too, or agree to it with sign_out_users=true.",
-    )
 
 
 def _onwards(declaration: Declaration, ledger: Ledger, seen: Seen, request: Request, now: datetime) -> Step | Wait:

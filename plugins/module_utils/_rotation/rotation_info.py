@@ -21,7 +21,12 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.parallel import Crew, together
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request, refused
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import (
+    Declaration,
+    Request,
+    refused,
+    unrotatable,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination import Looks, open_destinations
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination_vercel import VercelDestination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
@@ -30,13 +35,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger impo
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_INFO_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials, refuse_own
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import (
-    Seen,
-    Sight,
-    Wait,
-    next_step,
-    unrotatable,
-)
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Seen, Sight, Wait, next_step
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plugin import find_collections
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Occupied, already_there
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.report import describe
