@@ -24,7 +24,7 @@ _SHORTEST = 8
 
 
 class OwnProvider:
-    """See ``provider.Provider``, ``Limited``, ``Ripening``, ``Breaking`` and ``Revivable``."""
+    """See ``provider.Provider``, ``Limited``, ``Ripening``, ``Breaking``, ``Revivable`` and ``Occupied``."""
 
     def __init__(self, held: Held, context: Context) -> None:
         self._context = context
@@ -45,6 +45,10 @@ class OwnProvider:
         """See ``provider.Limited``."""
         if self._held.has("require_room"):
             self._held.call("require_room")
+
+    def standing(self) -> str:
+        """See ``provider.Occupied``."""
+        return self._held.text("standing") if self._held.has("standing") else ""
 
     def credentials(self) -> tuple[str, ...]:
         """See ``provider.Provider``."""

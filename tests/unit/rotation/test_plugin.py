@@ -22,7 +22,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider_pl
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys
 
 from harness.own_classes import declared, make_collection
-from harness.rotations import KEPT_IN, KEY, OPTIONS, Secret, to_the_end, watched
+from harness.rotations import KEPT_IN, KEY, OPTIONS, Secret, file_destination, to_the_end, watched
 from harness.stores import failing
 
 VALUE = "what-nobody-may-see"
@@ -231,6 +231,28 @@ def test_what_a_class_says_itself_is_shown_and_nothing_secret_in_it(classes: Mod
     assert VALUE not in context.redactor.text(VALUE)
     with failing("invalid_parameter"):
         own_provider(given("acme_here:Twice"), context).adopted("x", "n")
+
+
+def test_a_value_that_is_there_already_is_adopted(classes: ModuleType, tmp_path: Path) -> None:
+    """Proven first, in check mode too, by methods that change nothing."""
+    methods: dict[str, Any] = {
+        "standing": lambda self: "the module has the key k-1",
+        "adopted": lambda self, text, name: {"id": "k-1", "parts": {"value": text}},
+        "test": lambda self, id, parts: "" if parts["value"] == VALUE else f"it does not know {id}",
+    }
+    classes.__dict__["Hsm"] = type("Hsm", (Whole,), methods)
+    place = [file_destination(tmp_path / "value")]
+    provider = {"type": "plugin", "plugin": "acme_here:Hsm", "options": {}, "secret_options": None}
+    secret = Secret(store=f"file://{tmp_path}/store", destinations=place, provider=provider)
+    (tmp_path / "value").write_text(VALUE, encoding="utf-8")
+    for check in (True, False):
+        with failing("rotation_refused"):
+            secret.run(check=check)
+        with failing("secret_refused"):
+            secret.run(check=check, adopt=True, current_value="another-value")
+    assert secret.run(adopt=True)["last"]["outcome"] == "adopted"
+    assert secret.ledger.current is not None
+    assert (secret.ledger.current.id, (tmp_path / "value").read_text(encoding="utf-8")) == ("k-1", VALUE)
 
 
 @pytest.mark.parametrize(
