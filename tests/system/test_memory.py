@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench import data
 from bench.memory import PeakMemory
+from harness.age import key_pair
 from harness.modules import ModuleRunner, Outcome, read_outcome
-from harness.servers import Database, StoreAt
+from harness.servers import Database, FileStoreAt, StoreAt
 
 MIB = 1024 * 1024
 
@@ -32,18 +34,23 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="PSS is read fro
 
 
 def test_backup_and_restore_hold_no_more_than_a_few_parts(
-    run_module: ModuleRunner, make_database: Callable[[], Database], store: StoreAt
+    run_module: ModuleRunner, make_database: Callable[[], Database], store: StoreAt, tmp_path: Path
 ) -> None:
+    """What goes into the directory is encrypted on its way, which takes no more."""
+    key = key_pair(tmp_path / "identity")
+    sealed = isinstance(store, FileStoreAt)
+    sealing = {"encryption": "age", "age_recipients": [key.recipient]} if sealed else {}
     peaks: dict[str, list[int]] = {"postgres_backup": [], "postgres_restore": []}
     for mib in (1, 300):
         database = make_database()
         data.make_stream(database.url, mib)
         common = {"environment": "test", "name": f"stream{mib}", **database.args, **store.args}
-        backup = {**common, "backup_id": "one", "compression": "none"}
+        backup = {**common, "backup_id": "one", "compression": "none", **sealing}
         outcome, peak = _measured(run_module, "postgres_backup", backup)
         assert outcome["backup"]["bytes"] > mib * MIB
         peaks["postgres_backup"].append(peak)
         restore = {**common, "backup": "one", "target_database": f"{database.name}_restored"}
+        restore |= {"age_identity_file": str(key.path)} if sealed else {}
         _outcome, peak = _measured(run_module, "postgres_restore", restore)
         peaks["postgres_restore"].append(peak)
     for module, (small, large) in peaks.items():
