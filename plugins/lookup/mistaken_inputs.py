@@ -10,7 +10,8 @@ DOCUMENTATION = r"""
 name: mistaken_inputs
 short_description: What was given with -e and cannot be meant
 version_added: 1.0.0
-author: The ops.runbooks contributors
+author:
+  - The ops.runbooks contributors (@ops-runbooks)
 description:
   - Says of each extra variable that is no launch input of a runbook but is named nearly like one that it was meant for
     that one; ansible itself takes any name. Two names are near where they are the same but for case, C(_) and C(-), or
