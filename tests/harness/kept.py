@@ -24,31 +24,62 @@ def keep_payloads() -> None:
 
 
 def keep_templates() -> None:
-    """The code of templates: each worker compiles those of its task anew, and the most of its time goes there."""
-    from ansible._internal._templating import _jinja_bits
+    """The code of templates: each worker compiles those of its task anew, and a good part of its time goes there."""
+    from ansible._internal._templating._jinja_bits import AnsibleEnvironment
+    from jinja2.environment import TemplateExpression
 
     if "HARNESS_CACHE" not in os.environ:
         return
-    environment: Any = _jinja_bits.AnsibleEnvironment
-    compile_template = environment.compile
+    environment: Any = AnsibleEnvironment
+    compile_template, compile_expression = environment.compile, environment.compile_expression
     directory = Path(os.environ["HARNESS_CACHE"], "templates")
     directory.mkdir(parents=True, exist_ok=True)
+    #: Where the code of the expression goes that is compiled now: by then it is a tree, whose source nobody knows.
+    awaited: list[Path] = []
 
-    def compiled(self: Any, source: Any, *args: Any, **options: Any) -> Any:
-        if not isinstance(source, str) or args or options:
+    def template(self: Any, source: Any, *args: Any, **options: Any) -> Any:
+        if args or options or not (isinstance(source, str) or awaited):
             return compile_template(self, source, *args, **options)
-        context = _jinja_bits._TemplateCompileContext.current(optional=True)
-        # Whatever the code depends on.
-        settings = [getattr(self, name) for name in _jinja_bits._TEMPLATE_OVERRIDE_FIELD_NAMES]
-        asked = repr((str(source), settings, context and context.escape_backslashes))
-        kept = directory / hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
-        try:
-            return marshal.loads(kept.read_bytes())
-        except (OSError, ValueError, EOFError, TypeError):
+        place = awaited.pop() if awaited else directory / _digest(self, "template", source)
+        code = _read(place)
+        if code is None:
             code = compile_template(self, source)
-        unfinished = kept.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(marshal.dumps(code))
-        unfinished.rename(kept)
+            _write(place, code)
         return code
 
-    environment.compile = compiled
+    def expression(self: Any, source: str, undefined_to_none: bool = True) -> Any:
+        place = directory / _digest(self, "expression", source)
+        code = _read(place)
+        if code is None:
+            awaited.append(place)
+            try:
+                return compile_expression(self, source, undefined_to_none)
+            finally:
+                awaited.clear()
+        made = self.template_class.from_code(self, code, self.make_globals(None), None)
+        return TemplateExpression(made, undefined_to_none)
+
+    environment.compile, environment.compile_expression = template, expression
+
+
+def _digest(environment: Any, kind: str, source: str) -> str:
+    """Of whatever the code depends on."""
+    from ansible._internal._templating import _jinja_bits
+
+    context = _jinja_bits._TemplateCompileContext.current(optional=True)
+    settings = [getattr(environment, name) for name in _jinja_bits._TEMPLATE_OVERRIDE_FIELD_NAMES]
+    asked = repr((kind, str(source), settings, context and context.escape_backslashes))
+    return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _read(place: Path) -> Any:
+    try:
+        return marshal.loads(place.read_bytes())
+    except (OSError, ValueError, EOFError, TypeError):
+        return None
+
+
+def _write(place: Path, code: Any) -> None:
+    unfinished = place.with_suffix(f".{os.getpid()}")
+    unfinished.write_bytes(marshal.dumps(code))
+    unfinished.rename(place)
