@@ -563,7 +563,9 @@ def test_what_ansible_makes_of_nonsense(case: Case, planted: Planted) -> None:
         name = f"CANARY_ARGUMENTS_{len(tasks)}"
         env[name] = json.dumps(given)
         tasks.append({f"ops.runbooks.{module}": f"{{{{ lookup('ansible.builtin.env', '{name}') | from_json }}}}"})
-    assert case.tasks(*tasks, env=env).recap["here"]["ignored"] == len(tasks), "each was refused"
+    recap = case.tasks(*tasks, env=env).recap["here"]
+    assert recap["ok"] == len(tasks) + 1, "each was tried, and all were shown"
+    assert recap["ignored"] > 0, "not every module takes a list for a text"
 
 
 def unknown(module: str, planted: Planted) -> dict[str, Any]:
