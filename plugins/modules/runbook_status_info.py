@@ -55,7 +55,8 @@ options:
       - How the run ended that the lines are about. Without it they are about the last recorded run.
       - Any of these keys. V(runbook) is its name; V(failed), V(changed) and V(check) (check mode) may be texts; V(code)
         and V(message) say why it failed; V(summary) what was done, in a few words; V(found) what a run that only looks
-        has found; V(affected) whether production notices, such as V(no, a backup only reads); V(command) how the
+        has found; V(waits) what was asked for and has not begun;
+        V(affected) whether production notices, such as V(no, a backup only reads); V(command) how the
         runbook was called; V(next) what to call now, where that is not the same command again.
       - The result of a task is understood too (V(msg), V(failure), V(plan)).
     type: dict

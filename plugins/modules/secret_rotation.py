@@ -213,7 +213,7 @@ rotation:
         V(adopted)), V(started_at), V(ended_at) and V(proof).
       type: dict
     summary:
-      description: What has become of it in this run, in a few words; empty where nothing was changed.
+      description: What has become of it in this run, in a few words; empty where nothing was, and nothing is under way.
       type: str
     not_begun:
       description: Why the rotation that was asked for has not begun, and how to get it; empty where it has.

@@ -248,3 +248,36 @@ def test_the_life_of_a_password_under_load(shop: Shop) -> None:
     assert shop.project.server.visit(shop.project.host, "/api/selftest").status == 200
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(second)
+
+
+def test_the_first_and_the_last_line_say_what_was_not_done(
+    run_playbook: PlaybookRunner, file_store: FileStoreAt, tmp_path: Path
+) -> None:
+    """A value that is asked for, one on the command line, a rotation that has not begun, another key than before."""
+    place = {"name": "file", "type": "file", "path": str(tmp_path / "auth_secret")}
+    secret = {"name": "auth_secret", "provider": {"type": "generated"}, "destinations": [place], "sign_out_users": True}
+    app = {"vercel_project": "web", "app_url": "https://app.example.com"}
+    variables = {
+        "runbooks_environment": "test",
+        "runbooks_store": file_store.url,
+        "runbooks_secrets": [secret],
+    }
+    inventory = {"all": {"vars": variables, "children": {"apps": {"hosts": {"web": app}}}}}
+
+    def play(key: str = KEY, **inputs: str) -> str:
+        env = {"RUNBOOKS_SECRETS_KEY": key}
+        return run_playbook("ops.runbooks.rotate", inventory=inventory, extra_vars=inputs, env=env).output
+
+    asked = play(secret="auth_secret", adopt="true")
+    assert "Put it into the environment variable RUNBOOKS_CURRENT_VALUE of this command" in asked
+    assert "Next: RUNBOOKS_CURRENT_VALUE=... ansible-playbook ops.runbooks.rotate" in asked
+    assert "put the value into the environment variable RUNBOOKS_CURRENT_VALUE" in play(current_value="x")
+    assert "Changed: auth_secret: its first value is in use" in play()
+    young = play(secret="auth_secret", reason="requested")
+    assert (
+        "Result: waiting: the rotation of auth_secret that was asked for has not begun: the value is younger" in young
+    )
+    assert "Changed: nothing" in young
+    other = play(key="another-one-than-before-0123456789")
+    assert "Result: failed (secret_unreadable)" in other
+    assert "Changed: nothing" in other

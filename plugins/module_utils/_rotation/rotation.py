@@ -35,7 +35,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.destination
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.engine import Engine, Parties, State
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.kept import SAID, read_kept
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import Book, read_ledgers
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import IDLE, Ledger
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import ROTATION_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.own import own_credentials
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import Action
@@ -214,7 +214,7 @@ class SecretRotation(Operation[State, RotationPlan]):
         """For the last lines of a run."""
         name = identity(before, self._declaration, self._request, self.context.run_id, self._now)
         return {
-            "summary": summary(before, after) if after != before else "",
+            "summary": summary(before, after) if after != before or after.phase != IDLE else "",
             "not_begun": not_begun(before, after, self._request, name, wait),
         }
 

@@ -52,7 +52,7 @@ _OVER = {
 
 
 def summary(before: Ledger, after: Ledger) -> str:
-    """What became of a secret in a run that has changed something."""
+    """What became of a secret in a run that has changed something, or where one that is under way is."""
     if after.phase != IDLE:
         until = f" until {iso(after.not_before)}" if after.not_before is not None else ""
         return _UNDER_WAY[after.phase] + until

@@ -44,6 +44,8 @@ def _result(outcome: Outcome | None, facts: Facts) -> str:
         return _last_run(facts.last_run)
     if outcome.failed:
         return f"failed ({outcome.code}): {outcome.message}" if outcome.message else f"failed ({outcome.code})"
+    if outcome.waits:
+        return f"{'check mode: ' if outcome.check else ''}waiting: {outcome.waits}"
     if outcome.changed:
         return "check mode: would change something" if outcome.check else "done"
     if outcome.found:

@@ -27,7 +27,8 @@ _TRUE = {"true", "yes", "on", "1", "t", "y"}
 class Outcome:
     """The end of one runbook on one host. Texts are '' where they are not known.
 
-    ``summary`` says in a few words what was done, ``found`` what a run that only looks has found, ``affected`` whether
+    ``summary`` says in a few words what was done, ``found`` what a run that only looks has found, ``waits`` what was
+    asked for and has not begun yet, with why and how to get it, ``affected`` whether
     users notice anything, ``command`` how the runbook was called and ``next`` what to call now, where that is not the
     same command again.
     """
@@ -40,6 +41,7 @@ class Outcome:
     message: str = ""
     summary: str = ""
     found: str = ""
+    waits: str = ""
     affected: str = ""
     command: str = ""
     next: str = ""
@@ -65,6 +67,7 @@ class Outcome:
             message=_text(given, "message") or _text(given, "msg"),
             summary=_text(given, "summary") or steps,
             found=_text(given, "found"),
+            waits=_text(given, "waits"),
             affected=_text(given, "affected"),
             command=_text(given, "command"),
             next=_text(given, "next"),

@@ -143,6 +143,26 @@ def test_each_app_knows_what_waits_for_it() -> None:
     assert said("admin", "_rotate_code") == "run_refused"
 
 
+def test_the_closing_lines_say_what_became_of_each_secret() -> None:
+    """Not by which steps; what cannot be taken back is one sentence for each, with its name."""
+    known = {name: advanced(name, "date") for name in ("a", "b")}
+    known["a"]["rotation"]["summary"] = "rotated; the earlier value is good until tomorrow"
+    known["a"]["plan"] = {"irreversible": ["the earlier value is gone for good", "users are signed out"]}
+    known["b"]["rotation"]["not_begun"] = "the value is younger than 60 min"
+    facts = app(rotate_known=known, rotate_steps=["a: begin", "a: make: one", "c: begin"])
+    said = role(web=facts, rotate_adopt=False, _secrets_leads=True)
+    assert said("web", "_rotate_summary").startswith(
+        "a: rotated; the earlier value is good until tomorrow; c: came to "
+    )
+    assert said("web", "_rotate_irreversible") == ["a: the earlier value is gone for good; and users are signed out."]
+    assert said("web", "_rotate_not_begun") == (
+        "the rotation of b that was asked for has not begun: the value is younger than 60 min"
+    )
+    assert said("web", "_rotate_variables") == ""
+    refused = role(web=app(record_failure={"code": "rotation_refused"}), rotate_adopt=True)
+    assert refused("web", "_rotate_variables") == "RUNBOOKS_CURRENT_VALUE=... "
+
+
 def test_what_serves_nothing_yet_is_not_built_again() -> None:
     """There is no commit to build: the first release has the values."""
     known = {"a": advanced("a", "deployment", ("shop", False, "t1"))}
@@ -236,6 +256,7 @@ def test_a_project_that_no_app_has_is_said() -> None:
         ({"rotate_reason": "requested"}, "-e secret=all"),
         ({"rotate_reason": "compromise", "rotate_break_first": True}, "-e secret=all"),
         ({"rotate_adopt": True, "_secrets_named": ["a", "b"]}, "-e secret="),
+        ({"rotate_current": True}, "into the environment variable RUNBOOKS_CURRENT_VALUE"),
     ],
 )
 def test_what_cannot_be_meant(given: dict[str, Any], says: str) -> None:
@@ -305,7 +326,10 @@ def test_a_place_that_somebody_has_removed_is_told_of() -> None:
             "type": "vercel_env",
             "as_written": name == "fine",
             "missing": name == "gone",
-            "stale_deployments": None,
+            "project": "shop",
+            "variable": name.upper(),
+            "unread": name == "changed",
+            "stale_deployments": [{"url": "one.example.com"}] if name == "changed" else None,
         }
         for name in ("fine", "gone", "changed")
     ]
@@ -322,4 +346,9 @@ def test_a_place_that_somebody_has_removed_is_told_of() -> None:
     assert lines[2:] == [
         "gone is missing, somebody has removed it: the next run of rotate writes it again",
         "changed is not as it was written: the next run of rotate writes it again",
+        "changed is not known to hold the value: it could not be read when that was adopted, and the next "
+        "rotation writes it",
+        "1 deployment of shop still holds an earlier value of a (CHANGED), such as one.example.com",
     ]
+    known = Decisions("secrets", {"web": {}}, _secrets_all=[standing("a", "run", **{**told, "destinations": []})])
+    assert known("web", "_secrets_lines")[1].strip() == "goes nowhere: nobody ever sees it"

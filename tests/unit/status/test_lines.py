@@ -112,6 +112,8 @@ def test_a_red_run() -> None:
         (Outcome(check=True), "check mode: nothing to do", "nothing", "no"),
         (Outcome(found="listed 3 backups"), "done: listed 3 backups", "nothing", "no"),
         (Outcome(found="listed 3 backups", check=True), "check mode: listed 3 backups", "nothing", "no"),
+        (Outcome(waits="x: not yet", changed=True, summary="went on"), "waiting: x: not yet", "went on", "not known"),
+        (Outcome(waits="x: not yet", check=True), "check mode: waiting: x: not yet", "nothing", "no"),
         (Outcome(found="it answers", changed=True, summary="noted it"), "done", "noted it", "not known"),
         (
             Outcome(failed=True, changed=True, runbook="x"),
