@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-#: What an input takes: any text, yes or no, or one of a few words.
-Takes = str | Sequence[str]
+#: What an input takes: any text, yes or no (one word each), or one of a few words.
+Takes = Sequence[str]
 ANY, SWITCH = "any", "switch"
 
 #: Those of ansible's own filter ``bool``; it takes every other word for no.
