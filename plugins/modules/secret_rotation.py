@@ -50,7 +50,8 @@ options:
       - With O(reason=compromise), end the earlier value as soon as the new one is made and tried, before anybody has
         that, and let no destination hold it beside the new one. What uses it fails until it has the new one, and what
         was signed with it ends. O(take_back=true) still brings it back.
-      - Of a rotation that is under way already the earlier value is ended at once too; another one follows it.
+      - Of a rotation that is under way already the earlier value is ended at once too, in its grace period with whoever
+        uses it then; another one follows it.
       - An access key is deactivated, a login taken away with its sessions, a credential of V(http) disabled, a signing
         key revoked. What a service can only delete for good (an API key of Supabase, V(http) without C(disable)) is
         good until the new one is in use, and RV(plan) says so.

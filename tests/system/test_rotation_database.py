@@ -223,6 +223,27 @@ def test_a_stolen_password_is_ended_first(crew: Team, secret: Secret) -> None:
         psycopg.connect(stolen)
 
 
+def test_a_stolen_password_is_ended_in_its_grace_period(crew: Team, secret: Secret) -> None:
+    """With the thief who is logged in by it, and the value that has taken its place is replaced too."""
+    secret.run()
+    stolen, asked = url(secret), {"reason": "compromise", "break_first": True}
+    with psycopg.connect(stolen) as thief, suppress(psycopg.OperationalError):
+        secret.days = 91
+        assert secret.run()["phase"] == "grace"
+        second = url(secret)
+        told = secret.run(check=True, **asked)["steps"]
+        assert told[0] == "disable the earlier value, whoever uses it"
+        said = secret.run(**asked)
+        assert (said["steps"], said["phase"], said["last"]["outcome"]) == (told, "idle", "rotated")
+        thief.execute("SELECT 1")
+        raise AssertionError("the thief's session goes on")
+    assert url(secret) not in (stolen, second)
+    for dead in (stolen, second):
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(dead)
+    psycopg.connect(url(secret)).close()
+
+
 def test_a_login_from_before_is_adopted(crew: Team, secret: Secret) -> None:
     """Its URL is given, since an app has it; the pair takes its place, and it goes the same way as any other."""
     password = secrets.token_hex(16)

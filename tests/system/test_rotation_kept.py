@@ -95,7 +95,12 @@ def test_a_key_of_kms_that_does_not_do_it(s3_store: S3StoreAt, tmp_path: Path) -
             assert not [each for each in proxy.requests if "/values/" in each.target]
     assert not (tmp_path / "value").exists()
     secret.more["endpoint_url"] = s3_store.server.endpoint_url
+    with failing("values_unencrypted") as refused:
+        secret.run(check=True)
+    assert "of what an earlier run has written so" in refused().message
     assert secret.run()["phase"] == "idle"
+    secret.days = 91
+    assert secret.run(check=True)["changed"]
 
 
 @pytest.mark.parametrize("kind", ["key", "age", "sse_kms"])
@@ -172,6 +177,19 @@ def test_a_value_in_secrets_manager(server: AwsServer, managed: Secret, tmp_path
     to_the_end(managed)
     assert stored(server, managed).kms_key_id == "alias/acme"
     assert asked_for(server) | {"secretsmanager:CreateSecret"} == allowed("values in Secrets Manager")
+
+
+def test_another_place_than_secrets_manager_from_now_on(server: AwsServer, managed: Secret) -> None:
+    """With the prefix that nobody has to write down: what lies there is cleared up as soon as it is out of use."""
+    managed.more["kept_in"]["type"] = "key"
+    managed.days = 91
+    assert (managed.run()["phase"], len(labels(server, managed))) == ("grace", 1)
+    to_the_end(managed)
+    assert labels(server, managed) == []
+    server.forget()
+    managed.days += 91
+    to_the_end(managed)
+    assert server.requests() == []
 
 
 def test_killed_around_each_request_to_secrets_manager(server: AwsServer, managed: Secret, tmp_path: Path) -> None:

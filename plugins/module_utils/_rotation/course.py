@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.hasten import AFTER_PROOF, breaks
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
     BREAKING,
     CLEARING,
@@ -42,7 +43,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import
     Sight,
     Step,
     Wait,
-    breaks,
     due_at,
     holds,
     next_step,
@@ -103,6 +103,8 @@ class _Moment:
 
 def _hastened(ledger: Ledger, moment: _Moment) -> Ledger:
     hastened = replace(ledger, broken=True)
+    if ledger.phase in AFTER_PROOF:
+        return replace(hastened, phase=DISABLING, retired_at=ledger.retired_at or moment.now, not_before=None)
     return hastened if ledger.phase in (MAKING, STAGED) else _tried(hastened, moment)
 
 
@@ -130,10 +132,13 @@ def _returned(ledger: Ledger, moment: _Moment) -> Ledger:
 
 
 def _begun(ledger: Ledger, moment: _Moment) -> Ledger:
+    """What is declared no more is nobody's to wait for; what it holds is not changed."""
     facts, request, now = moment.facts, moment.request, moment.now
+    names = {each.name for each in moment.declaration.targets}
     return replace(
         ledger,
         phase=MAKING,
+        written=tuple(each for each in ledger.written if each.destination in names),
         epoch=ledger.epoch + 1,
         rotation_id=facts.rotation_id,
         reason=request.reason,

@@ -202,7 +202,7 @@ class Engine:
             work.listed = tuple(each for each in found if each not in ours and each not in ledger.known)
         elif effect is Effect.FORGET:
             kept = after(ledger, work.step, work.facts, self._declaration, self._request, work.seen, now).slots()
-            work.listed = tuple(each for each in self._parties.vault.slots() if each not in kept)
+            work.listed = tuple(each for each in self._parties.vault.slots(ledger.slots()) if each not in kept)
 
     def _sweep(self, work: _Work, now: datetime) -> None:
         provider, since = self._parties.provider, work.entry.ledger.started_at or now
@@ -279,8 +279,13 @@ class Engine:
         work.seen = work.seen.having(target.name, sight)
 
     def _disable(self, work: _Work, now: datetime) -> None:
-        if (old := work.entry.ledger.old) is not None:
-            self._parties.provider.disable(old.id)
+        old, provider = work.entry.ledger.old, self._parties.provider
+        if old is None:
+            return
+        if work.entry.ledger.broken and isinstance(provider, Breaking):
+            provider.end(old.id)
+        else:
+            provider.disable(old.id)
 
     def _enable(self, work: _Work, now: datetime) -> None:
         ledger = work.entry.ledger

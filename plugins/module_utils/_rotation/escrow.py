@@ -11,7 +11,7 @@ colon. So what an earlier setting has put elsewhere is found there, and only new
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -41,7 +41,7 @@ class Place(Protocol):
         """Raises where a value could not be kept, or not be read again, as far as that is known without a request."""
 
     def look(self) -> None:
-        """The same by requests that change nothing; asked before a rotation begins, in check mode too."""
+        """The same by requests that change nothing; asked before a value is made, in check mode too."""
 
     def ready(self) -> None:
         """See that it takes a value, before one is made. May change it."""
@@ -112,11 +112,10 @@ class Vault:
             self._redactor.protect(part)
         return parts
 
-    def slots(self) -> tuple[str, ...]:
-        """All slots that hold anything."""
-        return tuple(
-            f"{place.scheme}:{name}" if place.scheme else name for place in self._swept for name in place.names()
-        )
+    def slots(self, known: Collection[str] = ()) -> tuple[str, ...]:
+        """All slots that hold anything, also where one of the ``known`` lies that is not written to any more."""
+        places = dict.fromkeys((*self._swept, *(self._find(slot)[0] for slot in sorted(known))))
+        return tuple(f"{place.scheme}:{name}" if place.scheme else name for place in places for name in place.names())
 
     def forget(self, slot: str) -> None:
         """Remove a value. Raises ``store_denied``, ``service_denied`` where that is not allowed."""

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, cast
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import (
     check_schema,
     document,
@@ -108,14 +109,27 @@ class ByKms(Stored):
         self._probe = f"{environment}/secrets/{secret}/encryption.json"
         self._context = context
 
+    def look(self) -> None:
+        """See ``escrow.Place``. By what an earlier run has written; one that makes a value writes that again."""
+        if not self._context.check_mode:
+            return
+        try:
+            self._refuse_unencrypted("an earlier run has written so, which a run without check mode writes again,")
+        except RunbookError as error:
+            if error.code != "object_missing":
+                raise
+
     def ready(self) -> None:
         """See ``escrow.Place``. By an object that is no secret: a value that lay there in the clear could be read."""
         self._context.effect("see that the store encrypts with KMS")
         self._store.put(self._probe, b"{}\n")
+        self._refuse_unencrypted("was written so")
+
+    def _refuse_unencrypted(self, what: str) -> None:
         says = cast(Encrypting, self._store).encryption_of(self._probe)
         if not says.startswith(_BY_KMS):
             reason = (
-                f"kept_in is of type sse_kms, and {self._store.url} does not encrypt with a key of KMS: of what was "
-                f"written so it says {says or 'nothing'}"
+                f"kept_in is of type sse_kms, and {self._store.url} does not encrypt with a key of KMS: of what {what} "
+                f"it says {says or 'nothing'}"
             )
             raise unencrypted(self._secret, reason)

@@ -58,7 +58,7 @@ class Action(Enum):
     BEGIN = "begin a rotation"
     MAKE = "make a value and keep it"
     TRY = "try the value"
-    HASTEN = "end the earlier value first after all"
+    HASTEN = "end the earlier value at once after all"
     BREAK = "end the earlier value before anybody has the new one"
     WRITE = "write a destination"
     SPREAD = "find all destinations written"
@@ -106,9 +106,9 @@ TABLE: dict[Action, Row] = {
     ),
     Action.TRY: _row((STAGED,), (Effect.APPLY, Effect.TEST), (DISTRIBUTING, BREAKING), "Both are done once more."),
     Action.HASTEN: _row(
-        (MAKING, STAGED, DISTRIBUTING, VERIFYING),
+        (MAKING, STAGED, DISTRIBUTING, VERIFYING, GRACE, DISABLING),
         (),
-        (MAKING, STAGED, BREAKING, DISTRIBUTING),
+        (MAKING, STAGED, BREAKING, DISTRIBUTING, DISABLING),
         "Nothing but the record has changed: the next run ends it.",
     ),
     Action.BREAK: _row(

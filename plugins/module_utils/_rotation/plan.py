@@ -24,6 +24,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare imp
     Target,
     unrotatable,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.hasten import hastened
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
     BREAKING,
     CLEARING,
@@ -189,8 +190,8 @@ def _by_request(declaration: Declaration, ledger: Ledger, seen: Seen, request: R
     if request.rests:
         return _at_rest(declaration, ledger, seen)
     if not request.take_back:
-        under_way = ledger.phase in TABLE[Action.HASTEN].phases and ledger.current is not None
-        return Step(action=Action.HASTEN) if request.break_first and under_way and not ledger.broken else None
+        action = hastened(declaration, ledger, request)
+        return Step(action=action) if action is not None else None
     if step := _way_back(ledger):
         return step
     if ledger.phase in (IDLE, CLEARING) and not ledger.held:
@@ -367,14 +368,6 @@ def pending(declaration: Declaration, ledger: Ledger, seen: Seen) -> Iterator[Ta
         differs = written is None or written.mark != seen.sight(target.name).mark
         if differs or (written is not None and written.holds != holds(target, value, beside)):
             yield target
-
-
-def breaks(declaration: Declaration, ledger: Ledger) -> str | None:
-    """Why a service keeps the earlier value good until the new one is in use, although it was to be ended first.
-
-    '' where it is ended first, None where no service keeps one, or nobody has asked for it.
-    """
-    return declaration.lasts(ledger.current.id) if ledger.broken and ledger.current is not None else None
 
 
 def holds(target: Target, value: Value, beside: Value | None) -> str:

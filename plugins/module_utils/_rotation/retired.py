@@ -65,10 +65,20 @@ def spans(secret: str, ledger: Ledger, records: Collection[str]) -> tuple[Span, 
 
     Nothing where none of them is a destination of the secret.
     """
-    mine = [each for each in ledger.written if records_of(each) & set(records)]
+    mine = _latest([each for each in ledger.written if records_of(each) & set(records)])
     if not mine:
         return ()
     return tuple(each for each in (_replaced(secret, ledger, mine), _rejected(secret, ledger, mine)) if each)
+
+
+def _latest(written: Collection[Written]) -> list[Written]:
+    """Without what has written nothing but variables that another one has written since: a destination that is called
+    otherwise by now, or is declared no more."""
+
+    def since(each: Written) -> set[str]:
+        return set().union(*(records_of(other) for other in written if other.at > each.at))
+
+    return [each for each in written if records_of(each) - since(each)]
 
 
 def may_have_retired(ledger: Ledger) -> bool:

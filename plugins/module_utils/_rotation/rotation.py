@@ -164,7 +164,7 @@ class SecretRotation(Operation[State, RotationPlan]):
         self._now = self.context.clock.now().replace(microsecond=0)
         state = self._engine.look(self._now)
         action = self._next(state)
-        if action in (Action.ADOPT, Action.BEGIN):
+        if action in (Action.ADOPT, Action.BEGIN, Action.MAKE):
             self._vault.look()
         if action is Action.BEGIN:
             self._require_place(first=state.entry.ledger.current is None)

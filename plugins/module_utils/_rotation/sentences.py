@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.hasten import AFTER_PROOF, breaks
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import DISTRIBUTING, VERIFYING, Ledger
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import Action
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Step, Wait, breaks
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Step, Wait
 
 
 def sentence(step: Step, declaration: Declaration, ledger: Ledger) -> str:
@@ -29,7 +30,7 @@ def sentence(step: Step, declaration: Declaration, ledger: Ledger) -> str:
         Action.TRY: "try the new value before anybody gets it",
         Action.BREAK: "disable the earlier value at once, so that what uses it fails until it has the new one",
         Action.PROVE: "find the new value in use",
-        Action.DISABLE: "disable the earlier value",
+        Action.DISABLE: "disable the earlier value" + (", whoever uses it" if ledger.broken else ""),
         Action.GONE: "find the earlier value out of use",
         Action.FINISH: "let go of the earlier value",
         Action.CLEAR: "remove the earlier value for good",
@@ -62,7 +63,7 @@ def irreversible(step: Step, declaration: Declaration, ledger: Ledger) -> str:
     signs = declaration.ends_sessions or not declaration.targets
     ends = step.action is Action.BEGIN and not declaration.keeps_previous
     ends = ends or (step.action is Action.TRY and ledger.broken and signs)
-    ends = ends or (step.action is Action.HASTEN and ledger.phase in (DISTRIBUTING, VERIFYING) and signs)
+    ends = ends or (step.action is Action.HASTEN and ledger.phase in (DISTRIBUTING, VERIFYING, *AFTER_PROOF) and signs)
     if not ends or ledger.current is None:
         return ""
     return "what was signed with the earlier value ends when the new one is in use: users are signed out"

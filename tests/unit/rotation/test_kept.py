@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Vault
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.kept import in_sandbox, read_kept, refuse_clear
@@ -21,7 +22,6 @@ from harness.rotations import KEPT_IN, KEY, Secret, file_destination, to_the_end
 from harness.servers import FileStoreAt, fresh_file_store
 from harness.stores import failing, open_at, run_context
 
-pyrage = pytest.importorskip("pyrage")
 S3, HERE = "s3://acme-runbooks-production", "http://127.0.0.1:4566"
 PARTS = {"value": "what-nobody-may-see", "user": "app_a"}
 

@@ -196,6 +196,29 @@ def test_a_value_that_is_ended_while_its_successor_is_on_its_way(secret: Secret,
     only_one(secret, consumer)
 
 
+def test_a_value_that_is_ended_in_its_grace_period(secret: Secret, consumer: App) -> None:
+    """Although somebody has gone back to it; killed right before it is ended, the next run of the calendar ends it."""
+    first, earlier = secret.ledger.current, texts(secret)[0]
+    assert first is not None
+    secret.days = 91
+    secret.run()
+    consumer.start()
+    assert secret.run()["phase"] == "grace"
+    consumer.values = (earlier,)
+    asked = {"reason": "compromise", "break_first": True}
+    told = secret.run(check=True, **asked)
+    with pytest.raises(Killed):
+        secret.run(die_before=2, **asked)
+    assert (secret.ledger.phase, keys()[first.id]["enabled"]) == ("disabling", True)
+    said = secret.run()
+    assert (said["phase"], said["withdrawn"], keys()[first.id]["enabled"]) == ("retiring", False, False)
+    assert told["steps"][0] == said["steps"][0] == "disable the earlier value, whoever uses it"
+    for _run in range(3):
+        consumer.start()
+        secret.run(reason="compromise")
+    only_one(secret, consumer)
+
+
 def test_one_that_was_killed_before_it_disabled_looks_again(secret: Secret, consumer: App) -> None:
     """Somebody has gone back to the earlier value meanwhile: it is not taken away from him, and may be brought back."""
     secret.days = 91

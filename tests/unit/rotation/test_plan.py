@@ -13,13 +13,25 @@ from pathlib import Path
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation import model
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.consumers import judge, read_answer
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.course import foresee
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request, Target
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.course import Facts, after, foresee
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import (
+    Consumer,
+    Declaration,
+    Request,
+    Target,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.engine import Engine
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.kept import Kept
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger, Value, Written
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import TABLE, Action, Effect
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Seen, Sight, Use, Wait, next_step
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import (
+    Seen,
+    Sight,
+    Step,
+    Use,
+    Wait,
+    next_step,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Made
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import Keys, Template, answer
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.vaults import open_vault
@@ -95,6 +107,40 @@ def test_a_value_that_the_service_sees_in_use_is_not_retired() -> None:
     step = next_step(declaration, ledger, replace(seen, in_use="a worker"), Request(), NOW, entered=True)
     assert isinstance(step, Wait)
     assert "a worker" in step.reason
+
+
+@pytest.mark.parametrize("phase", ["grace", "disabling"])
+def test_a_value_that_is_found_stolen_in_its_grace_period_is_ended_whoever_uses_it(phase: str) -> None:
+    """Nobody waits for a thief to log out; but where its service cannot end it there is nothing to hasten."""
+    declaration, ledger, seen = secret(None, 0)
+    declaration = replace(declaration, consumers=(Consumer(name="app", url="", reports="x"),), lasts=lambda _id: "")
+    ledger = replace(ledger, phase=phase, not_before=NOW + timedelta(days=7))
+    thief = replace(seen, in_use="session 7 (thief)", uses=(Use(consumer="app", uses="other"),))
+    asked = Request(reason="compromise", break_first=True)
+    steps = []
+    for _step in range(3):
+        step = next_step(declaration, ledger, thief, asked, NOW, entered=True)
+        if isinstance(step, Wait):
+            break
+        steps.append(step.action)
+        ledger = after(ledger, step, Facts(), declaration, asked, thief, NOW)
+    assert steps == [Action.HASTEN, Action.DISABLE]
+    assert (ledger.phase, ledger.retired_at, ledger.withdrawn_at) == ("retiring", NOW, None)
+    kept = replace(declaration, lasts=lambda _id: "it can only be deleted")
+    for before in (replace(ledger, phase=phase, broken=False), replace(ledger, phase=phase)):
+        assert isinstance(next_step(kept, before, thief, asked, NOW, entered=True), Wait)
+    back = next_step(declaration, replace(ledger, phase="disabling"), thief, Request(take_back=True), NOW, entered=True)
+    assert not isinstance(back, Wait)
+    assert back.action is Action.TAKE_BACK
+
+
+def test_what_is_declared_no_more_is_off_the_record_when_the_next_rotation_begins() -> None:
+    declaration, ledger, seen = secret(None, 0)
+    gone = Written(destination="gone", holds="old", mark="env_9@1", at=NOW - timedelta(days=99))
+    ledger = replace(ledger, phase="idle", old=None, written=(gone, *ledger.written))
+    begin = Step(action=Action.BEGIN)
+    begun = after(ledger, begin, Facts(rotation_id="r"), declaration, Request(), seen, NOW)
+    assert [each.destination for each in begun.written] == ["web"]
 
 
 def test_a_step_with_effects_is_taken_in_an_epoch_of_ones_own() -> None:

@@ -155,6 +155,20 @@ def test_what_was_built_with_a_value_that_was_taken_back() -> None:
     assert found(replace(ledger, written=(written(400),))) is None
 
 
+def test_what_is_called_otherwise_by_now_makes_nothing_dead() -> None:
+    """The same variable of another destination, which has written it since; of one that nobody has written again it
+    still counts."""
+    ended = replace(ROTATING, phase="verifying", broken=True, withdrawn_at=at(1))
+    before = replace(written(-50), destination="earlier_name")
+    said = found(replace(ended, written=(before, written(1))))
+    assert said is not None
+    assert said.before == ms(1) + 1
+    two = replace(before, mark=f"env_1@{ms(-50)} env_2@{ms(-50)}")
+    alone = found(replace(ended, written=(two, written(1))))
+    assert alone is not None
+    assert alone.before > ms(10**6)
+
+
 def test_a_long_history_is_cut() -> None:
     dropped = [past("dropped", number, number) for number in range(-20, -11)]
     cut: dict[str, Any] = {"history": (*dropped, past("rotated", 0, 30))}
