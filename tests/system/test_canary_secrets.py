@@ -84,7 +84,8 @@ class Services:
 
     def put(self) -> None:
         """What has to be there before anything is written."""
-        self.aws.put(User(name="uploader"))
+        for name in ("uploader", "rotated"):
+            self.aws.put(User(name=name))
         self.github.put(Repository(name="acme/web", id=7))
         self.awx.put(CredentialType(id="1", name="Any", fields=(Field(id="password", secret=True),)))
         self.awx.put(Credential(id="7", name="jobs", type="1"))
@@ -119,7 +120,7 @@ class Services:
         """What services and modules have made up."""
         yield from (Canary((folder / name).read_text(encoding="utf-8")) for name, _place in self.kept())
         world = self.aws.world()
-        yield from (Canary(key.secret) for key in world.keys.values() if key.user == "uploader")
+        yield from (Canary(key.secret) for key in world.keys.values() if key.user in ("uploader", "rotated"))
         yield from (Canary(each.value) for each in world.parameters.values())
 
 
@@ -138,7 +139,7 @@ def tasks(services: Services, folder: Path) -> list[tuple[str, dict[str, Any]]]:
     rotation = {"store": f"file://{folder}/store", "environment": "canary", "secrets_key": services.master.text}
     provider = declared(services.keys, "canary")
     provider["requests"]["test"] = {"method": "POST", "path": "/v1/me", "body": {"key": "{value}"}}
-    user = {"type": "aws_access_key", "user": "uploader", **services.aws.args, "timeout": "3s"}
+    user = {"type": "aws_access_key", "user": "rotated", **services.aws.args, "timeout": "3s"}
     generated = [
         ("secret_rotation", {**rotation, "name": name, "provider": {"type": "generated"}, "kept_in": place,
                              "destinations": [{"name": name, "type": "file", "path": str(folder / name)}]})

@@ -70,7 +70,7 @@ def test_a_collection_of_ones_own(
     played = run_playbook(
         "ops.runbooks.rotate",
         inventory=inventory(file_store, secret),
-        extra_vars={"reason": "requested"},
+        extra_vars={"reason": "requested", "secret": "worker_token"},
         env={"ANSIBLE_COLLECTIONS_PATH": f"{COLLECTIONS}:{collections}"},
         verbosity=3,
         diff=True,
