@@ -71,8 +71,8 @@ def test_who_has_to_correct_which_secrets_are_meant(
 def test_secrets_are_told_apart_where_one_cannot_be_read() -> None:
     found = {"secret": "a", "phase": "idle", "problem": "", "value": None, "due_at": None, "waits_for": {"what": "run"}}
     good = {"all": [{**found, "cannot_rotate": ""}], "due": ["a"], "under_way": [], "unreachable": []}
-    bad = {"secrets_item": {"name": "b"}, "msg": "Could not use it.", "failure": {"code": "invalid_parameter"}}
-    apart = {"results": [{"secrets_item": {"name": "a"}, "secrets": good}, bad]}
+    bad = {"secrets_item": "b", "msg": "Could not use it.", "failure": {"code": "invalid_parameter"}}
+    apart = {"results": [{"secrets_item": "a", "secrets": good}, bad]}
     together = Decisions("secrets", {"web": {"secrets_apart": apart}})("web", "_secrets_together")
     assert [each["secret"] for each in together["secrets"]["all"]] == ["a", "b"]
     assert together["secrets"]["due"] == ["a"]
