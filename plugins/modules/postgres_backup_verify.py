@@ -187,6 +187,10 @@ verification:
     decrypted:
       description: Whether the backup is encrypted with age, and all of it was decrypted.
       type: bool
+    age_recipients:
+      description: To whom the backup is encrypted with age; empty where it is not.
+      type: list
+      elements: str
     proven:
       description: At level V(restore), whether all of the backup was restored and found in order.
       type: bool

@@ -151,7 +151,7 @@ status:
     newest_drill:
       description:
         - The last drill that proved a backup, with V(backup), V(at), V(age_seconds) and V(rto_seconds), and whether it
-          decrypted it (V(decrypted)).
+          decrypted it (V(decrypted)), which was encrypted to V(age_recipients).
       type: dict
     past_drill_age:
       description: Whether a drill is overdue. V(null) where that is not known.

@@ -187,6 +187,10 @@ def test_it_is_restored_in_place_and_the_way_back_is_encrypted_too(vault: Vault)
     login = {"database": shop.database.name, "target_database": None}
     options = {"strategy": "in_place", "restore_id": "p1", "jobs": 1, **login}
     shop.restore(**options).refused("age_identity_missing")
+    # What the backup that is taken first lacks is known before anything is read, in check mode too.
+    nobody = {"age_recipients": [vault.sealing["age_recipients"][0][:-1]]}
+    for check in (True, False):
+        shop.restore(check=check, **options, **vault.key, **nobody).refused("invalid_parameter")
     assert shop.database.value("SELECT count(*) FROM small") == 3
     done = shop.restore(**options, **vault.key).ok()
     assert shop.database.value("SELECT count(*) FROM small") == 2
@@ -268,6 +272,7 @@ def test_a_drill_that_decrypted_it_is_on_record(vault: Vault) -> None:
     assert (seen["proven"], seen["decrypted"]) == (True, True)
     proof = json.loads(vault.shop.store.read(f"{ROOT}/backups/{SEVERAL}/proven.json"))
     assert proof["decrypted"] is True
+    assert proof["age_recipients"] == sorted(vault.sealing["age_recipients"])
 
 
 # a run that dies

@@ -103,7 +103,7 @@ def test_who_takes_encrypted_backups_need_not_read_them_and_a_drill_proves_who_c
         "runbooks_environment": "test",
         "runbooks_store": file_store.url,
         "runbooks_postgres_bindir": [str(database.server.bindir)],
-        "runbooks_age_recipients": [key.recipient],
+        "runbooks_age_recipients": [f" {key.recipient}\n"],
     }
     hosts = {"main": {"database_url": database.url}}
     inventory = {"all": {"vars": variables, "children": {"databases": {"hosts": hosts}}}}
@@ -111,7 +111,7 @@ def test_who_takes_encrypted_backups_need_not_read_them_and_a_drill_proves_who_c
     assert [key for key in file_store.keys("test/databases/main/backups/") if key.endswith("/database.dump.age")]
     bare = run_playbook("ops.runbooks.preflight", inventory=inventory).ok().output
     assert re.search(r"restore +WARNING +this machine has no identity", bare)
-    assert re.search(r"drill +WARNING +no drill has decrypted a backup yet", bare)
+    assert re.search(r"drill +WARNING +no drill has decrypted a backup to all of", bare)
     assert "with 2 warnings above" in bare
 
     variables["runbooks_age_identity_file"] = str(key.path)
@@ -121,4 +121,7 @@ def test_who_takes_encrypted_backups_need_not_read_them_and_a_drill_proves_who_c
     assert (
         "every runbook is ready\n" in ready or 'every runbook is ready"' in ready or "every runbook is ready." in ready
     )
-    assert key.secret not in bare + ready
+    variables["runbooks_age_recipients"].append(key_pair(tmp_path / "another").recipient)
+    anew = run_playbook("ops.runbooks.preflight", inventory=inventory).ok().output
+    assert "no drill has decrypted a backup to all of runbooks_age_recipients yet" in anew
+    assert key.secret not in bare + ready + anew

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -29,6 +30,8 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: The kinds of recipients, by what their text begins with, and the module of pyrage that knows them.
 _KINDS = {"age1": "x25519", "ssh-ed25519": "ssh", "ssh-rsa": "ssh"}
+#: A recipient of age's own that is public whatever is wrong with it.
+_PUBLIC = re.compile(r"age1[0-9a-z]+")
 #: Bytes taken from a source at once, of which pyrage then asks for a few thousand at a time.
 _PIECE = 256 * 1024
 #: Pieces of ciphertext that wait to be fetched, of 64 KiB each.
@@ -45,11 +48,12 @@ def recipients(texts: Iterable[str], option: str = "age_recipients") -> tuple[st
     A key that pyrage does not take is refused by :func:`encrypt` and :class:`Encrypting` at the latest.
     """
     found = set()
-    for text in texts:
+    for number, text in enumerate(texts, start=1):
         words = text.split()
         kind = next((kind for kind in _KINDS if words and words[0].startswith(kind)), None)
         if kind is None or (kind == "age1") != (len(words) == 1):
-            raise _bad_recipient(option, text, "it is neither age1... nor ssh-ed25519 ... nor ssh-rsa ...")
+            reason = "it is neither age1... nor ssh-ed25519 ... nor ssh-rsa ..."
+            raise _bad_recipient(f"{option}, entry {number}", reason)
         found.add(" ".join(words[:2]))
     return tuple(sorted(found))
 
@@ -149,10 +153,11 @@ class Encrypting:
     def _work(self) -> None:
         try:
             import_module("pyrage").encrypt_io(self._reading, self, self._to)
-        except Exception as error:  # noqa: BLE001 - whoever fetches raises it
+        except BaseException as error:  # noqa: BLE001 - whoever fetches raises it; a panic of pyrage is no Exception
             # pyrage tells of a failed source in words of its own.
             self._error = self._reading.error or error
-        self._put(None)
+        finally:
+            self._put(None)
 
     def _put(self, piece: bytes | None) -> None:
         while not self._unwanted.is_set():
@@ -200,24 +205,26 @@ def _loaded(texts: Iterable[str]) -> list[Any]:
             remedy="Install it (python3 -m pip install pyrage), or set ansible_python_interpreter to one that has it.",
         ) from error
     found = []
-    for text in recipients(texts):
+    for number, text in enumerate(recipients(texts), start=1):
         kind = next(module for start, module in _KINDS.items() if text.startswith(start))
         try:
             found.append(getattr(pyrage, kind).Recipient.from_str(text))
         except pyrage.RecipientError as error:
-            raise _bad_recipient("age_recipients", text, "it is not a whole public key") from error
+            where = (
+                short(text) if _PUBLIC.fullmatch(text) else f"age_recipients, entry {number} in the order of letters"
+            )
+            raise _bad_recipient(where, "it is not a whole public key") from error
     if not found:
-        raise _bad_recipient("age_recipients", "[]", "it names nobody who could read what is encrypted")
+        raise _bad_recipient("age_recipients", "it names nobody who could read what is encrypted")
     return found
 
 
-def _bad_recipient(option: str, text: str, reason: str) -> RunbookError:
-    # Whoever mistakes one for the other must not find the secret in a log.
-    shown = "an identity, which is secret" if text.upper().startswith(("AGE-SECRET", "-----")) else repr(text)
+def _bad_recipient(where: str, reason: str) -> RunbookError:
+    """Never with the text: whoever takes an identity, or a file with one, for a recipient must not find it in a log."""
     return RunbookError(
         code="invalid_parameter",
-        attempted=f"use {option}",
-        object=shown,
+        attempted="use a recipient of age",
+        object=where,
         reason=reason,
         remedy="Give public keys: age-keygen prints one, and ssh keys are in files that end in .pub.",
     )

@@ -30,6 +30,8 @@ _URL_PASSWORD = re.compile(r"(?P<head>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@'\"]*:)
 _DSN_PASSWORD = re.compile(r"(?P<head>\b(?:pass(?:word)?|PGPASSWORD)\s*=\s*)(?P<secret>'(?:[^'\\]|\\.)*'|[^\s'\"&]+)")
 _SIGNATURE = re.compile(r"(?P<head>(?:X-Amz-Signature|X-Amz-Security-Token|Signature)=)(?P<secret>[^\s&'\"]+)")
 _HEADER = re.compile(r"(?P<head>(?i:authorization)['\"]?\s*[:=]\s*['\"]?(?:(?:Bearer|Basic)\s+)?)(?P<secret>[^\s'\"]+)")
+#: The secret half of an age recipient, which is met where somebody took it for the other half.
+_IDENTITY = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+", re.IGNORECASE)
 _WORD = re.compile(r"[a-z][a-z_]{0,30}")
 _SECRET_VARIABLE = re.compile(r"(?:^|_)(?:PASSWORD|PGPASSWORD|SECRET|TOKEN|SECRET_KEY|SECRET_ACCESS_KEY|PRIVATE_KEY)$")
 
@@ -59,7 +61,9 @@ class Redactor:
                 self._on_protect(form)
 
     def protect_within(self, text: str) -> None:
-        """Treat the password of each URL in ``text`` as secret, as it stands there and unquoted."""
+        """Treat the password of each URL in ``text`` as secret, as it stands there and unquoted; and age identities."""
+        for identity in _IDENTITY.findall(text):
+            self.protect(identity)
         for match in _URL_PASSWORD.finditer(text):
             self.protect(match["secret"])
             self.protect(unquote(match["secret"]))

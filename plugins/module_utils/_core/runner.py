@@ -47,8 +47,9 @@ def run(operation_type: type[Operation[Any, Any]]) -> NoReturn:
         redactor.protect(secret)
         redactor.protect_within(secret)
     for value in module.params.values():
-        if isinstance(value, str):
-            redactor.protect_within(value)
+        for text in value if isinstance(value, list) else (value,):
+            if isinstance(text, str):
+                redactor.protect_within(text)
     redactor.protect_environment(os.environ)
     outcome, warnings = _Run(operation_type, module, redactor, has_secrets=bool(secrets)).outcome()
     for warning in warnings:

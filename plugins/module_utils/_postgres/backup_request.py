@@ -118,7 +118,8 @@ def _recipients(params: Mapping[str, Any]) -> tuple[str, ...]:
     given = params["age_recipients"]
     if (params["encryption"] == "age") != bool(given):
         reason = "encryption age, and no other, is to the recipients named here"
-        raise invalid("age_recipients", repr(given), reason, "Give both or neither.")
+        shown = f"encryption {params['encryption'] or 'none'} with {len(given or ())} recipients"
+        raise invalid("age_recipients", shown, reason, "Give both or neither.")
     return recipients(given or ())
 
 

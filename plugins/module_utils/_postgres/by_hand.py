@@ -19,7 +19,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     quote_identifier,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import table_name
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sealed import SUFFIX
 
 #: What is encrypted goes through a pipe, so that it lies nowhere as it was.
 _DECRYPT = 'age --decrypt --identity "${AGE_IDENTITY:?}"'
@@ -60,14 +59,13 @@ def by_hand(
 def _roles(roles: ObjectFact) -> Iterator[str]:
     """Roles that exist already fail one by one, which is as it should be: hence no ON_ERROR_STOP.
 
-    psql takes an input that breaks off for a whole one, so these are decrypted before it starts.
+    psql takes an input that breaks off for a whole one, so these are decrypted before it starts, and into no file.
     """
-    name = _file(roles).removesuffix(SUFFIX)
-    if roles.age is not None:
-        yield f"{_DECRYPT} --output {name} {_file(roles)}"
-    yield f"psql --dbname=postgres --file={name}"
-    if roles.age is not None:
-        yield f"rm {name}"
+    if roles.age is None:
+        yield f"psql --dbname=postgres --file={_file(roles)}"
+        return
+    yield f'roles="$({_DECRYPT} {_file(roles)})"'
+    yield """printf '%s\\n' "$roles" | psql --dbname=postgres"""
 
 
 def _schemas(selection: Selection, database: DatabaseFact) -> Iterator[str]:

@@ -138,7 +138,7 @@ class Dumper:
 
     def archive(self, tool: Tool, key: str, arguments: Sequence[str], part_size: int) -> Written:
         """A custom-format archive of what ``arguments`` choose."""
-        return self._stream(tool, key, ["--format=custom", "--no-password", *arguments], part_size)
+        return self._stream(tool, key, ["--format=custom", "--no-password", *arguments], part_size, archive=True)
 
     def globals(self, tool: Tool, key: str) -> ObjectFact:
         """The server's roles and tablespaces as SQL, without passwords, which managed servers do not let be read."""
@@ -181,7 +181,9 @@ class Dumper:
             remedy="The backup was not completed; run this again.",
         )
 
-    def _stream(self, tool: Tool, key: str, arguments: Sequence[str], part_size: int) -> Written:
+    def _stream(
+        self, tool: Tool, key: str, arguments: Sequence[str], part_size: int, *, archive: bool = False
+    ) -> Written:
         argv = [tool.path, *arguments, f"--dbname={self._connector.tool_dbname()}"]
         self._context.effect(f"start {tool.name}")
         environment = self._connector.tool_environment()
@@ -191,7 +193,8 @@ class Dumper:
             self.crew.joined(child, sink.stop),
             self._limited(child, sink) as expired,
         ):
-            source = Segmented(child.output(), sealed=bool(self._recipients))
+            measured = Segmented(child.output(), sealed=bool(self._recipients)) if archive else None
+            source = measured or child.output()
             sealing = Encrypting(source, self._recipients, child.kill) if self._recipients else None
             try:
                 with sealing or nullcontext(source) as stream:
@@ -211,7 +214,10 @@ class Dumper:
             self._pass_on_warnings(tool, child.stderr_tail())
             self._context.effect(f"complete {key}")
             age = None if sealing is None else fact_of(sealing)
-            return Written(digest=sink.commit(), segments=source.found(), age=age, head=source.head)
+            digest = sink.commit()
+            if measured is None:
+                return Written(digest=digest, segments=(), age=age)
+            return Written(digest=digest, segments=measured.found(), age=age, head=measured.head)
 
     @contextmanager
     def _limited(self, child: Child, sink: Sink) -> Iterator[threading.Event]:

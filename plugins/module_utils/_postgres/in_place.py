@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core import age
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
@@ -90,6 +91,8 @@ class InPlaceObserver(Observer):
             verdict = self._source.verdict_on(chosen)
             reason = None if verdict.good else verdict.suspect_reason or "it is called so"
             check_backup(chosen, reason, options.target_database, session.endpoint.label)
+            if to := way_back_recipients(options, chosen):
+                age.require(to)
             work = self._work_on(chosen, server)
         return InPlaceState(
             restore_id=restore_id,
@@ -182,6 +185,14 @@ class InPlaceObserver(Observer):
             heads=tuple(head for head, _losses in chosen),
             losses=tuple(dict.fromkeys(loss for _head, losses in chosen for loss in losses)),
         )
+
+
+def way_back_recipients(options: Options, manifest: Manifest) -> tuple[str, ...]:
+    """Who can read the backup that is taken first; nobody is named where it is not encrypted with age.
+
+    What leads back to an encrypted database is encrypted too, if to nobody else then to who reads this backup.
+    """
+    return options.recipients or manifest.age_recipients
 
 
 class InPlace:
@@ -305,8 +316,7 @@ class InPlace:
         params |= {"hold_reason": f"taken before restore {self._state.restore_id}", "schemas": list(part.schemas)}
         # Whatever has become of the database, this is what leads back to it.
         params |= {"accept_shrink": True, "adopt": False}
-        # What leads back to an encrypted database is encrypted too, if to nobody else then to who reads this backup.
-        if to := self._params["age_recipients"] or (work.whole or work.manifest).age_recipients:
+        if to := way_back_recipients(self._options, work.whole or work.manifest):
             params |= {"encryption": "age", "age_recipients": list(to)}
         backup = PostgresBackup(params, self._context, self._connector)
         backup.act(seen := backup.observe(), backup.plan(seen))

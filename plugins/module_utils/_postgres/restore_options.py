@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.age import recipients
 from ansible_collections.ops.runbooks.plugins.module_utils._core.age_identity import IDENTITY_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import parse_duration, parse_iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -113,6 +114,7 @@ class Options:
     disk_free: int | None
     protected: bool
     adopt: bool
+    recipients: tuple[str, ...]
 
     @classmethod
     def of(cls, params: Mapping[str, Any], connected: str | None = None) -> Options:
@@ -162,6 +164,7 @@ class Options:
             disk_free=params["disk_free"],
             protected=params["protected"],
             adopt=params["adopt"],
+            recipients=recipients(params["age_recipients"] or ()),
         )
 
 

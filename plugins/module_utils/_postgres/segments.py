@@ -90,7 +90,9 @@ class Segmented:
         self._tried = len(read)
         try:
             head = read_head(BytesIO(read), "the archive")
-        except RunbookError:
+        except RunbookError as error:
+            if self._sealed and error.code == "backup_unusable":
+                raise  # nobody could look at it later, and no more of it makes it a known one
             self._head = read if self._tried <= self._head_limit else None
             return
         self._head = None

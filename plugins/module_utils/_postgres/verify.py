@@ -150,7 +150,8 @@ class Verify(Operation[VerifyState, Plan]):
         if manifest.globals is not None:
             source = self.store if state.level == LEVELS[0] else self._opened
             verify_read.read_object(source, manifest.globals, self._on_progress)
-        return {**facts, "decrypted": state.level != LEVELS[0] and manifest.encryption == "age"}
+        decrypted = state.level != LEVELS[0] and manifest.encryption == "age"
+        return {**facts, "decrypted": decrypted, "age_recipients": list(manifest.age_recipients)}
 
     def _unreadable(self, manifest: Manifest) -> RunbookError | None:
         """What is wrong with how a backup is encrypted, as damage. Raises where only the right identity is lacking."""

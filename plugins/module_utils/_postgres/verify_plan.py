@@ -27,6 +27,7 @@ MEASURED = (
     "bytes_per_second",
     "tables",
     "decrypted",
+    "age_recipients",
     "proven",
     "not_provable_here",
     "rto_seconds",

@@ -105,13 +105,15 @@ class NewestRestore:
 class NewestDrill:
     """The last drill that proved a backup. ``rto_seconds`` is what loading and comparing took.
 
-    ``decrypted`` is whether that backup was encrypted with age, so that there is an identity which opens it.
+    ``decrypted`` is whether that backup was encrypted with age, so that there is an identity which opens what is
+    encrypted to ``age_recipients``; drills of earlier releases did not say to whom that was.
     """
 
     backup: str
     at: datetime
     rto_seconds: float | None = None
     decrypted: bool = False
+    age_recipients: tuple[str, ...] = ()
 
     def describe(self, now: datetime) -> dict[str, Any]:
         """For results."""
@@ -120,6 +122,7 @@ class NewestDrill:
             "at": iso(self.at),
             "age_seconds": age(self.at, now),
             "decrypted": self.decrypted,
+            "age_recipients": list(self.age_recipients),
             "rto_seconds": self.rto_seconds,
         }
 

@@ -213,6 +213,7 @@ class StatusInfo(Operation[Facts, Plan]):
             at=found.at,
             rto_seconds=seconds if isinstance(seconds, (int, float)) else None,
             decrypted=found.facts.get("decrypted") is True,
+            age_recipients=tuple(found.facts.get("age_recipients") or ()),
         )
 
     def _restore(self) -> NewestRestore | None:

@@ -104,6 +104,12 @@ def test_passwords_of_urls_are_secret_everywhere() -> None:
     assert made.text("s3cr3t/word s3cr3t%2Fword") == f"{MASK} {MASK}"
 
 
+def test_age_identities_are_secret_everywhere() -> None:
+    made = Redactor()
+    made.protect_within("# public key: age1abc\nAGE-SECRET-KEY-1QQPZRY9X8\n")
+    assert made.text("age1abc and AGE-SECRET-KEY-1QQPZRY9X8") == f"age1abc and {MASK}"
+
+
 def test_environment() -> None:
     made = Redactor()
     made.protect_environment(

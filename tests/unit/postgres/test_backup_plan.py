@@ -236,12 +236,14 @@ def test_what_is_encrypted_with_age_is_named_so() -> None:
         {"age_recipients": [RECIPIENT]},
         {"encryption": "sse-s3", "age_recipients": [RECIPIENT]},
         {"encryption": "age", "age_recipients": ["AGE-SECRET-KEY-1"]},
+        {"age_recipients": ["AGE-SECRET-KEY-1"]},
     ],
 )
 def test_encryption_and_recipients_belong_together(params: dict[str, Any]) -> None:
     with pytest.raises(RunbookError) as caught:
         wanted(backup_id="one", **params)
     assert caught.value.code == "invalid_parameter"
+    assert "SECRET" not in caught.value.message
 
 
 @pytest.mark.parametrize(

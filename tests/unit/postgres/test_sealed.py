@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core import age
 from ansible_collections.ops.runbooks.plugins.module_utils._core.age_reader import read_header
@@ -27,9 +28,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.sealed import Opened, is_written
 
 from harness.manifests import make_context, make_manifest
-
-#: An environment that was made before it was needed is made anew by ``make``, and not here.
-pyrage = pytest.importorskip("pyrage")
 
 SECRET = pyrage.x25519.Identity.generate()
 OTHER = pyrage.x25519.Identity.generate()

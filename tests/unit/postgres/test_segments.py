@@ -169,3 +169,14 @@ def test_another_head_than_the_one_that_was_written_is_damage() -> None:
     require_head(store, fact, head)  # type: ignore[arg-type]
     with pytest.raises(RunbookError, match="table of contents is not the one that was written"):
         require_head(store, fact, replace(head, raw=head.raw[:-1] + b"\xff"))  # type: ignore[arg-type]
+
+
+def test_an_archive_of_an_unknown_version_is_not_encrypted_to_its_end() -> None:
+    """Once it is encrypted nobody could look at its head again, and nothing that follows makes it a known one."""
+    newer = bytearray(ARCHIVES["pg18_zstd"])
+    newer[6] += 1
+    source = Segmented(Pieces(bytes(newer), [4096]), sealed=True)
+    with pytest.raises(RunbookError) as caught:
+        source.readinto(memoryview(bytearray(4096)))
+    assert caught.value.code == "backup_unusable"
+    assert segments_of(bytes(newer), [4096]) == ()
