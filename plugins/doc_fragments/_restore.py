@@ -78,8 +78,9 @@ options:
     default: keep
   age_recipients:
     description:
-      - To whom the backup is encrypted that O(strategy=in_place) takes first. Without it, to the recipients of the
-        backup that is restored, where that is encrypted with age.
+      - To whom the backup is encrypted that O(strategy=in_place) takes first; V([]) is one that is not encrypted so.
+      - It has to be given where the backup that is restored is encrypted with age: whoever can write to the store can
+        write into a manifest, so what stands there is not taken.
     type: list
     elements: str
   jobs:

@@ -186,13 +186,16 @@ def test_it_is_restored_in_place_and_the_way_back_is_encrypted_too(vault: Vault)
     shop.database.execute("INSERT INTO small VALUES (3, 'later')")
     login = {"database": shop.database.name, "target_database": None}
     options = {"strategy": "in_place", "restore_id": "p1", "jobs": 1, **login}
-    shop.restore(**options).refused("age_identity_missing")
-    # What the backup that is taken first lacks is known before anything is read, in check mode too.
+    sealed = {"age_recipients": vault.sealing["age_recipients"]}
     nobody = {"age_recipients": [vault.sealing["age_recipients"][0][:-1]]}
+    # What the backup that is taken first lacks is known before anything is read, in check mode too. And what stands in
+    # the manifest could be somebody else's who can write to the store.
     for check in (True, False):
+        shop.restore(check=check, **options, **sealed).refused("age_identity_missing")
         shop.restore(check=check, **options, **vault.key, **nobody).refused("invalid_parameter")
+        assert "age_recipients" in shop.restore(check=check, **options, **vault.key).refused("invalid_parameter")["msg"]
     assert shop.database.value("SELECT count(*) FROM small") == 3
-    done = shop.restore(**options, **vault.key).ok()
+    done = shop.restore(**options, **vault.key, **sealed).ok()
     assert shop.database.value("SELECT count(*) FROM small") == 2
     before = shop.manifest(done["restore"]["pre_restore_backup"])
     assert before["age_recipients"] == sorted(vault.sealing["age_recipients"])

@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: The kinds of recipients, by what their text begins with, and the module of pyrage that knows them.
 _KINDS = {"age1": "x25519", "ssh-ed25519": "ssh", "ssh-rsa": "ssh"}
+#: More would not fit into the largest header that is read.
+_MOST = 1000
 #: A recipient of age's own that is public whatever is wrong with it.
 _PUBLIC = re.compile(r"age1[0-9a-z]+")
 #: Bytes taken from a source at once, of which pyrage then asks for a few thousand at a time.
@@ -48,14 +50,22 @@ def recipients(texts: Iterable[str], option: str = "age_recipients") -> tuple[st
     A key that pyrage does not take is refused by :func:`encrypt` and :class:`Encrypting` at the latest.
     """
     found = set()
-    for number, text in enumerate(texts, start=1):
-        words = text.split()
+    for number, line in enumerate((line for text in texts for line in _lines(text)), start=1):
+        words = line.split()
         kind = next((kind for kind in _KINDS if words and words[0].startswith(kind)), None)
         if kind is None or (kind == "age1") != (len(words) == 1):
             reason = "it is neither age1... nor ssh-ed25519 ... nor ssh-rsa ..."
             raise _bad_recipient(f"{option}, entry {number}", reason)
         found.add(" ".join(words[:2]))
+    if len(found) > _MOST:
+        raise _bad_recipient(option, f"it names {len(found)}, and at most {_MOST} can be")
     return tuple(sorted(found))
+
+
+def _lines(text: str) -> list[str]:
+    """A file of public keys, looked up whole, is one text of several lines; one without any is a line that is empty."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")] or [""]
 
 
 def short(recipient: str) -> str:
@@ -65,7 +75,14 @@ def short(recipient: str) -> str:
 
 def require(wanted: Iterable[str]) -> None:
     """Raises ``library_missing`` without pyrage, ``invalid_parameter`` for recipients that it does not take."""
-    _loaded(wanted)
+    loaded = _loaded(wanted)
+    try:
+        import_module("pyrage").encrypt(b"", loaded)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        # It panics over keys that nobody can have made, and a panic is no Exception.
+        raise _bad_recipient("age_recipients", "one of them is no key that anything can be encrypted to") from error
 
 
 def encrypt(body: bytes, to: Iterable[str]) -> bytes:
@@ -155,7 +172,8 @@ class Encrypting:
             import_module("pyrage").encrypt_io(self._reading, self, self._to)
         except BaseException as error:  # noqa: BLE001 - whoever fetches raises it; a panic of pyrage is no Exception
             # pyrage tells of a failed source in words of its own.
-            self._error = self._reading.error or error
+            panic = RuntimeError("pyrage could not go on")
+            self._error = self._reading.error or (error if isinstance(error, Exception) else panic)
         finally:
             self._put(None)
 

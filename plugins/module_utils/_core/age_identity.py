@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.age_reader import decode64, derive, unwrap
@@ -38,6 +40,8 @@ _FILE_KEY = 16
 _HUMAN = "age-secret-key-"
 _ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+#: An SSH key in a text.
+_PEM = re.compile(r"^[ \t]*-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL | re.MULTILINE)
 #: Bytes beyond which a file is no identity.
 _LARGEST = 64 * 1024
 _OTHERS = 0o077
@@ -55,11 +59,11 @@ class Identities:
 
     @classmethod
     def of(cls, params: Mapping[str, Any], redactor: Redactor) -> Identities:
-        """Those of the options age_identity and age_identity_file.
+        """Those of the options age_identity and age_identity_file; an empty one, such as of an unset variable, is none.
 
         Raises ``age_identity_missing`` without any, ``age_identity_unusable`` for what is none.
         """
-        given = {name: params[name] for name in IDENTITY_SPEC.options if params.get(name) is not None}
+        given = {name: params[name] for name in IDENTITY_SPEC.options if params.get(name)}
         if not given:
             raise RunbookError(
                 code="age_identity_missing",
@@ -67,6 +71,15 @@ class Identities:
                 object="age_identity_file",
                 reason="what is to be read is encrypted, and no identity was given",
                 remedy="Give age_identity_file the file that age-keygen has made, or age_identity what is in it.",
+            )
+        if find_spec("cryptography") is None:
+            raise RunbookError(
+                code="library_missing",
+                attempted="decrypt with age",
+                object="cryptography",
+                reason="this Python library is not installed for the interpreter that runs this module",
+                remedy="Install it (python3 -m pip install cryptography), "
+                "or set ansible_python_interpreter to one that has it.",
             )
         known: list[_Identity] = []
         for option, value in given.items():
@@ -111,10 +124,8 @@ def _read(path: str) -> str:
 
 def _parse(text: str, where: str, redactor: Redactor) -> list[_Identity]:
     redactor.protect(text.strip())
-    if "-----BEGIN" in text:
-        return [_ssh(text.encode(), where)]
-    lines = [line.strip() for line in text.splitlines()]
-    found: list[_Identity] = []
+    found = [_ssh(key.encode(), where) for key in _PEM.findall(text)]
+    lines = [line.strip() for line in _PEM.sub("", text).splitlines()]
     for line in (line for line in lines if line and not line.startswith("#")):
         redactor.protect(line)
         try:

@@ -190,9 +190,18 @@ class InPlaceObserver(Observer):
 def way_back_recipients(options: Options, manifest: Manifest) -> tuple[str, ...]:
     """Who can read the backup that is taken first; nobody is named where it is not encrypted with age.
 
-    What leads back to an encrypted database is encrypted too, if to nobody else then to who reads this backup.
+    Nothing vouches for the recipients in a manifest: whoever may write to the store could have put himself there.
     """
-    return options.recipients or manifest.age_recipients
+    if options.recipients is None and manifest.age_recipients:
+        raise RunbookError(
+            code="invalid_parameter",
+            attempted="restore the backup in place",
+            object="age_recipients",
+            reason="the backup is encrypted with age, and to whom the one that is taken first shall be was not said",
+            remedy="Name them (the inventory's runbooks_age_recipients), or give an empty list for one that is not"
+            " encrypted (backup_encryption: none).",
+        )
+    return options.recipients or ()
 
 
 class InPlace:

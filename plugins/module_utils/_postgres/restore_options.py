@@ -114,7 +114,7 @@ class Options:
     disk_free: int | None
     protected: bool
     adopt: bool
-    recipients: tuple[str, ...]
+    recipients: tuple[str, ...] | None
 
     @classmethod
     def of(cls, params: Mapping[str, Any], connected: str | None = None) -> Options:
@@ -164,7 +164,7 @@ class Options:
             disk_free=params["disk_free"],
             protected=params["protected"],
             adopt=params["adopt"],
-            recipients=recipients(params["age_recipients"] or ()),
+            recipients=None if params["age_recipients"] is None else recipients(params["age_recipients"]),
         )
 
 

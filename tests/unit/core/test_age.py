@@ -166,7 +166,6 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 NO_IDENTITIES = {
-    "empty": "",
     "comments only": "# nothing\n",
     "in small letters": str(SECRET).lower(),
     "one letter short": str(SECRET)[:-1],
@@ -183,6 +182,18 @@ def test_what_is_no_identity_is_refused_and_not_shown(what: str) -> None:
     found = failure(lambda: Identities.of({"age_identity": text}, Redactor()))
     assert found.code == "age_identity_unusable"
     assert len(text) < 40 or text[20:40] not in found.message
+
+
+def test_an_empty_text_is_an_unset_variable() -> None:
+    assert failure(lambda: Identities.of({"age_identity": ""}, Redactor())).code == "age_identity_missing"
+
+
+def test_keys_of_both_kinds_in_one_text_all_count() -> None:
+    keys = [ssh_key(ed25519.Ed25519PrivateKey.generate()) for _each in range(2)]
+    text = f"# mine\n{SECRET}\n# -----BEGIN is how the next begin\n{keys[0][0]}{keys[1][0]}{OTHER}\n"
+    known = Identities.of({"age_identity": text}, Redactor())
+    for to in (TO[0], keys[0][1], keys[1][1], str(OTHER.to_public())):
+        assert age.decrypt(age.encrypt(b"x", [to]), known, "x") == b"x"
 
 
 # streams
@@ -236,8 +247,23 @@ def test_a_panic_of_the_library_ends_the_stream(monkeypatch: pytest.MonkeyPatch)
         fetched(whole)
     source = age.Encrypting(Pieces(BODY), TO, end=lambda: None)
     monkeypatch.setattr(pyrage, "encrypt_io", encrypt_io)
-    with source, pytest.raises(Panic):
+    with source, pytest.raises(RuntimeError, match="could not go on"):
         fetched(source)
+
+
+def test_a_key_that_the_library_panics_over_is_refused_before() -> None:
+    nobodys = "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq5cu47z"
+    assert failure(lambda: age.require([*TO, nobodys])).code == "invalid_parameter"
+
+
+def test_a_file_of_keys_is_each_of_them() -> None:
+    first, second = (ssh_key(ed25519.Ed25519PrivateKey.generate())[1] for _each in range(2))
+    both = f"# of operations\n{first} one@laptop\n{second} two@laptop\n{TO[0]}\n"
+    assert age.recipients([both]) == tuple(sorted([first, second, TO[0]]))
+
+
+def test_more_recipients_than_a_header_holds_are_refused() -> None:
+    assert "at most" in failure(lambda: age.recipients(f"age1{number}" for number in range(1001))).message
 
 
 def test_whoever_leaves_early_ends_the_source() -> None:
