@@ -79,8 +79,8 @@ options:
   age_recipients:
     description:
       - To whom the backup is encrypted that O(strategy=in_place) takes first; V([]) is one that is not encrypted so.
-      - It has to be given where the backup that is restored is encrypted with age: whoever can write to the store can
-        write into a manifest, so what stands there is not taken.
+      - It has to be given where the backup that is restored is encrypted with age. Whoever can write to the store
+        can write into a manifest, so what stands there is not taken.
     type: list
     elements: str
   jobs:
