@@ -164,6 +164,7 @@ class Planted:
         return {
             "name": "session_secret",
             "provider": {"type": "generated"},
+            "sign_out_users": True,
             "destinations": [{**place, **site, "token": token}],
             "consumers": [consumer],
         }

@@ -116,7 +116,7 @@ def test_what_can_be_seen_beforehand_is_refused_in_check_mode(shop: Shop, how: s
         (b"{", "object_corrupt"),
         (b"[]", "object_corrupt"),
         (b'{"schema": 1}', "object_corrupt"),
-        (b'{"schema": 2}', "document_too_new"),
+        (b'{"schema": 3}', "document_too_new"),
         (b"\xff\xfe", "object_corrupt"),
     ],
 )
