@@ -134,20 +134,7 @@ class SecretsManager:
         if found is not None and found.text != value:
             raise _other_value(secret, token)
         if found is None:
-            self._effect(f"put a version into the secret {secret}")
-            answer = self._aws.call(
-                _SERVICE,
-                "put_secret_value",
-                "write a secret",
-                secret,
-                accept=["ResourceExistsException"],
-                SecretId=secret,
-                SecretString=value,
-                ClientRequestToken=token,
-                VersionStages=[OURS],
-            )
-            if answer.get("refused"):
-                raise _other_value(secret, token)
+            self._put(secret, value, token, OURS)
         if not self._has(secret, PENDING, token) and not self._move(secret, PENDING, token, seen):
             state = self._required(secret)
             if PENDING not in state.versions.get(token, ()):
@@ -159,6 +146,9 @@ class SecretsManager:
     def put(self, secret: str, value: str, *, token: str, stage: str) -> None:
         """Put a value beside all others, under a label that is nobody else's. Raises ``secret_conflict``."""
         self._context.redactor.protect(value)
+        self._put(secret, value, token, stage)
+
+    def _put(self, secret: str, value: str, token: str, stage: str) -> None:
         self._effect(f"put a version into the secret {secret}")
         answer = self._aws.call(
             _SERVICE,

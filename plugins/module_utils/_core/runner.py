@@ -46,10 +46,8 @@ def run(operation_type: type[Operation[Any, Any]]) -> NoReturn:
     for secret in secrets:
         redactor.protect(secret)
         redactor.protect_within(secret)
-    for value in module.params.values():
-        for text in value if isinstance(value, list) else (value,):
-            if isinstance(text, str):
-                redactor.protect_within(text)
+    for text in _texts(module.params):
+        redactor.protect_within(text)
     redactor.protect_environment(os.environ)
     outcome, warnings = _Run(operation_type, module, redactor, has_secrets=bool(secrets)).outcome()
     for warning in warnings:
