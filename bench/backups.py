@@ -70,7 +70,7 @@ class Backups(Programs):
         return self._directory(1)
 
     def directory_two_jobs(self) -> Run:
-        """The same with two: what a second job gains on this machine at best."""
+        """The same with two."""
         return self._directory(2)
 
     def uncompressed(self) -> Run:
