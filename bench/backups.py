@@ -16,6 +16,10 @@ from bench.programs import Programs, Run
 
 #: To whom backups are encrypted that nobody reads again.
 RECIPIENT = "age1ghw6xdm0jd9pe65cshmugwqq74l9hka8y5lxwuc0remz6z0ksgmqcsvvmy"
+#: The levels of compression at which jobs are compared, beside our default: gzip's own, with which pg_dump compresses
+#: where nothing else is said, and one of those for backups that are kept long, at which little else takes time.
+GZIP_LEVEL = 6
+STRONG_LEVEL = 12
 
 
 class Backups(Programs):
@@ -58,12 +62,20 @@ class Backups(Programs):
         return self._compared(jobs=2)
 
     def gzip_one_job(self) -> Run:
-        """gzip, for which a pg_dump wants a processor of its own."""
-        return self._compared(jobs=1, compression="gzip")
+        """gzip, for which a pg_dump wants a processor of its own, beside the server and the store."""
+        return self._compared(jobs=1, compression="gzip", level=GZIP_LEVEL)
 
     def gzip_two_jobs(self) -> Run:
         """The same with two."""
-        return self._compared(jobs=2, compression="gzip")
+        return self._compared(jobs=2, compression="gzip", level=GZIP_LEVEL)
+
+    def strong_one_job(self) -> Run:
+        """zstd at a level beside which what the server and the store take is little."""
+        return self._compared(jobs=1, compression="zstd", level=STRONG_LEVEL)
+
+    def strong_two_jobs(self) -> Run:
+        """The same with two."""
+        return self._compared(jobs=2, compression="zstd", level=STRONG_LEVEL)
 
     def directory_one_job(self) -> Run:
         """What pg_dump's own format for several jobs takes with one, to a directory that nobody stores."""
@@ -95,16 +107,24 @@ class Backups(Programs):
     def _directory(self, jobs: int) -> Run:
         target = self._scratch / "directory"
         try:
-            return self.shell(f"pg_dump -Fd --compress=gzip --jobs={jobs} --file={target} {self._database}")
+            return self.shell(
+                f"pg_dump -Fd --compress=gzip:{GZIP_LEVEL} --jobs={jobs} --file={target} {self._database}"
+            )
         finally:
             shutil.rmtree(target, ignore_errors=True)
 
-    def _compared(self, *, jobs: int, compression: str = "auto") -> Run:
+    def _compared(self, *, jobs: int, compression: str = "auto", level: int | None = None) -> Run:
         self._backup_id = f"b{secrets.token_hex(6)}"
-        return self._backup(changed=True, compression=compression, jobs=jobs)
+        return self._backup(changed=True, compression=compression, level=level, jobs=jobs)
 
     def _backup(
-        self, *, changed: bool, compression: str = "auto", jobs: int = 1, recipients: Sequence[str] = ()
+        self,
+        *,
+        changed: bool,
+        compression: str = "auto",
+        level: int | None = None,
+        jobs: int = 1,
+        recipients: Sequence[str] = (),
     ) -> Run:
         variables = {
             "database": self._database,
@@ -112,6 +132,7 @@ class Backups(Programs):
             "store": self._bench.store,
             "backup_id": self._backup_id,
             "compression": compression,
+            "compression_level": level,
             "jobs": jobs,
             "age_recipients": list(recipients),
             "bindir": [str(self._bench.bindir)],

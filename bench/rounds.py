@@ -89,9 +89,13 @@ def jobs(bench: Bench, database: str, course: Course, *, with_peers: bool) -> di
     """Backups of tables of equal size by one pg_dump and by two."""
     on = Backups(bench, database)
     contenders = {"ping": on.ping, "one job": on.one_job, "two jobs": on.two_jobs}
-    contenders |= {"one job, gzip": on.gzip_one_job, "two jobs, gzip": on.gzip_two_jobs}
+    contenders |= {"one job, gzip:6": on.gzip_one_job, "two jobs, gzip:6": on.gzip_two_jobs}
+    contenders |= {"one job, zstd:12": on.strong_one_job, "two jobs, zstd:12": on.strong_two_jobs}
     if with_peers:
-        contenders |= {"pg_dump -Fd, one job": on.directory_one_job, "pg_dump -Fd, two jobs": on.directory_two_jobs}
+        contenders |= {
+            "pg_dump -Fd gzip:6, one job": on.directory_one_job,
+            "pg_dump -Fd gzip:6, two jobs": on.directory_two_jobs,
+        }
     return interleaved(on, contenders, course, bench.empty_store)
 
 

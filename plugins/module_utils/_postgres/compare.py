@@ -5,19 +5,14 @@
 """A restored database against the manifest of its backup (private to ops.runbooks).
 
 Rows of every table that was counted in the backup's snapshot, sequences, row level security with its policies,
-extensions and large objects. Counting, and the ANALYZE that a restored database needs, share a few sessions.
+extensions and large objects.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
@@ -31,11 +26,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     TableName,
 )
 
-if TYPE_CHECKING:  # pragma: no cover
-    from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
-
 _ATTEMPTED = "compare the restored database with the backup"
-_LOCK_TIMEOUT = timedelta(seconds=60)
 _PART = r'"(?:[^"]|"")*"|[^\s".(]+'
 #: How pg_dump begins to copy rows into a table (``pg_dump.c``, ``dumpTableData``).
 _COPY = re.compile(rf"COPY (?P<schema>{_PART})\.(?P<name>{_PART}) ")
@@ -111,70 +102,6 @@ def counted_tables(manifest: Manifest) -> list[TableFact]:
         if table.kind == "table" and table.data and table.rows is not None and table.extension is None
     ]
     return sorted(tables, key=lambda table: table.bytes, reverse=True)
-
-
-class Counting:
-    """Counts and ANALYZE in a few sessions at once; ANALYZE of everything is the first job and the longest."""
-
-    def __init__(self, open_session: Callable[[], Session], workers: int, context: Context, *, superuser: bool) -> None:
-        self._open = open_session
-        self._workers = workers
-        self._context = context
-        self._superuser = superuser
-        self._local = threading.local()
-        self.counts: dict[TableName, int] = {}
-        self.analyze_seconds = 0.0
-
-    def run(self, tables: Sequence[TableFact], seconds: float | None) -> None:
-        """Count every table in ``tables`` and gather statistics; the first failure or the time limit ends the rest."""
-        self._context.effect("gather statistics in the restored database")
-        with ExitStack() as closing:
-            sessions = [closing.enter_context(self._open()) for _number in range(self._workers)]
-            for session in sessions:
-                session.prepare_for_work(_LOCK_TIMEOUT)
-            free = iter(sessions)
-            with ThreadPoolExecutor(self._workers, initializer=lambda: self._take(next(free))) as pool:
-                jobs = [pool.submit(self._analyze), *(pool.submit(self._count, table) for table in tables)]
-                try:
-                    done, pending = wait(jobs, seconds, return_when=FIRST_EXCEPTION)
-                finally:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    if not all(job.done() for job in jobs):
-                        for session in sessions:
-                            session.cancel()
-            for job in done:
-                job.result()
-            if pending:
-                raise _too_slow(seconds or 0)
-
-    def _take(self, session: Session) -> None:
-        self._local.session = session
-
-    def _analyze(self) -> None:
-        began = self._context.clock.monotonic()
-        self._local.session.execute("ANALYZE", attempted="gather statistics in the restored database")
-        self.analyze_seconds = self._context.clock.monotonic() - began
-
-    def _count(self, fact: TableFact) -> None:
-        """Rows of one table. Forced row security would bind even its owner: it is off while we count, and only then."""
-        session, table = self._local.session, fact.table
-        attempted = f"count the rows of {table.text}"
-        binding = fact.row_security_forced and not self._superuser
-        if binding:
-            session.execute(f"BEGIN; ALTER TABLE {table.quoted} NO FORCE ROW LEVEL SECURITY", attempted=attempted)
-        self.counts[table] = session.value(f"SELECT pg_catalog.count(*) FROM ONLY {table.quoted}", attempted=attempted)
-        if binding:
-            session.execute("ROLLBACK", attempted=attempted)
-
-
-def _too_slow(seconds: float) -> RunbookError:
-    return RunbookError(
-        code="timed_out",
-        attempted=_ATTEMPTED,
-        object="the rows of its tables",
-        reason=f"they were not counted in the {seconds:.0f} s that were left",
-        remedy="Raise timeout, then run this again.",
-    )
 
 
 def compare(

@@ -21,7 +21,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.operation impor
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import role_settings
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compare import (
     Comparison,
-    Counting,
     compare,
     counted_tables,
     read_restored,
@@ -30,6 +29,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compare imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import quote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership, schemas_to_make
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_count import Counting
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import NewDatabase
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import Loading
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import Work
@@ -184,7 +184,8 @@ class Building:
             with self._connector.open(self._name, settings=settings) as session:
                 restored = read_restored(session)
             present = [table for table in counted_tables(work.manifest) if table.table in restored.tables]
-            counting.run(present, self._time_left())
+            sizes = {table.table: table.bytes for table in work.manifest.tables}
+            counting.run(present, sizes, self._time_left())
         self._durations["analyze"] = round(counting.analyze_seconds, 3)
         gone = frozenset(policy for adaptation in work.adaptations for policy in adaptation.policies_left_out)
         comparison = compare(work.manifest, work.heads, restored, counting.counts, gone)

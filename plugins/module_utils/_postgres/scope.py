@@ -14,13 +14,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Selection, TableName, quote_identifier
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
+
+ThingT = TypeVar("ThingT")
 
 #: pg_class.relkind of what is recorded, and its name in manifests.
 KINDS = {"r": "table", "p": "partitioned", "m": "matview", "f": "foreign"}
@@ -204,10 +206,10 @@ def choose(relations: Sequence[Relation], wanted: Selection, *, standby: bool) -
     )
 
 
-def batches(relations: Sequence[Relation], size: int) -> Iterator[Sequence[Relation]]:
-    """``relations`` in pieces of ``size``."""
-    for start in range(0, len(relations), size):
-        yield relations[start : start + size]
+def batches(things: Sequence[ThingT], size: int) -> Iterator[Sequence[ThingT]]:
+    """``things`` in pieces of ``size``."""
+    for start in range(0, len(things), size):
+        yield things[start : start + size]
 
 
 def _sequences(
