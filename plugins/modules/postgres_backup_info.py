@@ -8,12 +8,12 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: postgres_backup_info
 short_description: List the backups of a PostgreSQL database and judge the age of the newest
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads which backups of a database the store holds, and whether the newest good one is younger than what may be lost.
   - Connects to the store only, never to a database server, and reads a thousand backups with one request.
 author:
-  - ops.runbooks contributors (@ops-runbooks)
+  - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
   - ops.runbooks._attributes.info
   - ops.runbooks._store

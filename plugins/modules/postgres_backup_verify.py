@@ -17,7 +17,7 @@ description:
     object. A later verification that finds all of it whole takes that back.
   - A backup that was verified at this level, or a closer one, within O(max_age) is no change.
 author:
-  - ops.runbooks contributors (@ops-runbooks)
+  - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
   - ops.runbooks._attributes
   - ops.runbooks._store

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: postgres_restore
 short_description: Restore a backup beside a PostgreSQL database, or in its place
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Restores a backup of M(ops.runbooks.postgres_backup) into a database that does not exist yet. It streams from the
     store through C(pg_restore), without a local copy, into a database with a temporary name. Checksums are verified,
@@ -22,7 +22,7 @@ description:
     and O(state=reverted) swaps them back. With O(strategy=in_place) there is no new database, and one transaction
     replaces what is in the live one.
 author:
-  - ops.runbooks contributors (@ops-runbooks)
+  - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
   - ops.runbooks._attributes
   - ops.runbooks._store
