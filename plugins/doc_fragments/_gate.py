@@ -15,9 +15,9 @@ options:
   slo:
     description:
       - The objectives, as names and the numbers that they may reach at most.
-      - Requests tell V(error_rate) (0 to 1), V(consecutive_errors), V(p50_ms), V(p95_ms), V(p99_ms), V(max_ms),
+      - Requests give V(error_rate) (0 to 1), V(consecutive_errors), V(p50_ms), V(p95_ms), V(p99_ms), V(max_ms),
         V(mean_ms).
-      - PostgreSQL tells V(db_connections_percent), V(db_longest_transaction_seconds), V(db_waiting_locks),
+      - PostgreSQL gives V(db_connections_percent), V(db_longest_transaction_seconds), V(db_waiting_locks),
         V(db_replication_lag_seconds). What its role may not see (it needs C(pg_monitor)) is missing.
       - Any other name is one of O(measurements).
     type: dict
@@ -48,7 +48,7 @@ options:
     default: false
   rounds:
     description:
-      - How often is measured here. A round in which any objective is not kept is a failure.
+      - How many times to measure. A round in which any objective is not kept is a failure.
     type: int
     default: 1
   pause:

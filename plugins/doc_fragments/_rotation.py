@@ -91,7 +91,7 @@ provider:
     requests:
       description:
         - The requests of V(http), needed there. C(create) and C(test), and C(delete) or C(disable) with C(enable).
-        - Of answers nothing is shown but their status. A request that changes something is sent once.
+        - Nothing of an answer is shown but its status. A request that changes something is sent once.
       type: dict
       suboptions:
 """

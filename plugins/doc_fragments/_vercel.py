@@ -114,7 +114,7 @@ options:
         type: str
       bad:
         description:
-          - Why it is not to be used again, empty where it is.
+          - Why it must not be used again, empty where it may be.
         type: str
       git_sha:
         description:
@@ -135,7 +135,7 @@ options:
         type: bool
       attempt:
         description:
-          - How often it was set out to be released.
+          - How many times its release was attempted.
         type: int
       started_at:
         description:
@@ -221,7 +221,7 @@ options:
         required: true
       built_after:
         description:
-          - Its beginning. Without it there is none.
+          - The beginning of that time. Without it every earlier build is meant.
         type: str
       reason:
         description:

@@ -12,11 +12,12 @@ version_added: 1.0.0
 description:
   - Reads the check runs and the commit statuses of exactly one commit. Of several runs of a check by the same app the
     newest counts.
-  - The answer is a decision and never a failure. V(pass) needs that everything which is required has reported; where
-    nothing has, it is V(missing). As at GitHub, a check that is neutral or was skipped does not stand in the way.
-  - What is required says O(required), else the protection and the rulesets of O(branch), as far as the token is shown
-    them. Where they demand nothing, every check that was reported has to be green, at least one has to have succeeded,
-    and no app that has reported something may have more to come.
+  - The answer is a decision and never a failure. V(pass) means that every required check has reported and is green;
+    a required check that nothing has reported makes it V(missing). As at GitHub, a check that is neutral or was
+    skipped counts as green.
+  - O(required) says which checks are required. Without it, the protection and the rulesets of O(branch) do, as far as
+    the token may read them. Where they require nothing, every check that was reported has to be green, at least one has
+    to have succeeded, and no app that has reported a check may have others still to come.
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:

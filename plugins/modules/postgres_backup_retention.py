@@ -11,7 +11,7 @@ short_description: Remove backups of a PostgreSQL database that are no longer ne
 version_added: 1.0.0
 description:
   - Deletes the backups of one database that no rule keeps, and whatever unfinished runs and deletions have left.
-  - Never deletes the newest good backup, nor goes below O(floor). Good are V(complete) and V(proven) backups, while
+  - Never deletes the newest good backup, nor goes below O(floor). V(complete) and V(proven) backups are good;
     V(suspect) ones satisfy no rule. Each selection counts by itself, so that a part never stands for the whole.
   - Time is counted back from the newest good backup, and days are days that have one. So neither weeks of failed
     backups nor a clock that runs ahead remove anything; what is dated after now stays and counts for nothing.

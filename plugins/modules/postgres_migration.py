@@ -22,9 +22,9 @@ description:
   - >-
     C(-- runbooks: no-transaction) is for statements that no transaction can hold, such as C(CREATE INDEX CONCURRENTLY).
     Where a run stops in such a file, the next one drops an index that was left invalid and goes on; where nobody can
-    tell what became of a statement, it says what to look at. It is another session, so that C(SET) is refused there.
+    tell what became of a statement, it says what to look at. A later run is another session, so C(SET) is refused.
     C(lock_timeout=10s) and C(statement_timeout=2h) may stand there too. A C(.down.sql) has a header of its own.
-  - Refused are files that were changed after they had been applied, statements that begin or end transactions, C(COPY)
+  - It refuses files that were changed after they had been applied, statements that begin or end transactions, C(COPY)
     from standard input, commands of psql, transaction poolers, and a database other than the one that O(name) was
     first used for.
 author:

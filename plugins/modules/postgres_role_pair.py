@@ -19,8 +19,8 @@ description:
   - The server has to ask for the password when it is tested. Where the connection comes through a pooler of sessions
     whose users have a suffix (C(postgres.abcdefgh) at Supabase), the login roles get the same one.
   - Needs CREATEROLE, and from PostgreSQL 16 on the ADMIN OPTION of roles that are there already; no superuser.
-    Refused are superusers, roles of platforms (such as C(postgres) or C(service_role) at Supabase), and the role that
-    is logged in with.
+    It refuses superusers, roles of platforms (such as C(postgres) or C(service_role) at Supabase), and the role that
+    it is logged in as.
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:

@@ -40,8 +40,8 @@ options:
     required: true
   rollback_to:
     description:
-      - The deployment that is to serve where the gate does not pass. Empty is that there is none, so that nothing
-        follows from the verdict.
+      - The deployment that is to serve where the gate does not pass. Empty means that there is none, so that
+        nothing follows from the verdict.
     type: str
     default: ""
   rollback_timeout:

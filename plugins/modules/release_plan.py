@@ -45,8 +45,8 @@ options:
     default: {}
   build:
     description:
-      - What the caller builds from where there is no production deployment of the commit yet. V(none) is that there has
-        to be one; V(git) needs the whole id of the commit.
+      - What the caller builds from where there is no production deployment of the commit yet. V(none) means that there
+        has to be one; V(git) needs the whole id of the commit.
     type: str
     choices: [none, git, prebuilt]
     default: none
@@ -74,7 +74,7 @@ options:
   databases:
     description:
       - The databases that the app uses. What does not know a migration which has taken something away from one of them
-        is neither released nor gone back to.
+        is neither released nor rolled back to.
     type: list
     elements: str
     default: []
@@ -110,8 +110,8 @@ options:
     default: ""
   attempt_max_age:
     description:
-      - How long after its beginning an interrupted attempt that has not moved production is gone on with, as a
-        duration. Later it begins anew, with a backup of its own.
+      - How long after its beginning an interrupted attempt that has not moved production is still continued, as a
+        duration. After that it begins anew, with a backup of its own.
     type: str
     default: 1h
   unfinished:
@@ -207,7 +207,7 @@ release:
       type: str
       sample: 0f3c1d5e7a9b2c4d
     approved_digest:
-      description: The digest with which an attempt that is gone on with had begun, empty otherwise.
+      description: The digest with which the attempt that is continued had begun, empty otherwise.
       type: str
     continues:
       description: >-

@@ -14,7 +14,7 @@ description:
     or a module of another collection did, so that a review finds them in the same place.
   - The evidence is one document, C(environment/evidence/name/identity.json) in the store, which is created and never
     changed. It holds the step, its result, its measurements, the run and who launched it.
-  - Secrets do not belong into O(result) and O(measurements).
+  - Secrets do not belong in O(result) or O(measurements).
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:

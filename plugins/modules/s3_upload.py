@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: s3_upload
 short_description: Upload files, directories and content to S3, and remove them there
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Brings objects in S3 to what local files are. What is the same already is not sent again.
   - Whether it is the same is decided by the SHA-256 in the object's metadata (C(x-amz-meta-sha256)) together with its
@@ -17,7 +17,7 @@ description:
   - An object appears whole or not at all. A file that changes while it is being sent is noticed, and nothing appears.
   - What it holds in memory of files stays within 96 MiB, for files of up to 140 GiB; parts grow with larger ones.
 author:
-  - ops.runbooks contributors (@ops-runbooks)
+  - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:
   - ops.runbooks._attributes.alone
   - ops.runbooks._attributes
@@ -34,7 +34,7 @@ options:
   prefix:
     description:
       - What the keys begin with; a slash is put behind it, so that V(app) never stands for C(app-staging).
-      - For a directory each key is the prefix and the path of the file below O(src). Empty is the top of the bucket.
+      - For a directory each key is the prefix and the path of the file below O(src). Empty means the top of the bucket.
     type: str
   src:
     description:

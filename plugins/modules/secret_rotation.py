@@ -15,7 +15,7 @@ description:
     O(grace), then takes the earlier value away from the destinations, stops for O(watch), and removes it.
   - What is waited for is in RV(rotation.waits_for), and is no failure. The module never sleeps; run it again, such as
     each hour. It changes something only where something is due.
-  - A run that dies at any point is gone on with by the next one. The value that is in use is never removed before
+  - A run that dies at any point is continued by the next one. The value that is in use is never removed before
     another one has been proven to be in use.
   - A new variable on Vercel is in force only in what is built afterwards. The module does not deploy; it waits until a
     newer deployment serves.

@@ -11,7 +11,7 @@ short_description: Say what serves production on Vercel, and what could
 version_added: 1.0.0
 description:
   - Reads one project. What serves production now, whether a rollback has pinned it, what can be rolled back to, what
-    each production domain is led to, an active rolling release, and the names of the environment variables, never a
+    each production domain points to, an active rolling release, and the names of the environment variables, never a
     value.
 author:
   - The ops.runbooks contributors (@ops-runbooks)

@@ -12,8 +12,8 @@ version_added: 1.0.0
 description:
   - Moves the production domains to a deployment that was built for production, without a build. It also undoes a
     rollback.
-  - Everything that M(ops.runbooks.vercel_rollback) does to make one request of it is done here too.
-  - Refused are a deployment of another project, one that was built for previews (promoting that would build it anew),
+  - Vercel is asked only once, whatever happens to a run, by the same means as in M(ops.runbooks.vercel_rollback).
+  - It refuses a deployment of another project, one that was built for previews (promoting that would build it anew),
     one that is not ready, one that is O(forbidden), O(outdated) or on record as bad, an active rolling release, and a
     project for which rolling releases are configured.
 author:

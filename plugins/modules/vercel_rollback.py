@@ -14,9 +14,9 @@ description:
     variables and cron jobs are those of that build; no data is touched.
   - What is to be left and what is to serve is written to O(store) before Vercel is asked. A run that was killed goes on
     where it was, waits for the job that it had asked for, and asks for no second one.
-  - The job counts only where deployment, kind and time of the request are right. Success is what each production domain
-    serves when it is asked for alone.
-  - Refused are an active rolling release, a deployment that is O(forbidden), O(outdated) or on record as bad, of
+  - A job of Vercel counts only if its deployment, its kind and its time match the request. The rollback has succeeded
+    once each production domain, looked up one by one, serves the deployment.
+  - It refuses an active rolling release, a deployment that is O(forbidden), O(outdated) or on record as bad, of
     another project, built for previews, not ready, or that has never served.
 author:
   - The ops.runbooks contributors (@ops-runbooks)
