@@ -119,7 +119,7 @@ FAILURE_CODES: dict[str, str] = {
     "scope_missing": "The environment or organization of a secret does not exist, or the token may not see it.",
     # secrets
     "rotation_overdue": "A secret has been due for longer than secrets_overdue_hours allows.",
-    "rotation_overtaken": "Another run has gone on with the same rotation; this one stopped before its next effect.",
+    "rotation_overtaken": "Another run has continued the same rotation; this one stopped before its next effect.",
     "rotation_refused": "A rotation, or a step of it, is not done as things are, for a reason that was given.",
     "secret_refused": "A new value of a secret does not work; nobody was given it.",
     "secret_unreadable": "A value of a secret cannot be read from where it is kept.",

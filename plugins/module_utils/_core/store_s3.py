@@ -61,7 +61,7 @@ class S3Store:
         name, _slash, prefix = address.partition("/")
         if "@" in name:
             context.redactor.protect(name.rpartition("@")[0].rpartition(":")[2])
-            raise bad_url(f"s3://{name.rpartition('@')[2]}", "credentials do not belong into the address of a store")
+            raise bad_url(f"s3://{name.rpartition('@')[2]}", "credentials do not belong in the address of a store")
         if not _BUCKET.match(name):
             raise bad_url(f"s3://{address}", f"{name!r} is not the name of a bucket")
         prefix = prefix.strip("/")

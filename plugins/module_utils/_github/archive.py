@@ -97,7 +97,10 @@ def _entries(
         kept += member.size
         if member.size > _FILE or kept > _KEPT:
             raise _failed(
-                "source_unusable", place, f"{folder}{name} is larger than a migration is", "Take rows out of it."
+                "source_unusable",
+                place,
+                f"{folder}{name} is larger than a migration is",
+                "Take the rows that it loads out of it.",
             )
         content = archive.extractfile(member)
         found[name] = content.read() if content is not None else b""

@@ -62,8 +62,8 @@ def plan_foreign(seen: Seen, params: Mapping[str, Any]) -> Plan:
             attempted="run migrations",
             object=" ".join(line),
             reason=seen.elsewhere,
-            remedy=f"Let it go to {seen.where}, whose lock, backup and record these are: link chdir to that project"
-            " (supabase link), and give command --linked.",
+            remedy=f"The lock and the backup are those of {seen.where}: link chdir to that project (supabase link), and"
+            " give command --linked.",
         )
     return ForeignPlan(
         changed=True,
@@ -82,7 +82,9 @@ def _resolve(seen: Seen, params: Mapping[str, Any]) -> Plan:
     row = seen.ledger.row(name)
     if tool != "prisma" or params["resolve_as"] != "rolled_back":
         reason = "only a failed migration of Prisma's can be cleared, with resolve_as=rolled_back"
-        raise unusable(name, seen.where, reason, "Use the tool itself, and know why.")
+        raise unusable(
+            name, seen.where, reason, "Use the tool's own command for it, once you are sure that it is right."
+        )
     if row is None:
         known = [each.name for each in seen.files]
         if name not in known:

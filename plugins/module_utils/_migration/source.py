@@ -144,7 +144,7 @@ def read_file(path: str, where: str) -> bytes:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
             reason = f"it is no ordinary file of up to {LARGEST} bytes"
-            raise unusable(os.path.basename(path), where, reason, "Rows to load do not belong into a migration.")
+            raise unusable(os.path.basename(path), where, reason, "Rows to load do not belong in a migration.")
         return file.read(LARGEST)
 
 

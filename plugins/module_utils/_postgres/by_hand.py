@@ -113,7 +113,7 @@ def _fetch(store_url: str, endpoint_url: str | None, key: str, to: str) -> str:
 
 
 def _without_user(url: str) -> str:
-    """A URL without user and password, which do not belong into a document."""
+    """A URL without user and password, which do not belong in a document."""
     scheme, mark, rest = url.rpartition("://")
     return scheme + mark + rest.rpartition("@")[2]
 

@@ -189,7 +189,7 @@ def check_rights(
             code="privilege_missing",
             attempted=_ATTEMPTED,
             object=f"role {target.user} on {target.label}",
-            reason=f"the role has not the attribute {' and '.join(lacks)}",
+            reason=f"the role lacks the attribute {' and '.join(lacks)}",
             remedy=f"ALTER ROLE {quote_identifier(target.user)} {' '.join(lacks)}; or connect as a role that has it.",
         )
 

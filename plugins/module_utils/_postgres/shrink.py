@@ -82,7 +82,7 @@ def refusal(manifest: Manifest, verdict: Verdict, where: str) -> RunbookError:
         attempted=attempted,
         object=where,
         reason=f"backup {manifest.backup_id} was stored and does not count, since {reason}",
-        remedy="Look what became of the rows. Where the database is meant to be that small, run this again with "
+        remedy="Find out what became of the rows. Where the database is meant to be that small, run this again with "
         "accept_shrink (playbook: -e accept_shrink=yes); where they are lost, restore the earlier backup; where they "
         "are back by now, take one under another backup_id (playbook: -e backup=).",
         details={"backup": manifest.backup_id, "reason": reason},

@@ -39,8 +39,8 @@ CROSS JOIN (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_use
 _STAYS = {
     "in_use": "{sessions} sessions use it: end them, or find out who still needs it",
     "not_owner": "the role that connects here neither owns it nor is a member of its owner",
-    "not_replaced": "what is called {live} now, if anything, is no database that a restore has made or swapped, so "
-    "that this may be the last one; drop it by hand when nobody needs it",
+    "not_replaced": "the database that is called {live} now, if there is one, was neither made nor swapped in by a "
+    "restore, so that this may be the last copy; drop it by hand when nobody needs it",
 }
 
 

@@ -70,7 +70,7 @@ class TakenAnew:
         """No restore ends because releases cannot be judged."""
         self.context.warn(
             f"The store was not told what migrations have taken away from {database}: {error.reason}. Until"
-            " ops.runbooks.migrate has run, do not rely on its word which releases fit."
+            " ops.runbooks.migrate has run, do not rely on what it says of which releases fit."
         )
 
     def _write(self, taken: tuple[Taken, ...]) -> None:

@@ -345,6 +345,6 @@ class Engine:
             code="rotation_overtaken",
             attempted=attempted,
             object=self._parties.book.where,
-            reason="another run has gone on with this secret meanwhile",
+            reason="another run has continued the rotation of this secret meanwhile",
             remedy="Nothing more was changed. Run the same command again: it goes on from what the store says.",
         )

@@ -96,7 +96,7 @@ def _affected_before(last: LastRun | Unknown | None) -> str:
         return "no"
     if isinstance(last, LastRun) and last.module.rpartition(".")[2] in _READERS:
         return "no, the last recorded run leaves the live database as it is"
-    return "not by this run; whether by the last recorded one, its record says"
+    return "not by this run; the record of the last one says whether it was"
 
 
 def _backup(facts: Facts) -> str:

@@ -218,9 +218,9 @@ def test_what_was_asked_for_wrongly_is_not_proposed_again(code: str) -> None:
         (LAST, "no, the last recorded run leaves the live database as it is"),
         (
             replace(LAST, module="ops.runbooks.postgres_restore"),
-            "not by this run; whether by the last recorded one, its record says",
+            "not by this run; the record of the last one says whether it was",
         ),
-        (Unknown(reason="no network"), "not by this run; whether by the last recorded one, its record says"),
+        (Unknown(reason="no network"), "not by this run; the record of the last one says whether it was"),
     ],
 )
 def test_a_status_affects_nobody(last: LastRun | Unknown | None, affected: str) -> None:
