@@ -30,7 +30,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill_scrat
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, ServerFact, quote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.pooler import require_session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.private_server import LOADER, private_server
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_build import Building, Built, quiet
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_build import Building, Built, undisturbed
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import (
     Ownership,
     adapt,
@@ -191,7 +191,7 @@ class Drill:
     def _check(self, ground: Ground, name: str, work: Work) -> Checked:
         """What is looked at beside the comparison, which was equal by now."""
         options, label = self._options, f"{name} on {ground.label}"
-        settings = quiet(work)
+        settings = undisturbed(work)
         with ground.connector.open(name, settings=settings) as session:
             session.prepare_for_work(timedelta(seconds=60))
             constraints = drill_checks.check_constraints(session, self._heads, label)

@@ -157,7 +157,7 @@ class Building:
         options += ["--no-tablespaces"] if work.missing_tablespaces else []
         loading = Loading(
             tool=work.tool_path,
-            dbname=self._connector.tool_dbname(self._name, settings=(*quiet(work), _UNHURRIED)),
+            dbname=self._connector.tool_dbname(self._name, settings=(*undisturbed(work), _UNHURRIED)),
             environment=self._connector.tool_environment(),
             options=tuple(options),
             label=self._label,
@@ -173,7 +173,7 @@ class Building:
 
     def _compare(self, work: Work) -> Comparison:
         """Rows, sequences, policies and the rest against the manifest. Raises ``restore_mismatch``."""
-        settings = quiet(work)
+        settings = undisturbed(work)
         counting = Counting(
             lambda: self._connector.open(self._name, settings=settings),
             max(_WORKERS, self._jobs),
@@ -256,13 +256,17 @@ class Building:
         return left
 
 
-def quiet(work: Work) -> tuple[str, ...]:
-    """The setting under which sessions come to the new database, none where this role may not make it.
+def undisturbed(work: Work) -> tuple[str, ...]:
+    """Settings under which sessions come to the new database; only a superuser may make them, so others have none.
 
-    A login trigger that came with the database would write into it before it is compared. Only a superuser may switch
-    that off, and from 17 on there are such triggers.
+    Autovacuum looks at tables with many new rows, and may hold one when its indexes are to be made. It gives way to who
+    has waited for ``deadlock_timeout`` (manual, section 24.1.6), which is a second unless somebody set it: in a large
+    restore that is a second for many of its tables. And a login trigger (from 17 on) that came with the database would
+    write into it before it is compared.
     """
-    return ("event_triggers=off",) if work.target.superuser and work.target.server.major >= 17 else ()
+    if not work.target.superuser:
+        return ()
+    return ("deadlock_timeout=100ms", *(("event_triggers=off",) if work.target.server.major >= 17 else ()))
 
 
 def _left_behind(left: list[str], temporary: str) -> str:

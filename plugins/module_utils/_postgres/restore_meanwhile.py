@@ -48,8 +48,10 @@ class Meanwhile:
             self._running += 1
 
     def ended(self, tables: Sequence[TableName]) -> Iterator[int]:
-        """A stream has loaded all rows of these tables. What it makes, one by one, until there are more rows to load
-        for somebody than hands, or nobody else loads.
+        """A stream has loaded all rows of these tables, the largest first.
+
+        Yields the indexes to make meanwhile, one by one, long ones first: what is left for the end is short then, and
+        can be shared evenly. There are no more once a stream waits for a session, or no other stream loads.
         """
         with self._lock:
             self._running -= 1
@@ -78,15 +80,14 @@ def plain_indexes(entries: Sequence[Entry]) -> dict[TableName, list[int]]:
     return found
 
 
-def complete_tables(head: Head, entries: frozenset[int] | None = None) -> list[TableName]:
-    """Tables whose rows are among ``entries`` (all where None): whose own COPY is all that puts rows into them."""
+def complete_tables(head: Head, entries: Sequence[int] | None = None) -> list[TableName]:
+    """Tables whose rows are among ``entries`` (all where None), in their order: those whose own COPY is all that puts
+    rows into them.
+    """
     if loaded_through([head]):
         return []
-    return [
-        _name(entry)
-        for entry in head.entries
-        if entry.desc == "TABLE DATA" and (entries is None or entry.dump_id in entries)
-    ]
+    rows = {entry.dump_id: _name(entry) for entry in head.entries if entry.desc == "TABLE DATA"}
+    return [rows[entry] for entry in (rows if entries is None else entries) if entry in rows]
 
 
 def _name(entry: Entry) -> TableName:

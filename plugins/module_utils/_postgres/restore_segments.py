@@ -40,6 +40,11 @@ class Share:
     segments: tuple[SegmentFact, ...]
     entries: frozenset[int]
 
+    def largest_first(self) -> list[int]:
+        """The entries, those with the most bytes first."""
+        segments = sorted(self.segments, key=lambda segment: segment.bytes, reverse=True)
+        return [entry for segment in segments for entry in segment.entries]
+
 
 def shares(archive: ArchiveFact, jobs: int) -> list[Share]:
     """The rows of an archive for at most ``jobs`` sessions; the largest segment goes to whoever has the least.

@@ -154,7 +154,7 @@ def _streams(store: Objects, part: Part, parted: Sequence[Share], loading: Loadi
                 replace(loading, on_progress=total.of(number)),
                 context,
             ),
-            completes=tuple(complete_tables(part.head, share.entries)),
+            completes=tuple(complete_tables(part.head, share.largest_first())),
         )
         for number, share in enumerate(parted)
     ]

@@ -52,6 +52,10 @@ class Tool:
     major: int
 
 
+#: Those that have answered, by path and time of change: a module looks for them before it has its lock and after.
+_KNOWN: dict[tuple[str, int], Tool] = {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toolset:
     """What a backup is made with; ``zstd`` is whether this pg_dump compresses with it."""
@@ -134,6 +138,9 @@ def _candidates(name: str, major: int, bindir: Sequence[str], search_path: str) 
 
 def _examine(name: str, path: Path, environment: Mapping[str, str], context: Context) -> Tool | None:
     """The tool at ``path``; None where it does not run or does not answer like one of PostgreSQL's."""
+    file = (str(path), path.stat().st_mtime_ns)
+    if file in _KNOWN:
+        return _KNOWN[file]
     try:
         answer = capture([str(path), "--version"], context=context, env=environment, timeout=_PATIENCE)
     except RunbookError as error:
@@ -143,4 +150,5 @@ def _examine(name: str, path: Path, environment: Mapping[str, str], context: Con
     if answer.status != 0 or found is None:
         context.warn(f"{path} was passed over: it does not answer --version as {name} does.")
         return None
-    return Tool(name=name, path=str(path), version=found["version"], major=int(found["major"]))
+    _KNOWN[file] = Tool(name=name, path=str(path), version=found["version"], major=int(found["major"]))
+    return _KNOWN[file]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import ID
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_build import undisturbed
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_facts import TargetFacts
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import (
@@ -201,3 +202,10 @@ ids = st.from_regex(r"[ab][ab_-]{0,4}", fullmatch=True) | st.just("x" * 128)
 def test_no_two_restores_share_an_identity(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
     assert ID.fullmatch(restore_id(*one))
     assert (restore_id(*one) == restore_id(*other)) == (one == other)
+
+
+def test_only_a_superuser_may_keep_others_away_from_what_is_loaded() -> None:
+    old = replace(TARGET, server=make_server(16))
+    assert undisturbed(make_work(target=TARGET)) == ("deadlock_timeout=100ms", "event_triggers=off")
+    assert undisturbed(make_work(target=old)) == ("deadlock_timeout=100ms",)
+    assert undisturbed(make_work(target=replace(TARGET, superuser=False))) == ()

@@ -118,6 +118,7 @@ def test_the_largest_goes_to_whoever_has_the_least() -> None:
     assert [each.bytes for each in second.segments] == [20, 30]
     assert first.entries == {1, 2}
     assert second.entries == {3, 4}
+    assert (first.largest_first(), second.largest_first()) == ([2, 1], [4, 3])
 
 
 @given(sizes=st.lists(st.integers(1, 1000), max_size=30), jobs=st.integers(1, 16))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,13 @@ def test_one_tool_of_a_backup_is_missing(tmp_path: Path, context: Context) -> No
     with pytest.raises(RunbookError) as caught:
         tools.find_set(MAJOR, pg_dumpall=False, bindir=[str(tmp_path / "bin")], environment={}, context=context)
     assert "pg_restore" in caught.value.attempted
+
+
+def test_a_tool_is_asked_once(tmp_path: Path, context: Context) -> None:
+    asked = tmp_path / "asked"
+    directory = program(tmp_path / "bin", f"echo . >> {asked}; {version('97.4')}")
+    assert find(context, directory) == find(context, directory)
+    assert asked.read_text().split() == ["."]
+    os.utime(f"{directory}/pg_dump", ns=(1, 1))
+    find(context, directory)
+    assert asked.read_text().split() == [".", "."], "another file by now"
