@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -92,3 +94,21 @@ def test_a_time_limit_ends_all_of_it(database: Database, way: Connector) -> None
     assert caught.value.code == "timed_out"
     busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'ANALYZE%'"
     assert database.value(busy) == 0
+
+
+def test_own_sessions_do_not_wait_for_each_other(
+    database: Database, way: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is bound by forced row security locks the table to count it, which ANALYZE may use for minutes."""
+    database.execute("""
+        CREATE FUNCTION slow(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+            $$ BEGIN IF current_query() LIKE 'ANALYZE%' THEN PERFORM pg_sleep(0.01); END IF; RETURN n; END $$;
+        CREATE TABLE bound WITH (autovacuum_enabled = off) AS SELECT generate_series(1, 30) AS n;
+        CREATE STATISTICS slowly ON (public.slow(n)), n FROM bound;
+        ALTER TABLE bound FORCE ROW LEVEL SECURITY""")
+    monkeypatch.setattr(restore_count, "_LOCK_TIMEOUT", timedelta(milliseconds=100))
+    bound = replace(fact("public", "bound"), row_security_forced=True)
+    work = Counting(way.open, 2, run_context(), superuser=False)
+    work.run([bound], {bound.table: 8 << 20}, None)
+    assert work.counts == {bound.table: 30}
+    assert database.value("SELECT relforcerowsecurity FROM pg_class WHERE relname = 'bound'")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -30,6 +31,8 @@ _PIECE = 1 << 20
 #: A few bytes of zstd may stand for very many; this bounds what one step makes of them.
 _ZSTD_PIECE = 8 << 10
 _PEEK = 4096
+#: How pg_dump's SQL begins where its comments were taken out.
+_BARE = re.compile(rb"\s*SET statement_timeout = 0;\nSET lock_timeout = 0;\n")
 _OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"\x04\x22\x4d\x18": "lz4", b"age-enc": "age"}
 
 
@@ -111,6 +114,9 @@ def _format(head: bytes, name: str) -> Format:
         raise unusable(name, "it is a dump of a whole cluster by pg_dumpall, which creates roles and databases")
     if HEADER in head and b"\0" not in head:
         return "plain"
+    if _BARE.match(head):
+        reason = "pg_dump's comments are not in it (supabase db dump leaves them out), so nobody can see where it ends"
+        raise unusable(name, reason, "Take it with pg_dump, or, without its rows, with --keep-comments.")
     other = next((word for magic, word in _OTHERS.items() if head.startswith(magic)), None)
     if other is not None:
         raise unusable(name, f"it is a file of {other}", "Unpack it first.")

@@ -85,6 +85,8 @@ class Script:
         self._batch_line = 1
         self._state = _State()
         self._complete = False
+        #: Whether the statement that is being read began behind the end of a dump.
+        self._beyond_end = False
 
     @property
     def line(self) -> int:
@@ -157,12 +159,16 @@ class Script:
             if token == b"\\":
                 command = line[found.start() :].split(maxsplit=1)[0].decode("ascii", "replace")[:30]
                 raise self.refused(f"line {self._line} has {command}, a command of psql", psql=True)
+            began = state.fresh
             if state.take(token):
                 continue
+            self._beyond_end = self._complete if began else self._beyond_end
             self._complete = False
             if token != b";" or state.depth or state.blocks:
                 continue
             words = state.finish()
+            # As the Supabase CLI ends its own.
+            self._complete = self._beyond_end and words == ["RESET", "ALL"]
             if words[:1] == ["COPY"]:
                 if not (was_fresh and _COPY.fullmatch(line)):
                     raise self.refused(f"line {self._line} has a COPY that is none of pg_dump's")

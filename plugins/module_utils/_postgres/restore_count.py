@@ -31,6 +31,8 @@ _ATTEMPTED_STATISTICS = "gather statistics in the restored database"
 _LOCK_TIMEOUT = timedelta(seconds=60)
 #: Bytes from which on a table is worth a job of its own.
 _LARGE = 8 << 20
+#: Seconds between two tries to end what runs.
+_AGAIN = 1.0
 #: Smaller ones in one statement, which commits after each: a round trip for all of them.
 _AT_ONCE = 100
 #: What ANALYZE without a list takes, but for the catalogs that all databases share: a restore hardly changes those. A
@@ -67,16 +69,22 @@ class Counting:
             for session in sessions:
                 session.prepare_for_work(_LOCK_TIMEOUT)
             large, small = _to_analyze(sessions[0], sizes)
+            bound = [table for table in tables if table.row_security_forced and not self._superuser]
             tasks = [partial(self._analyze, [name]) for name in large]
-            tasks += [partial(self._count, table) for table in tables]
+            tasks += [partial(self._count, table) for table in tables if table not in bound]
             # Small ones last: they fill what is left when the large ones do not end together.
             tasks += [partial(self._analyze, names) for names in batches(small, _AT_ONCE)]
             self._together(tasks, sessions, seconds)
+            left = None if seconds is None else max(seconds - (self._context.clock.monotonic() - began), 0)
+            # Each locks its table, for as long as counting takes: by now nobody else here needs it.
+            self._together([partial(self._count_bound, table) for table in bound], sessions, left)
         self.analyze_seconds = max(self._analyzed_at) - began
 
     def _together(
         self, tasks: Sequence[Callable[[], None]], sessions: Sequence[Session], seconds: float | None
     ) -> None:
+        if not tasks:
+            return
         free = iter(sessions)
         with ThreadPoolExecutor(self._workers, initializer=lambda: self._take(next(free))) as pool:
             jobs: list[Future[None]] = [pool.submit(task) for task in tasks]
@@ -84,9 +92,7 @@ class Counting:
                 done, pending = wait(jobs, seconds, return_when=FIRST_EXCEPTION)
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
-                if not all(job.done() for job in jobs):
-                    for session in sessions:
-                        session.cancel()
+                self._cancel(jobs, sessions)
         for job in done:
             job.result()
         if pending:
@@ -100,15 +106,26 @@ class Counting:
         self._analyzed_at.append(self._context.clock.monotonic())
 
     def _count(self, fact: TableFact) -> None:
-        """Rows of one table. Forced row security would bind even its owner: it is off while we count, and only then."""
-        session, table = self._local.session, fact.table
-        attempted = f"count the rows of {table.text}"
-        binding = fact.row_security_forced and not self._superuser
-        if binding:
-            session.execute(f"BEGIN; ALTER TABLE {table.quoted} NO FORCE ROW LEVEL SECURITY", attempted=attempted)
-        self.counts[table] = session.value(f"SELECT pg_catalog.count(*) FROM ONLY {table.quoted}", attempted=attempted)
-        if binding:
-            session.execute("ROLLBACK", attempted=attempted)
+        """Rows of one table."""
+        table = fact.table
+        self.counts[table] = self._local.session.value(
+            f"SELECT pg_catalog.count(*) FROM ONLY {table.quoted}", attempted=f"count the rows of {table.text}"
+        )
+
+    def _count_bound(self, fact: TableFact) -> None:
+        """The same where forced row security would bind even the owner: it is off while we count, and only then."""
+        session, attempted = self._local.session, f"count the rows of {fact.table.text}"
+        session.execute(f"BEGIN; ALTER TABLE {fact.table.quoted} NO FORCE ROW LEVEL SECURITY", attempted=attempted)
+        self._count(fact)
+        session.execute("ROLLBACK", attempted=attempted)
+
+
+def _end(jobs: Sequence[Future[None]], sessions: Sequence[Session]) -> None:
+    """Cancel what runs, and again where a statement was only about to begin the first time."""
+    while running := [job for job in jobs if not job.done()]:
+        for session in sessions:
+            session.cancel()
+        wait(running, _AGAIN)
 
 
 def _to_analyze(session: Session, sizes: Mapping[TableName, int]) -> tuple[list[str], list[str]]:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import gzip
 import io
+from pathlib import Path
 
 import pytest
 import zstandard
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_archive import check_lz4
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_dump import Hashed, Packing, Unpacked
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_dump import Dump, Hashed, Packing, Unpacked
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_sql import Piece, Script
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.stores import failing
+from harness.stores import failing, run_context
 
 END = b"--\n-- PostgreSQL database dump complete\n--\n\n"
 
@@ -118,6 +119,24 @@ def test_statements_that_are_refused(statement: bytes) -> None:
 def test_lines_against_injection_are_no_statements() -> None:
     pieces = cut_up(b"\\restrict aB9\nSELECT 1;\n", END + b"\\unrestrict aB9\n\n")
     assert b"restrict" not in b"".join(piece.body for piece in pieces)
+
+
+def test_the_supabase_cli_ends_a_dump_in_its_own_way() -> None:
+    end = END + b"-- \\unrestrict aB9\n\nRESET ALL;\n"
+    body = b"SET session_replication_role = replica;\n\nCOPY t FROM stdin;\n1\n\\.\n"
+    assert cut_up(body, end)[-1].body.endswith(b"RESET ALL;\n")
+    for cut in (b"RESET ALL;\n", END + b"RESET ALL", END + b"RESET ROLE;\n", END + b"RESET ALL;\nSELECT 1;\n"):
+        with failing("object_corrupt"):
+            cut_up(body, cut)
+
+
+def test_sql_without_the_comments_of_pg_dump_says_where_it_may_come_from(tmp_path: Path) -> None:
+    dump = tmp_path / "dump.sql"
+    dump.write_bytes(b"\n\n\nSET statement_timeout = 0;\nSET lock_timeout = 0;\nCREATE TABLE t (a int);\nRESET ALL;\n")
+    with failing("backup_unusable") as failure:
+        Dump(str(dump), {}, run_context()).recognise()
+    assert "supabase db dump" in failure().message
+    assert "--keep-comments" in failure().message
 
 
 @pytest.mark.parametrize(
