@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import BinaryIO
 
-from ansible_collections.ops.runbooks.plugins.module_utils._aws.options import Request, check_key
+from ansible_collections.ops.runbooks.plugins.module_utils._aws.options import Request, check_key, unusable
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
 
@@ -202,7 +202,11 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     pieces = re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^]]*\]|.", bare, re.DOTALL)
     known = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     text = "".join(known.get(piece) or _class(piece) for piece in pieces)
-    return re.compile(("(?:.*/)?" if anywhere else "") + text, re.DOTALL)
+    try:
+        return re.compile(("(?:.*/)?" if anywhere else "") + text, re.DOTALL)
+    except re.error:
+        reason = "a range of characters in it goes backwards"
+        raise unusable("include or exclude", repr(pattern), reason, "Write [a-z], the lower one first.") from None
 
 
 def _class(piece: str) -> str:
@@ -211,5 +215,5 @@ def _class(piece: str) -> str:
         return re.escape(piece)
     inside = piece[1:-1].replace("\\", "\\\\")
     negated = inside.startswith("!")
-    inside = inside.removeprefix("!").replace("[", r"\[").replace("]", r"\]").replace("^", r"\^")
+    inside = re.sub(r"[][^&|~]", r"\\\g<0>", inside.removeprefix("!"))
     return f"[{'^/' if negated else ''}{inside}]"

@@ -97,11 +97,18 @@ def test_a_prefix_ends_at_a_slash() -> None:
         ("[!ab].txt", ["c.txt"], ["a.txt"]),
         ("a[.txt", ["a[.txt"], ["a.txt"]),
         ("a+(b).txt", ["a+(b).txt"], ["aab.txt"]),
+        ("[a&&b]", ["&", "a"], ["c"]),
     ],
 )
 def test_patterns(pattern: str, fitting: list[str], others: list[str]) -> None:
     assert [name for name in fitting if not matches(pattern, name)] == []
     assert [name for name in others if matches(pattern, name)] == []
+
+
+def test_a_pattern_that_cannot_be_meant() -> None:
+    with failing("invalid_parameter") as failure:
+        matches("[z-a].txt", "a.txt")
+    assert "'[z-a].txt'" in failure().message
 
 
 @pytest.fixture
