@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 USER = "supa_owner"
 _API = ("anon", "authenticated", "service_role")
+#: Of the team's own, with a name that asks for care.
+_ODD = "re|ports"
 _PLATFORM = ("supabase_admin", "supabase_auth_admin", "supabase_storage_admin", "authenticator")
 #: What the platform makes before a project is handed over.
 PLATFORM = f"""
@@ -51,6 +53,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE {USER} IN SCHEMA public GRANT ALL ON TABLES TO
 ALTER DEFAULT PRIVILEGES FOR ROLE {USER} IN SCHEMA public GRANT ALL ON SEQUENCES TO anon, authenticated, service_role;
 ALTER DEFAULT PRIVILEGES FOR ROLE {USER} IN SCHEMA public GRANT ALL ON FUNCTIONS TO anon, authenticated, service_role;
 ALTER DEFAULT PRIVILEGES FOR ROLE {USER} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE {USER} GRANT EXECUTE ON FUNCTIONS TO "{_ODD}";
 INSERT INTO auth.users SELECT gen_random_uuid(), 'u' || n || '@example.com' FROM generate_series(1, 20) n;
 """
 #: What the team makes of it.
@@ -81,7 +84,7 @@ ALTER TABLE public.note FORCE ROW LEVEL SECURITY; ALTER TABLE public.secret ENAB
 CREATE POLICY own ON public.profile TO authenticated USING (id = auth.uid());
 CREATE POLICY own ON public.note TO authenticated USING (owner = auth.uid()) WITH CHECK (owner = auth.uid());
 CREATE POLICY everybody ON public.note FOR SELECT TO anon USING (false);
-GRANT SELECT (nick) ON public.profile TO authenticator;
+GRANT SELECT (nick) ON public.profile TO authenticator; REVOKE DELETE, INSERT, UPDATE ON public.profile FROM anon;
 ALTER PUBLICATION supabase_realtime ADD TABLE public.note;
 COMMENT ON TABLE public.note IS 'what people write';
 """
@@ -137,7 +140,7 @@ def project(server: PostgresServer) -> Iterator[Project]:
     """A project; its roles are gone afterwards."""
     password = secrets.token_hex(8)
     maintenance = Database(name="postgres", server=server)
-    roles = (USER, *_API, *_PLATFORM)
+    roles = [f'"{role}"' for role in (USER, *_API, _ODD, *_PLATFORM)]
     maintenance.execute(
         f"CREATE ROLE {USER} LOGIN CREATEDB CREATEROLE BYPASSRLS PASSWORD '{password}';"
         + "".join(f"CREATE ROLE {role} NOLOGIN;" for role in roles[1:])

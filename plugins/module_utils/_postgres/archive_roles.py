@@ -78,14 +78,19 @@ def roles_named(entries: Iterable[Entry], *, owners: bool = True, privileges: bo
     return frozenset(named)
 
 
-def granted_to(entry: Entry) -> frozenset[str]:
-    """Whom an ACL entry grants something; ``PUBLIC`` for everybody."""
-    found = set()
-    for statement in _statements(entry.defn or ""):
+def granted(defn: str) -> dict[str, frozenset[str]]:
+    """What the text of an ACL entry grants, by grantee, ``PUBLIC`` for everybody; what may be passed on has a ``*``."""
+    found: dict[str, set[str]] = {}
+    for statement in _statements(defn):
         words = [token.text for token in _tokens(statement.text.rstrip(";"))]
-        if words[:1] == ["GRANT"]:
-            found.add(unquote_identifier(words[-4] if words[-3:] == ["WITH", "GRANT", "OPTION"] else words[-1]))
-    return frozenset(found)
+        if words[:1] != ["GRANT"]:
+            continue
+        passed_on = words[-3:] == ["WITH", "GRANT", "OPTION"]
+        # Behind the name of a privilege is a comma, or the column in parentheses.
+        rights = {word for word in words[1 : words.index("ON")] if word.isalpha() and word.isupper()}
+        grantee = unquote_identifier(words[-4] if passed_on else words[-1])
+        found.setdefault(grantee, set()).update(f"{word}*" if passed_on else word for word in rights)
+    return {grantee: frozenset(rights) for grantee, rights in found.items()}
 
 
 def without_roles(entry: Entry, missing: Collection[str]) -> Reduced:

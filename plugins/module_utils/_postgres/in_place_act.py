@@ -302,7 +302,8 @@ class Replacing:
         comparison = compare(work.manifest, heads, restored, counts, gone)
         wrong = [*comparison.differences, *self._ungranted]
         if self._ownership.keeps_privileges:
-            wrong += grants.differences(session, self._state.schemas, heads)
+            entries = [entry for head in heads for entry in head.entries]
+            wrong += grants.differences(session, self._state.schemas, entries)
         if wrong:
             shown = "; ".join(wrong[:_SHOWN]) + (f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else "")
             raise RunbookError(

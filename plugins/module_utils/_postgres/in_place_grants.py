@@ -12,10 +12,11 @@ where nothing of the archive's privileges is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import granted_to, unquote_identifier
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import granted, unquote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_facts import read_members
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import TableName, quote_identifier
@@ -29,8 +30,8 @@ SELECT quote_ident(r.rolname), quote_ident(n.nspname), d.defaclobjtype::text,
        ARRAY(SELECT DISTINCT coalesce(quote_ident(g.rolname), 'PUBLIC')
              FROM aclexplode(d.defaclacl) a LEFT JOIN pg_roles g ON g.oid = a.grantee),
        ARRAY(SELECT format('%%s|%%s|%%s', string_agg(a.privilege_type, ', '),
-                           coalesce(quote_ident(g.rolname), 'PUBLIC'),
-                           CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+                           CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END,
+                           coalesce(quote_ident(g.rolname), 'PUBLIC'))
              FROM aclexplode(d.defaclacl) a LEFT JOIN pg_roles g ON g.oid = a.grantee
              GROUP BY g.rolname, a.is_grantable)
 FROM pg_default_acl d JOIN pg_roles r ON r.oid = d.defaclrole LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
@@ -42,16 +43,30 @@ SELECT n.nspname::text, quote_ident(pg_get_userbyid(n.nspowner)),
        ARRAY(SELECT DISTINCT coalesce(quote_ident(g.rolname), 'PUBLIC')
              FROM aclexplode(n.nspacl) a LEFT JOIN pg_roles g ON g.oid = a.grantee)
 FROM pg_namespace n WHERE n.nspname = ANY (%s) AND pg_has_role(n.nspowner, 'USAGE')"""
+#: Rights on relations and on their columns where they are not those that everything begins with, whoever granted them.
 _GRANTED = """
-SELECT n.nspname::text, c.relname::text, c.relowner::regrole::text,
-       ARRAY(SELECT DISTINCT coalesce(g.rolname, 'PUBLIC')
-             FROM aclexplode(c.relacl) a LEFT JOIN pg_roles g ON g.oid = a.grantee WHERE a.grantee <> c.relowner)
+SELECT n.nspname::text, c.relname::text, k.name, pg_get_userbyid(c.relowner)::text,
+       coalesce(g.rolname::text, 'PUBLIC'), a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+    SELECT '' AS name, c.relacl AS acl WHERE c.relacl
+        <> acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END, c.relowner)
+    UNION ALL
+    SELECT attname::text, attacl FROM pg_attribute WHERE attrelid = c.oid AND attacl IS NOT NULL AND NOT attisdropped) k
+LEFT JOIN LATERAL aclexplode(k.acl) a ON a.grantee <> c.relowner
+LEFT JOIN pg_roles g ON g.oid = a.grantee
 WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-  AND c.relacl IS DISTINCT FROM acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END, c.relowner)
-  AND c.relacl IS NOT NULL
   AND NOT EXISTS (SELECT FROM pg_depend e
                   WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')"""
+#: What ALL means here: on a table it is more from version to version.
+_ALL = "SELECT privilege_type FROM aclexplode(acldefault('r', 10))"
+_ALL_ON = {"SEQUENCE": ("SELECT", "UPDATE", "USAGE"), "COLUMN": ("INSERT", "REFERENCES", "SELECT", "UPDATE")}
+#: What an ACL entry is about, as its tag says it; names are quoted where they have to be.
+_ABOUT = re.compile(r'(?P<kind>TABLE|SEQUENCE|COLUMN) (?P<name>"(?:[^"]|"")+"|[^".]+)(?:\.(?P<column>.+))?', re.DOTALL)
+
+#: A relation, and the name of a column of it or ''.
+_Place = tuple[TableName, str]
+_Rights = dict[str, frozenset[str]]
 
 
 def without_defaults(
@@ -75,7 +90,7 @@ def without_defaults(
             if kind in _EVERYBODY:
                 away.append(f"{begin} GRANT {_EVERYBODY[kind]} ON {word} TO PUBLIC")
             back.append(f"{begin} REVOKE ALL ON {word} FROM PUBLIC, {role}")
-        for rights, grantee, option in (item.split("|") for item in items):
+        for rights, option, grantee in (item.split("|", 2) for item in items):
             back.append(f"{begin} GRANT {rights} ON {word} TO {grantee}{option}")
     return away, back
 
@@ -91,29 +106,63 @@ def plain_schemas(session: Session, schemas: Collection[str], source_major: int)
             yield f"GRANT {'USAGE' if source_major >= 15 else 'ALL'} ON SCHEMA public TO PUBLIC"
 
 
-def differences(session: Session, schemas: Collection[str], heads: Collection[Head]) -> list[str]:
-    """Tables, views and sequences that are open to others than in the backup, as sentences.
+def differences(session: Session, schemas: Collection[str], entries: Iterable[Entry]) -> list[str]:
+    """Rights on tables, views, sequences and their columns that are others than in the backup, as sentences.
 
-    That of a role which is gone is not missed; why it is, is said elsewhere.
+    ``entries`` are those that were restored, as they were restored. What an owner has of his own he can give himself.
     """
-    found, owners = {}, {}
-    for schema, name, owner, roles in session.rows(_GRANTED, (sorted(schemas),), attempted="compare privileges"):
-        table = TableName(schema=schema, name=name)
-        found[table], owners[table] = frozenset(roles), unquote_identifier(owner)
-    expected = {
-        TableName(schema=entry.namespace or "", name=unquote_identifier(entry.tag.partition(" ")[2])): granted_to(entry)
-        for head in heads
-        for entry in head.entries
-        if entry.desc == "ACL" and entry.tag.startswith(("TABLE ", "SEQUENCE "))
-    }
+    found: dict[_Place, _Rights] = {}
+    owners: dict[_Place, str | None] = {}
+    rows = session.rows(_GRANTED, (sorted(schemas),), attempted="compare privileges")
+    for schema, name, column, owner, grantee, right in rows:
+        place = TableName(schema=schema, name=name), column
+        owners[place], rights = owner, found.setdefault(place, {})
+        if right is not None:
+            rights[grantee] = rights.get(grantee, frozenset()) | {right}
+    all_on = {**_ALL_ON, "TABLE": [right for (right,) in session.rows(_ALL, attempted="compare privileges")]}
     # What extensions have made is theirs, here as in the query.
-    for member in read_members(session, schemas):
-        expected.pop(member, None)
-    by_text = {True: "has privileges that the backup does not name", False: "lacks the privileges of the backup"}
-    wrong = [(table, by_text[table in found]) for table in found.keys() ^ expected.keys()]
-    wrong += [
-        (table, f"is open to {', '.join(sorted(more))}, as the backup does not name it")
-        for table in found.keys() & expected.keys()
-        if (more := found[table] - expected[table] - {owners[table]})
+    members = read_members(session, schemas)
+    expected: dict[_Place, _Rights] = {}
+    for entry in entries:
+        if (place := _place(entry)) is not None and place[0] not in members:
+            every = all_on[entry.tag.partition(" ")[0]]
+            rights = granted(entry.defn or "")
+            expected[place] = {grantee: _spelt_out(words, every) for grantee, words in rights.items()}
+            owners.setdefault(place, entry.owner)
+    return [
+        f"{_text(place)} {said}"
+        for place in sorted(owners, key=_text)
+        for said in _wrong(found.get(place, {}), expected.get(place, {}), owners[place])
     ]
-    return [f"{table.text} {text}" for table, text in sorted(wrong, key=lambda each: each[0].text)]
+
+
+def _place(entry: Entry) -> _Place | None:
+    about = _ABOUT.fullmatch(entry.tag) if entry.desc == "ACL" else None
+    if about is None:
+        return None
+    table = TableName(schema=entry.namespace or "", name=unquote_identifier(about["name"]))
+    return table, unquote_identifier(about["column"] or "")
+
+
+def _spelt_out(words: Collection[str], every: Collection[str]) -> frozenset[str]:
+    """Each right by its name. One that may be passed on is not there without that a second time."""
+    rights = {
+        f"{right}{word.removeprefix('ALL')}" if word.rstrip("*") == "ALL" else word
+        for word in words
+        for right in (every if word.rstrip("*") == "ALL" else [word])
+    }
+    return frozenset(right for right in rights if f"{right}*" not in rights)
+
+
+def _wrong(found: _Rights, expected: _Rights, owner: str | None) -> Iterator[str]:
+    for grantee in sorted((found.keys() | expected.keys()) - {owner}):
+        has, wanted = _spelt_out(found.get(grantee, ()), ()), expected.get(grantee, frozenset())
+        if more := sorted(has - wanted):
+            yield f"is open to {grantee} ({', '.join(more)}), as the backup does not name it"
+        elif less := sorted(wanted - has):
+            yield f"is not open to {grantee} ({', '.join(less)}), as it was in the backup"
+
+
+def _text(place: _Place) -> str:
+    table, column = place
+    return f"{table.text}, column {column}," if column else table.text

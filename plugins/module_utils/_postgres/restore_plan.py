@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, human_bytes, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Change, Head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compare import counted_tables
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, ServerFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_checks import bytes_needed
@@ -52,9 +52,16 @@ class Work:
 
     @property
     def heads_restored(self) -> tuple[Head, ...]:
-        """The archives with those entries only that are restored."""
+        """The archives with those entries only that are restored, and with the text that they are restored by."""
         return tuple(
-            replace(head, entries=tuple(each for each in head.entries if each.dump_id not in adaptation.left_out))
+            replace(
+                head,
+                entries=tuple(
+                    replace(each, defn=adaptation.changes.get(each.dump_id, Change()).defn or each.defn)
+                    for each in head.entries
+                    if each.dump_id not in adaptation.left_out
+                ),
+            )
             for head, adaptation in zip(self.heads, self.adaptations, strict=True)
         )
 
