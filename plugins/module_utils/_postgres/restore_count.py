@@ -92,7 +92,7 @@ class Counting:
                 done, pending = wait(jobs, seconds, return_when=FIRST_EXCEPTION)
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
-                self._cancel(jobs, sessions)
+                _end(jobs, sessions)
         for job in done:
             job.result()
         if pending:
