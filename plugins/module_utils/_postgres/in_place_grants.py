@@ -124,15 +124,15 @@ def differences(session: Session, schemas: Collection[str], entries: Iterable[En
     members = read_members(session, schemas)
     expected: dict[_Place, _Rights] = {}
     for entry in entries:
-        if (place := _place(entry)) is not None and place[0] not in members:
+        if (about := _place(entry)) is not None and about[0] not in members:
             every = all_on[entry.tag.partition(" ")[0]]
-            rights = granted(entry.defn or "")
-            expected[place] = {grantee: _spelt_out(words, every) for grantee, words in rights.items()}
-            owners.setdefault(place, entry.owner)
+            said = granted(entry.defn or "")
+            expected[about] = {grantee: _spelt_out(words, every) for grantee, words in said.items()}
+            owners.setdefault(about, entry.owner)
     return [
-        f"{_text(place)} {said}"
+        f"{_text(place)} {difference}"
         for place in sorted(owners, key=_text)
-        for said in _wrong(found.get(place, {}), expected.get(place, {}), owners[place])
+        for difference in _wrong(found.get(place, {}), expected.get(place, {}), owners[place])
     ]
 
 
