@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -256,6 +256,39 @@ def test_what_is_not_what_was_written_is_named(vault: Vault, how: str) -> None:
     shop.store.write(keys[-1], body[:-1000] if how == "cut off" else shop.store.read(keys[-2]))
     with nothing_new(shop):
         assert keys[-1] in shop.restore(backup=SEVERAL, **vault.key).refused("object_corrupt").message
+
+
+def border_moved(archive: dict[str, Any]) -> None:
+    one, last = archive["segments"][-2:]
+    one["bytes"], last["offset"], last["bytes"] = one["bytes"] + 1, last["offset"] + 1, last["bytes"] - 1
+
+
+def rows_exchanged(archive: dict[str, Any]) -> None:
+    one, last = archive["segments"][-2:]
+    one["entries"], last["entries"] = last["entries"], one["entries"]
+
+
+def size_negative(archive: dict[str, Any]) -> None:
+    head = archive["segments"][0]
+    archive["segments"].insert(1, {**head, "offset": head["bytes"], "bytes": -5})
+    archive["segments"].insert(2, {**head, "offset": head["bytes"] - 5, "bytes": 5})
+
+
+def beyond_the_archive(archive: dict[str, Any]) -> None:
+    archive["segments"][-1]["bytes"] += 1 << 20
+
+
+@pytest.mark.parametrize("edit", [border_moved, rows_exchanged, size_negative, beyond_the_archive])
+def test_segments_that_were_edited_are_said_to_be_damage(vault: Vault, edit: Callable[[dict[str, Any]], None]) -> None:
+    """The object decrypts, and its manifest does not say where its rows lie: neither pg_restore nor we are to blame."""
+    shop = vault.shop
+    shop.edit_manifest(lambda manifest: edit(manifest["archives"][0]), SINGLE)
+    with nothing_new(shop):
+        refused = shop.restore(backup=SINGLE, jobs=3, **vault.key).refused("object_corrupt")
+        seen = vault.verify(level="archive", **vault.key).refused("object_corrupt")
+    for each in (refused, seen):
+        assert f"backups/{SINGLE}/" in each["failure"]["object"]
+        assert "another backup" in each["failure"]["remedy"]
 
 
 # drills

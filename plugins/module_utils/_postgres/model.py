@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.codec import decode, encode
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.extents import require_possible
 
 #: The newest schema of manifests that this release reads.
 MANIFEST_SCHEMA = 2
@@ -353,7 +354,7 @@ class Manifest:
     def from_json(cls, document: Any, where: str) -> Manifest:
         """Read a manifest; ``where`` names it for failures. Fields that this release does not know are passed over.
 
-        Raises ``document_too_new`` and, where something is missing or of another type, ``object_corrupt``.
+        Raises ``document_too_new`` and, where something is missing, of another type or impossible, ``object_corrupt``.
         """
         schema = document.get("schema") if isinstance(document, dict) else None
         if isinstance(schema, int) and schema > MANIFEST_SCHEMA:
@@ -366,8 +367,7 @@ class Manifest:
             )
         try:
             manifest = decode(cls, document)
-            if not manifest.archives:
-                raise ValueError("it names no archive")
+            require_possible(manifest)
             return manifest
         except (KeyError, TypeError, ValueError, RunbookError) as error:
             detail = error.reason if isinstance(error, RunbookError) else str(error)

@@ -27,6 +27,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_loa
     feed,
     read_on,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.segments import ByBlocks, ByHash, Judged
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
@@ -47,12 +48,7 @@ class Share:
 
 
 def shares(archive: ArchiveFact, jobs: int) -> list[Share]:
-    """The rows of an archive for at most ``jobs`` sessions; the largest segment goes to whoever has the least.
-
-    There are none where the segments are not all of the archive, one behind the other.
-    """
-    if not _complete(archive):
-        return []
+    """The rows of an archive for at most ``jobs`` sessions; the largest segment goes to whoever has the least."""
     piles: list[list[SegmentFact]] = [[] for _job in range(jobs)]
     for segment in sorted(archive.segments[1:], key=lambda each: each.bytes, reverse=True):
         min(piles, key=lambda pile: sum(each.bytes for each in pile)).append(segment)
@@ -63,25 +59,18 @@ def shares(archive: ArchiveFact, jobs: int) -> list[Share]:
     ]
 
 
-def _complete(archive: ArchiveFact) -> bool:
-    end = 0
-    for segment in archive.segments:
-        if segment.offset != end:
-            return False
-        end += segment.bytes
-    return end == archive.bytes
-
-
 def require_head(store: Objects, archive: ArchiveFact, head: Head) -> None:
-    """Fail with ``object_corrupt`` where the head that was looked at is not the one that was written."""
-    first = archive.segments[0]
-    if len(head.raw) != first.bytes or not _is(first, hashlib.sha256(head.raw).hexdigest(), archive):
+    """Fail with ``object_corrupt`` where the head that was looked at is not the one that was written.
+
+    Nor may the segments have other rows than it: nobody would load those that none of them names.
+    """
+    first, rows = archive.segments[0], archive.segments[1:]
+    same = archive.age is not None or hashlib.sha256(head.raw).hexdigest() == first.sha256
+    if len(head.raw) != first.bytes or not same:
         raise damaged(store, archive, "object_corrupt", "its table of contents is not the one that was written")
-
-
-def _is(segment: SegmentFact, sha256: str, archive: ArchiveFact) -> bool:
-    """Whether these are the bytes that were written; decrypting has said so where they were encrypted."""
-    return archive.age is not None or sha256 == segment.sha256
+    if {entry for each in rows for entry in each.entries} != {each.dump_id for each in head.entries if each.has_data}:
+        reason = "the rows in its table of contents are not those of its segments in the manifest, which was changed"
+        raise damaged(store, archive, "object_corrupt", reason)
 
 
 def load_share(
@@ -107,12 +96,14 @@ def load_share(
 def _pieces(store: Objects, archive: ArchiveFact, segments: Sequence[SegmentFact]) -> Iterator[bytes]:
     """Segment after segment, each judged at its end."""
     for segment in segments:
-        digest, left = hashlib.sha256(), segment.bytes
+        judged: Judged = ByHash(segment) if archive.age is None else ByBlocks(segment)
+        left = segment.bytes
         with store.open(archive.key, segment.offset, segment.bytes) as stream:
             while left and (piece := stream.read(min(CHUNK, left))):
-                digest.update(piece)
+                judged.take(piece)
                 left -= len(piece)
                 yield piece
-        if left or not _is(segment, digest.hexdigest(), archive):
+        if left or not judged.as_written:
+            what = "the SHA-256 of {} is not what" if archive.age is None else "{} are not the rows that"
             place = f"bytes {segment.offset} to {segment.offset + segment.bytes - 1}"
-            raise damaged(store, archive, "object_corrupt", f"the SHA-256 of {place} is not what the manifest says")
+            raise damaged(store, archive, "object_corrupt", f"{what.format(place)} the manifest says")

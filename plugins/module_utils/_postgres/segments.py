@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from io import BytesIO
+from typing import Protocol
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Source
@@ -141,6 +142,88 @@ class _UnderWay:
     def ended(self) -> SegmentFact:
         sha256 = "" if self._digest is None else self._digest.hexdigest()
         return SegmentFact(offset=self.offset, bytes=self.bytes, sha256=sha256, entries=tuple(self.entries))
+
+
+class Judged(Protocol):
+    """A segment that is read once more; ``as_written`` is known at its end."""
+
+    def take(self, piece: bytes) -> None:
+        """The next bytes of it."""
+
+    @property
+    def as_written(self) -> bool:
+        """Whether it was what the manifest says, from its first byte to its last."""
+
+
+class ByHash:
+    """One whose hash the manifest has."""
+
+    def __init__(self, segment: SegmentFact) -> None:
+        self._wanted = segment.sha256
+        self._digest = hashlib.sha256()
+
+    def take(self, piece: bytes) -> None:
+        self._digest.update(piece)
+
+    @property
+    def as_written(self) -> bool:
+        return self._digest.hexdigest() == self._wanted
+
+
+class ByBlocks:
+    """One without a hash, since it was encrypted: decrypting has said that nobody has changed it.
+
+    What remains is whether it begins and ends where the manifest says, which anybody may have changed who can write to
+    the store: it has to be whole blocks, those of its entries.
+    """
+
+    def __init__(self, segment: SegmentFact) -> None:
+        self._wanted = segment.entries
+        self._found: list[int] = []
+        self._blocks: _Blocks | None = _Blocks()
+
+    def take(self, piece: bytes) -> None:
+        if self._blocks is None:
+            return
+        try:
+            for _end in self._blocks.follow(memoryview(piece)):
+                self._found += self._blocks.ended
+                self._blocks.ended.clear()
+        except ValueError:
+            self._blocks = None
+
+    @property
+    def as_written(self) -> bool:
+        return self._blocks is not None and self._blocks.between and tuple(self._found) == self._wanted
+
+
+class Retraced:
+    """A whole archive that is read once more: whether each of its segments lies where the manifest says."""
+
+    def __init__(self, segments: Sequence[SegmentFact]) -> None:
+        self._waiting = list(reversed(segments[1:]))
+        self._left = segments[0].bytes if segments else 0
+        self._judged: ByBlocks | None = None
+        self.as_written = True
+
+    def take(self, piece: bytes) -> None:
+        """The next bytes of it."""
+        taken = 0
+        while taken < len(piece) and (self._left or self._next()):
+            count = min(self._left, len(piece) - taken)
+            if self._judged is not None:
+                self._judged.take(piece[taken : taken + count])
+            taken += count
+            self._left -= count
+            if not self._left and self._judged is not None:
+                self.as_written = self.as_written and self._judged.as_written
+
+    def _next(self) -> bool:
+        if not self._waiting:
+            return False
+        segment = self._waiting.pop()
+        self._left, self._judged = segment.bytes, ByBlocks(segment)
+        return True
 
 
 #: Asks for so many bytes to look at, or, where negative, for so many to pass over.

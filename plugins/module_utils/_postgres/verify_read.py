@@ -9,7 +9,7 @@ last, in pieces large enough that the store and not this process sets the pace.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
@@ -18,7 +18,13 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core import process
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head, read_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_reader import Readable
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, Manifest, ObjectFact
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
+    ArchiveFact,
+    Manifest,
+    ObjectFact,
+    SegmentFact,
+)
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.segments import Retraced
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -35,11 +41,18 @@ _SHOWN = 5
 class Examined:
     """A reader that counts and hashes everything that passes; hashing goes on in a thread while more is fetched."""
 
-    def __init__(self, stream: Readable, hashing: ThreadPoolExecutor, on_progress: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        stream: Readable,
+        hashing: ThreadPoolExecutor,
+        on_progress: Callable[[int], None],
+        segments: Sequence[SegmentFact] = (),
+    ) -> None:
         self._stream = stream
         self._hashing = hashing
         self._on_progress = on_progress
         self._digest = hashlib.sha256()
+        self._retraced = Retraced(segments)
         self._hashed: Future[None] | None = None
         self.bytes = 0
 
@@ -49,7 +62,7 @@ class Examined:
         # One piece at a time: the digest is not to fall behind, since every piece that waits takes memory.
         self._wait()
         if piece:
-            self._hashed = self._hashing.submit(self._digest.update, piece)
+            self._hashed = self._hashing.submit(self._take, piece)
             self.bytes += len(piece)
             self._on_progress(self.bytes)
         return piece
@@ -69,6 +82,16 @@ class Examined:
         """Of everything that has passed."""
         self._wait()
         return self._digest.hexdigest()
+
+    @property
+    def retraced(self) -> bool:
+        """Whether each segment was where the manifest says."""
+        self._wait()
+        return self._retraced.as_written
+
+    def _take(self, piece: bytes) -> None:
+        self._digest.update(piece)
+        self._retraced.take(piece)
 
     def _wait(self) -> None:
         if self._hashed is not None:
@@ -106,7 +129,7 @@ def read_archive(
 
     Raises ``object_missing`` and ``object_corrupt``, and ``tool_failed`` where the tool is the reason.
     """
-    with _examining(store, archive, on_progress) as examined:
+    with _examining(store, archive, on_progress, archive.segments) as examined:
         try:
             head = read_head(examined, f"{archive.key} in {store.url}")
             argv = [tool.path, "--format=custom", "--file=-"]
@@ -123,6 +146,9 @@ def read_archive(
         raise _unreadable(store, archive, tool, said, status)
     if archive.entries and len(head.entries) != archive.entries:
         reason = f"its table of contents has {len(head.entries)} entries, and the manifest says {archive.entries}"
+        raise damaged(store, archive.key, "object_corrupt", reason)
+    if not examined.retraced:
+        reason = "the rows of its segments do not lie where the manifest says, which was changed"
         raise damaged(store, archive.key, "object_corrupt", reason)
     return head
 
@@ -151,14 +177,17 @@ def damaged(store: Objects, key: str, code: str, reason: str) -> RunbookError:
 
 @contextmanager
 def _examining(
-    store: Objects, fact: ArchiveFact | ObjectFact, on_progress: Callable[[int], None]
+    store: Objects,
+    fact: ArchiveFact | ObjectFact,
+    on_progress: Callable[[int], None],
+    segments: Sequence[SegmentFact] = (),
 ) -> Iterator[Examined]:
     """The object as a stream; at the end of the block, where it was read to its end, it must be the manifest's.
 
     Where the block failed and the bytes are wrong, it is the bytes that matter.
     """
     with store.open(fact.key) as stream, ThreadPoolExecutor(1, thread_name_prefix="hash") as hashing:
-        examined = Examined(stream, hashing, on_progress)
+        examined = Examined(stream, hashing, on_progress, segments)
         try:
             yield examined
         except RunbookError as error:

@@ -87,6 +87,69 @@ def test_what_is_no_manifest_is_corrupt(damage: Any) -> None:
     assert "the/key" in caught.value.message
 
 
+#: An encrypted archive of 100 bytes, which 216 bytes behind a header of 100 hold: its head, and the rows of two tables.
+SEALED: dict[str, Any] = {"key": "k", "bytes": 216, "sha256": "", "entries": 3}
+AGE: dict[str, Any] = {"bytes": 100, "header_bytes": 100, "header_sha256": ""}
+
+
+def sealed(*segments: tuple[int, int, list[int]], **age: int) -> dict[str, Any]:
+    listed = [{"offset": at, "bytes": size, "sha256": "", "entries": entries} for at, size, entries in segments]
+    archive = {**SEALED, "segments": listed, "age": {**AGE, **age}}
+    return {**full().to_json(), "schema": 2, "archives": [archive]}
+
+
+def test_segments_that_are_all_of_an_archive_are_believed() -> None:
+    document = sealed((0, 20, []), (20, 50, [3]), (70, 30, [1, 2]))
+    (archive,) = Manifest.from_json(document, "here").archives
+    assert [each.bytes for each in archive.segments] == [20, 50, 30]
+    assert Manifest.from_json(sealed(), "here").archives[0].segments == ()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        sealed((0, 20, []), (20, 60, [3]), (70, 30, [1, 2])),
+        sealed((0, 20, []), (70, 30, [1, 2])),
+        sealed((0, 20, []), (20, 100, [3]), (120, -50, []), (70, 30, [1, 2])),
+        sealed((0, 20, []), (20, 50, [3]), (70, 0, []), (70, 30, [1, 2])),
+        sealed((-20, 40, []), (20, 50, [3]), (70, 30, [1, 2])),
+        sealed((0, 20, []), (20, 50, [3]), (70, 31, [1, 2])),
+        sealed((0, 20, []), (20, 50, [3]), (70, 29, [1, 2])),
+        sealed((0, 20, []), (20, 50, [3]), (70, 30, [3, 2])),
+        sealed((0, 20, [1]), (20, 50, [3]), (70, 30, [2])),
+        sealed((0, 100, []), bytes=101),
+        sealed(header_bytes=-1),
+        sealed(header_bytes=216, bytes=0),
+        sealed(bytes=-16, header_bytes=232),
+        {**full().to_json(), "archives": []},
+        {**full().to_json(), "archives": [{"key": "k", "bytes": -1, "sha256": "", "entries": 1}]},
+    ],
+    ids=[
+        "overlap",
+        "gap",
+        "negative",
+        "empty",
+        "before the archive",
+        "beyond the archive",
+        "not all of the archive",
+        "rows twice",
+        "rows in the head",
+        "another size",
+        "a header of no size",
+        "nothing that authenticates",
+        "a negative size",
+        "no archive",
+        "an archive of a negative size",
+    ],
+)
+def test_what_cannot_be_true_of_an_archive_is_corrupt(document: dict[str, Any]) -> None:
+    """Known where the manifest is read: nothing is read from such places, whoever reads it."""
+    with pytest.raises(RunbookError) as caught:
+        Manifest.from_json(document, "the/manifest.json")
+    assert (caught.value.code, caught.value.object) == ("object_corrupt", "the/manifest.json")
+    assert "another backup" in caught.value.remedy
+
+
 def test_rows() -> None:
     from dataclasses import replace
 

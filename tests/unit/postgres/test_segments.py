@@ -19,7 +19,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, SegmentFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import Loading, read_on
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_segments import require_head, shares
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.segments import Segmented
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.segments import ByBlocks, Retraced, Segmented
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -130,14 +130,6 @@ def test_everything_is_loaded_once(sizes: list[int], jobs: int) -> None:
     assert all(list(each.segments) == sorted(each.segments, key=lambda one: one.offset) for each in found)
 
 
-def test_segments_that_are_not_the_archive_are_not_believed() -> None:
-    whole = archive(10, 20)
-    gap = ArchiveFact(key="k", bytes=130, sha256="all", entries=2, segments=(whole.segments[0], whole.segments[2]))
-    short = ArchiveFact(key="k", bytes=131, sha256="all", entries=2, segments=whole.segments)
-    for each in (gap, short, ArchiveFact(key="k", bytes=130, sha256="all", entries=2)):
-        assert shares(each, 2) == []
-
-
 def test_nobody_reads_on_for_a_restore_that_has_failed_elsewhere() -> None:
     loading = Loading(
         tool="pg_restore",
@@ -170,6 +162,47 @@ def test_another_head_than_the_one_that_was_written_is_damage() -> None:
     require_head(store, fact, head)  # type: ignore[arg-type]
     with pytest.raises(RunbookError, match="table of contents is not the one that was written"):
         require_head(store, fact, replace(head, raw=head.raw[:-1] + b"\xff"))  # type: ignore[arg-type]
+    *_others, last = fact.segments
+    unnamed = replace(fact, segments=(*_others, replace(last, entries=())))
+    with pytest.raises(RunbookError, match="not those of its segments") as caught:
+        require_head(store, unnamed, head)  # type: ignore[arg-type]
+    assert (caught.value.code, "database.dump" in caught.value.object) == ("object_corrupt", True)
+
+
+def moved(found: tuple[SegmentFact, ...]) -> tuple[SegmentFact, ...]:
+    """The border between the last two segments is a byte further on."""
+    *others, one, last = found
+    return (*others, replace(one, bytes=one.bytes + 1), replace(last, offset=last.offset + 1, bytes=last.bytes - 1))
+
+
+def exchanged(found: tuple[SegmentFact, ...]) -> tuple[SegmentFact, ...]:
+    """The rows of the last two segments are called each other's."""
+    *others, one, last = found
+    return (*others, replace(one, entries=last.entries), replace(last, entries=one.entries))
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+@pytest.mark.parametrize("size", [7, 1 << 20])
+def test_segments_of_what_was_encrypted_are_judged_by_their_blocks(name: str, size: int) -> None:
+    """They have no hashes, and whoever can write to the store can change where they lie."""
+    body = ARCHIVES[name]
+    found = segments_of(body, [1 << 20])
+
+    def good(changed: tuple[SegmentFact, ...]) -> tuple[bool, bool]:
+        each_alone, together = [], Retraced(changed)
+        for place in range(0, len(body), size):
+            together.take(body[place : place + size])
+        for segment in changed[1:]:
+            judged, end = ByBlocks(segment), segment.offset + segment.bytes
+            for place in range(segment.offset, end, size):
+                judged.take(body[place : min(place + size, end)])
+            each_alone.append(judged.as_written)
+        return all(each_alone), together.as_written
+
+    assert good(found) == (True, True)
+    assert good(moved(found)) == (False, False)
+    assert good(exchanged(found)) == (False, False)
+    assert good((*found[:-1], replace(found[-1], entries=())))[0] is False
 
 
 def test_an_archive_of_an_unknown_version_is_not_encrypted_to_its_end() -> None:
