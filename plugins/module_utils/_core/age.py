@@ -21,7 +21,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.age_identity import Identities
+from ansible_collections.ops.runbooks.plugins.module_utils._core.age_identity import Identities, is_whole
 from ansible_collections.ops.runbooks.plugins.module_utils._core.age_reader import Header, Payload, read_header
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: The kinds of recipients, by what their text begins with, and the module of pyrage that knows them.
 _KINDS = {"age1": "x25519", "ssh-ed25519": "ssh", "ssh-rsa": "ssh"}
+#: One of another kind, that a plugin or a newer age reads: its name stands between the two marks.
+_OTHER_KIND = re.compile(r"(age1[0-9a-z+._-]+)1([0-9a-z]+)")
 #: More would not fit into the largest header that is read.
 _MOST = 1000
 #: A recipient of age's own that is public whatever is wrong with it.
@@ -56,6 +58,8 @@ def recipients(texts: Iterable[str], option: str = "age_recipients") -> tuple[st
         if kind is None or (kind == "age1") != (len(words) == 1):
             reason = "it is neither age1... nor ssh-ed25519 ... nor ssh-rsa ..."
             raise _bad_recipient(f"{option}, entry {number}", reason)
+        if (other := _OTHER_KIND.fullmatch(words[0])) and is_whole(*other.groups()):
+            raise _not_supported(f"{option}, entry {number}", other[1])
         found.add(" ".join(words[:2]))
     if len(found) > _MOST:
         raise _bad_recipient(option, f"it names {len(found)}, and at most {_MOST} can be")
@@ -75,20 +79,46 @@ def short(recipient: str) -> str:
 
 def require(wanted: Iterable[str]) -> None:
     """Raises ``library_missing`` without pyrage, ``invalid_parameter`` for recipients that it does not take."""
-    loaded = _loaded(wanted)
     try:
-        import_module("pyrage").encrypt(b"", loaded)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:
-        # It panics over keys that nobody can have made, and a panic is no Exception.
+        _encrypt(b"", wanted)
+    except RunbookError as error:
+        if error.code != "encryption_failed":
+            raise
+        # It panics over keys that nobody can have made.
         raise _bad_recipient("age_recipients", "one of them is no key that anything can be encrypted to") from error
 
 
 def encrypt(body: bytes, to: Iterable[str]) -> bytes:
-    """A small thing whole. Raises as :func:`require`."""
+    """A small thing whole. Raises as :func:`require`, and ``encryption_failed``."""
+    to = tuple(to)
+    try:
+        return _encrypt(body, to)
+    except RunbookError as error:
+        if error.code == "encryption_failed":
+            require(to)
+        raise
+
+
+def _encrypt(body: bytes, to: Iterable[str]) -> bytes:
     loaded = _loaded(to)
-    return bytes(import_module("pyrage").encrypt(body, loaded))
+    try:
+        return bytes(import_module("pyrage").encrypt(body, loaded))
+    except (KeyboardInterrupt, SystemExit, RunbookError):
+        raise
+    except BaseException as error:
+        raise _gave_up(error) from error
+
+
+def _gave_up(error: BaseException) -> RunbookError:
+    """pyrage has failed; a panic of what it is written in is no Exception, and its words may hold anything."""
+    return RunbookError(
+        code="encryption_failed",
+        attempted="encrypt with age",
+        object="pyrage",
+        reason=f"this Python library gave up ({type(error).__name__})",
+        remedy="Nothing that it had begun counts. Run the same command again; where that fails too, install another "
+        "release of it (python3 -m pip install --upgrade pyrage), and report this line.",
+    )
 
 
 def decrypt(body: bytes, identities: Identities, name: str) -> bytes:
@@ -134,7 +164,7 @@ class Encrypting:
         self._thread.join()
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """See ``store.Source``. Raises what the source raised."""
+        """See ``store.Source``. Raises what the source raised, and ``encryption_failed``."""
         while not self._rest and not self._over:
             piece = self._pieces.get()
             if piece is None:
@@ -172,8 +202,7 @@ class Encrypting:
             import_module("pyrage").encrypt_io(self._reading, self, self._to)
         except BaseException as error:  # noqa: BLE001 - whoever fetches raises it; a panic of pyrage is no Exception
             # pyrage tells of a failed source in words of its own.
-            panic = RuntimeError("pyrage could not go on")
-            self._error = self._reading.error or (error if isinstance(error, Exception) else panic)
+            self._error = self._reading.error or _gave_up(error)
         finally:
             self._put(None)
 
@@ -235,6 +264,18 @@ def _loaded(texts: Iterable[str]) -> list[Any]:
     if not found:
         raise _bad_recipient("age_recipients", "it names nobody who could read what is encrypted")
     return found
+
+
+def _not_supported(where: str, kind: str) -> RunbookError:
+    """For a whole key that another program could encrypt to: nothing here would ever read that."""
+    return RunbookError(
+        code="invalid_parameter",
+        attempted="use a recipient of age",
+        object=where,
+        reason=f"{kind}1... is a kind of its own, as hardware keys, other plugins and post-quantum keys have, and such "
+        "kinds are not supported",
+        remedy="Give one that age-keygen prints when it is given no options, or an SSH key of type ed25519 or RSA.",
+    )
 
 
 def _bad_recipient(where: str, reason: str) -> RunbookError:

@@ -38,6 +38,8 @@ IDENTITY_SPEC = ArgumentSpec(
 _LABEL = b"age-encryption.org/v1/"
 _FILE_KEY = 16
 _HUMAN = "age-secret-key-"
+#: How identities begin that age has for plugins, such as those of hardware keys, and for post-quantum recipients.
+_OTHERS_HUMAN = ("age-plugin-", "age-secret-key-pq-")
 _ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 #: An SSH key in a text.
@@ -143,20 +145,30 @@ def _bech32(text: str) -> bytes:
     if text != text.upper():
         raise ValueError("it is not in capital letters")
     human, _mark, data = text.lower().rpartition("1")
+    if human.startswith(_OTHERS_HUMAN):
+        raise ValueError("it is that of a plugin or a post-quantum one, and such kinds are not supported")
     if human != _HUMAN or not set(data) <= set(_ALPHABET):
         raise ValueError("it does not begin with AGE-SECRET-KEY-1, or has characters that it cannot have")
     values = [_ALPHABET.index(each) for each in data]
+    number = int("".join(f"{value:05b}" for value in values[:-6]) or "0", 2)
+    # 32 bytes are 52 letters, of which the last four bits are empty; six more are the checksum.
+    if not is_whole(human, data) or len(values) != 58 or number & 15:
+        raise ValueError("it is incomplete or mistyped")
+    return (number >> 4).to_bytes(32, "big")
+
+
+def is_whole(human: str, data: str) -> bool:
+    """Whether ``<human>1<data>``, in small letters, ends in the checksum of what stands before it (BIP 173)."""
+    if not set(data) <= set(_ALPHABET):
+        return False
     check = 1
+    values = [_ALPHABET.index(each) for each in data]
     for value in [*(ord(each) >> 5 for each in human), 0, *(ord(each) & 31 for each in human), *values]:
         top = check >> 25
         check = (check & 0x1FFFFFF) << 5 ^ value
         for bit, generator in enumerate(_GENERATOR):
             check ^= generator if (top >> bit) & 1 else 0
-    number = int("".join(f"{value:05b}" for value in values[:-6]) or "0", 2)
-    # 32 bytes are 52 letters, of which the last four bits are empty; six more are the checksum.
-    if check != 1 or len(values) != 58 or number & 15:
-        raise ValueError("it is incomplete or mistyped")
-    return (number >> 4).to_bytes(32, "big")
+    return check == 1
 
 
 def _x25519(secret: bytes) -> _Identity:

@@ -54,6 +54,7 @@ FAILURE_CODES: dict[str, str] = {
     "age_identity_missing": "What is to be read is encrypted with age, and no identity was given.",
     "age_identity_unusable": "An age identity is not there, no identity, or readable by others.",
     "age_identity_wrong": "None of the age identities that were given opens what is encrypted.",
+    "encryption_failed": "The library that encrypts with age failed in the middle of its work.",
     # files
     "source_changed": "A file changed while it was being read.",
     "source_missing": "A file that was to be read is not there.",

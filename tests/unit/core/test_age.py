@@ -117,6 +117,65 @@ def test_what_is_no_recipient_is_refused(text: str) -> None:
     assert failure(lambda: age.encrypt(b"", [text])).code == "invalid_parameter"
 
 
+#: Whole recipients of other kinds; the first is the example of age-plugin-yubikey.
+OTHER_KINDS = (
+    "age1yubikey1q2w7u3vpya839jxxuq8g0sedh3d740d4xvn639sqhr95ejj8vu3hyfumptt",
+    "age1se1zry9x8gf2tvdw0s3jn54khce6mua7ljewjms",
+    "age1pq1zry9x8gf2tvdw0s3jn54khce6mua7lua2vfk",
+    "age1tag1zry9x8gf2tvdw0s3jn54khce6mua7lv3lvgy",
+)
+
+
+@pytest.mark.parametrize("text", OTHER_KINDS)
+def test_a_recipient_of_another_kind_is_said_to_be_one(text: str) -> None:
+    """Nobody looks for a letter that is missing; of one where a letter is, nobody can tell."""
+    error = failure(lambda: age.recipients([*TO, text], "age_recipients"))
+    assert (error.code, error.object) == ("invalid_parameter", "age_recipients, entry 2")
+    assert f"{text[: text.rindex('1')]}1... is a kind of its own" in error.reason
+    assert "not supported" in error.reason
+    assert "age-keygen" in error.remedy
+    assert "not a whole public key" in failure(lambda: age.require([text[:-1]])).reason
+
+
+@pytest.mark.parametrize("text", ["AGE-PLUGIN-YUBIKEY-1QQQ", "AGE-SECRET-KEY-PQ-1QQQ"])
+def test_an_identity_of_another_kind_is_said_to_be_one(text: str) -> None:
+    error = failure(lambda: identities([text], Redactor()))
+    assert (error.code, "not supported" in error.reason, text in error.message) == (
+        "age_identity_unusable",
+        True,
+        False,
+    )
+
+
+class Panic(BaseException):
+    """As those of pyrage: no Exception."""
+
+
+def test_a_panic_over_a_small_thing_is_told_as_one_unless_the_keys_are_to_blame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def panics(body: bytes, to: Any) -> bytes:
+        if body:
+            raise Panic
+        return b""
+
+    monkeypatch.setattr(pyrage, "encrypt", panics)
+    assert failure(lambda: age.encrypt(b"rows", TO)).code == "encryption_failed"
+    monkeypatch.setattr(pyrage, "encrypt", lambda _body, to: panics(b"keys", to))
+    assert failure(lambda: age.encrypt(b"rows", TO)).code == "invalid_parameter"
+
+
+def test_being_told_to_stop_is_no_fault_of_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal is raised wherever the module is."""
+    stop = RunbookError(code="run_aborted", attempted="go on", object="SIGTERM", reason="it was told to", remedy="")
+
+    def told(body: bytes, to: Any) -> bytes:
+        raise stop
+
+    monkeypatch.setattr(pyrage, "encrypt", told)
+    assert failure(lambda: age.require(TO)) is stop
+
+
 def test_nobody_is_no_recipient() -> None:
     assert "nobody" in failure(lambda: age.require([])).reason
 
@@ -235,20 +294,20 @@ def test_what_the_source_raises_is_raised() -> None:
 
 
 def test_a_panic_of_the_library_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """pyo3 raises one as a BaseException: whoever fetches must not wait for ever."""
+    """Whoever fetches must not wait for ever, and is told what failed, in words of ours."""
 
-    class Panic(BaseException):
-        pass
-
-    def encrypt_io(*_arguments: Any) -> None:
-        raise Panic
+    def encrypt_io(reading: Any, writing: Any, to: Any) -> None:
+        writing.write(reading.read(1000))
+        raise Panic("words that may hold anything")
 
     with age.Encrypting(Pieces(BODY), TO, end=lambda: None) as whole:
         fetched(whole)
-    source = age.Encrypting(Pieces(BODY), TO, end=lambda: None)
     monkeypatch.setattr(pyrage, "encrypt_io", encrypt_io)
-    with source, pytest.raises(RuntimeError, match="could not go on"):
-        fetched(source)
+    with age.Encrypting(Pieces(BODY), TO, end=lambda: None) as source:
+        error = failure(lambda: fetched(source))
+    assert (error.code, error.object, "Panic" in error.reason) == ("encryption_failed", "pyrage", True)
+    assert "words" not in error.message
+    assert "run the same command again" in error.remedy.lower()
 
 
 def test_a_key_that_the_library_panics_over_is_refused_before() -> None:
