@@ -220,6 +220,7 @@ def test_connections_that_lead_nowhere(database: Database, backup: Backup, file_
         ({"max_age": "soon"}, "invalid_parameter"),
         ({"timeout": "-1"}, "invalid_parameter"),
         ({"compression_level": 99}, "invalid_parameter"),
+        ({"kms_key_id": "alias/acme"}, "invalid_parameter"),
         ({"tables": ["a.b.c"]}, "invalid_parameter"),
         ({"backup_id": None, "backup_schedule": "sometimes"}, "invalid_parameter"),
         ({"store": "ftp://somewhere"}, "invalid_parameter"),

@@ -108,9 +108,14 @@ def request(params: Mapping[str, Any], started: datetime) -> Request:
 
 def _encryption(params: Mapping[str, Any]) -> Encryption:
     """The archives' own, or that of everything in the store, which also encrypts what is encrypted with age."""
-    if params["encryption"] in (None, "age"):
-        return Encryption.of_store(params)
-    return Encryption(mode=params["encryption"], key_id=params["kms_key_id"] or params.get("store_kms_key_id"))
+    stored, key = Encryption.of_store(params), params["kms_key_id"]
+    mode = stored.mode if params["encryption"] in (None, "age") else params["encryption"]
+    if key and mode != "sse-kms":
+        reason = "it is for sse-kms, and nothing would be encrypted with it"
+        shown = f"encryption {params['encryption'] or 'as the store'}, store_encryption {stored.mode}"
+        remedy = "Ask for sse-kms with encryption, or with store_encryption where encryption is age; or leave it out."
+        raise invalid("kms_key_id", shown, reason, remedy)
+    return Encryption(mode=mode, key_id=key or stored.key_id)
 
 
 def _recipients(params: Mapping[str, Any]) -> tuple[str, ...]:

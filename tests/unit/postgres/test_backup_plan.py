@@ -246,6 +246,35 @@ def test_encryption_and_recipients_belong_together(params: dict[str, Any]) -> No
     assert "SECRET" not in caught.value.message
 
 
+AGE = {"encryption": "age", "age_recipients": ["age1abc"]}
+KMS = {"store_encryption": "sse-kms", "store_kms_key_id": "alias/store"}
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"encryption": "sse-kms", "kms_key_id": "alias/own"}, ("sse-kms", "alias/own")),
+        ({"encryption": "sse-kms", **KMS}, ("sse-kms", "alias/store")),
+        ({"kms_key_id": "alias/own", **KMS}, ("sse-kms", "alias/own")),
+        ({"kms_key_id": "alias/own", **KMS, **AGE}, ("sse-kms", "alias/own")),
+        ({"kms_key_id": "", **AGE}, ("none", None)),
+        ({"kms_key_id": "alias/own", **AGE}, None),
+        ({"kms_key_id": "alias/own", **AGE, "store_encryption": "sse-s3"}, None),
+        ({"kms_key_id": "alias/own", "encryption": "sse-s3", **KMS}, None),
+        ({"kms_key_id": "alias/own"}, None),
+    ],
+)
+def test_a_key_of_kms_is_used_or_refused(params: dict[str, Any], expected: tuple[str, str | None] | None) -> None:
+    """Whoever names one believes that archives are encrypted with it."""
+    if expected is not None:
+        made = wanted(backup_id="one", **params).encryption
+        assert (made.mode, made.key_id) == expected
+        return
+    with pytest.raises(RunbookError, match="sse-kms") as caught:
+        wanted(backup_id="one", **params)
+    assert (caught.value.code, caught.value.attempted) == ("invalid_parameter", "use kms_key_id")
+
+
 @pytest.mark.parametrize(
     ("existing", "warned"),
     [
