@@ -51,7 +51,7 @@ options:
         that, and let no destination hold it beside the new one. What uses it fails until it has the new one, and what
         was signed with it ends. O(take_back=true) still brings it back.
       - Of a rotation that is under way already the earlier value is ended at once too, in its grace period with whoever
-        uses it then; another one follows it.
+        uses it then; another one follows it, and waits for nobody once that value is disabled.
       - An access key is deactivated, a login taken away with its sessions, a credential of V(http) disabled, a signing
         key revoked. What a service can only delete for good (an API key of Supabase, V(http) without C(disable)) is
         good until the new one is in use, and RV(plan) says so.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.hasten import AFTER_PROOF, breaks
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.hasten import AFTER_PROOF, breaks, means, unasked
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
     BREAKING,
     CLEARING,
@@ -229,8 +229,7 @@ def remaining(request: Request, step: Step, before: Ledger, ledger: Ledger) -> R
         return Request(rests=True)
     if ledger.phase != IDLE or step.action in (Action.WRITE, Action.ENTER):
         return request
-    meant = request.rotation_id in ("", before.rotation_id) and request.reason == before.reason
-    return Request() if meant or request.take_back else request
+    return Request() if means(request, before) or request.take_back else request
 
 
 def adopted_places(value: Value, seen: Seen, now: datetime) -> tuple[Written, ...]:
@@ -278,7 +277,7 @@ def foresee(
         step = next_step(declaration, ledger, seen, request, now, entered=True)
         if isinstance(step, Wait):
             return Foresight(ledger=ledger, wait=step, steps=tuple(said), irreversible=tuple(dict.fromkeys(gone)))
-        said.append(sentence(step, declaration, ledger))
+        said.append(sentence(step, declaration, ledger, unasked=unasked(declaration, ledger, request)))
         gone.append(irreversible(step, declaration, ledger))
         rotation_id = identity(ledger, declaration, request, run_id, now)
         before = ledger

@@ -9,11 +9,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import DISABLING, GRACE, Ledger
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
+    DISABLING,
+    GRACE,
+    RETIRING,
+    WATCHING,
+    Ledger,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases import TABLE, Action
 
 #: Phases in which the new value is in use, and the one before it is good still.
 AFTER_PROOF = (GRACE, DISABLING)
+#: Phases in which the one before it is disabled, and is let go of once nobody needs it.
+_AFTER_DISABLING = (RETIRING, WATCHING)
 
 
 def breaks(declaration: Declaration, ledger: Ledger) -> str | None:
@@ -37,3 +45,19 @@ def hastened(declaration: Declaration, ledger: Ledger, request: Request) -> Acti
         return None
     lasts = ledger.phase in AFTER_PROOF and breaks(declaration, replace(ledger, broken=True))
     return None if lasts else Action.HASTEN
+
+
+def means(request: Request, ledger: Ledger) -> bool:
+    """Whether the rotation on record is the one that is asked for, as far as anybody can tell."""
+    return request.rotation_id in ("", ledger.rotation_id) and request.reason == ledger.reason
+
+
+def unasked(declaration: Declaration, ledger: Ledger, request: Request) -> bool:
+    """Whether a rotation is brought to its end whoever does not use its value yet, since another one has to follow.
+
+    Its value is the one that is to be ended first, and of the one before it nothing more ends: it is disabled, or no
+    service knows it. Where one keeps it good until it is removed, that would stop whoever uses it, who is asked.
+    """
+    if not request.break_first or ledger.phase not in _AFTER_DISABLING or means(request, ledger):
+        return False
+    return ledger.old is None or not declaration.lasts(ledger.old.id)

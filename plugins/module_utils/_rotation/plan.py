@@ -24,7 +24,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare imp
     Target,
     unrotatable,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._rotation.hasten import hastened
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.hasten import hastened, unasked
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
     BREAKING,
     CLEARING,
@@ -307,7 +307,8 @@ def _onwards(declaration: Declaration, ledger: Ledger, seen: Seen, request: Requ
     """The phases that wait for consumers or for a date."""
     if wait := _date(ledger, request, now):
         return wait
-    if wait := _unproven(declaration, ledger, seen):
+    asked = not unasked(declaration, ledger, request)
+    if asked and (wait := _unproven(declaration, ledger, seen)):
         begun = ledger.phase == DISABLING
         told = f"{wait.reason}; a run that ended may have disabled the earlier value, which take_back brings back"
         return replace(wait, reason=told) if begun else wait

@@ -16,8 +16,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._rotation.phases impo
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.plan import Step, Wait
 
 
-def sentence(step: Step, declaration: Declaration, ledger: Ledger) -> str:
-    """A step for people; '' for what is only bookkeeping."""
+def sentence(step: Step, declaration: Declaration, ledger: Ledger, *, unasked: bool = False) -> str:
+    """A step for people; '' for what is only bookkeeping. ``unasked``: see ``hasten.unasked``."""
     if step.action is Action.HASTEN and ledger.phase in (DISTRIBUTING, VERIFYING):
         return _stays(declaration, replace(ledger, broken=True))
     if step.action in (Action.ENTER, Action.SPREAD, Action.RETIRE, Action.HASTEN):
@@ -31,7 +31,7 @@ def sentence(step: Step, declaration: Declaration, ledger: Ledger) -> str:
         Action.BREAK: "disable the earlier value at once, so that what uses it fails until it has the new one",
         Action.PROVE: "find the new value in use",
         Action.DISABLE: "disable the earlier value" + (", whoever uses it" if ledger.broken else ""),
-        Action.GONE: "find the earlier value out of use",
+        Action.GONE: "ask nobody about the earlier value" if unasked else "find the earlier value out of use",
         Action.FINISH: "let go of the earlier value",
         Action.CLEAR: "remove the earlier value for good",
         Action.GIVE_UP: f"give up the rotation {rotation}, whose value nobody has had",

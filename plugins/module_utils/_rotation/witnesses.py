@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.consumers import ask
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration, Request
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.escrow import Opened
+from ansible_collections.ops.runbooks.plugins.module_utils._rotation.hasten import unasked
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import (
     CLEARING,
     COMPROMISE,
@@ -45,7 +46,7 @@ class Witnesses:
         asking = asks(ledger, request, now)
         if ledger.phase == CLEARING or (ledger.phase == WATCHING and asking):
             seen = replace(seen, revived=self._revived(ledger))
-        if not asking:
+        if not asking or unasked(self._declaration, ledger, request):
             return seen
         return replace(seen, in_use=self._in_use(ledger, request), uses=tuple(self._uses(ledger)))
 

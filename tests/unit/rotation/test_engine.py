@@ -175,6 +175,34 @@ def test_after_a_compromise_no_date_is_waited_for(secret: Secret, consumer: App)
     assert not secret.run(reason="compromise")["changed"], "a command given twice rotates once"
 
 
+@pytest.mark.parametrize("phase", ["retiring", "watching"])
+def test_after_a_compromise_break_first_asks_nobody(secret: Secret, consumer: App, phase: str) -> None:
+    """What has leaked is replaced in the same run, although a consumer has not let go of the value before it."""
+    if phase == "watching":
+        watching(secret, consumer)
+        consumer.values = ("neither of them",)
+    else:
+        secret.days = 91
+        secret.run()
+        consumer.start()
+        secret.run()
+        secret.days += 8
+    leaked = texts(secret)[0]
+    still = secret.run(reason="compromise")
+    assert (still["phase"], still["waits_for"]["what"]) == (phase, "use")
+    asked = {"reason": "compromise", "break_first": True}
+    told = secret.run(check=True, **asked)
+    said = secret.run(**asked)
+    assert (said["steps"], said["phase"]) == (told["steps"], "verifying")
+    assert (said["last"]["outcome"], said["waits_for"]["what"]) == ("rotated", "use")
+    current, previous = texts(secret)
+    assert (current != leaked, previous) == (True, "")
+    assert not secret.run(**asked)["changed"], "a command given twice rotates once"
+    consumer.start()
+    assert secret.run(**asked)["phase"] == "idle"
+    assert texts(secret)[0] == current
+
+
 def test_requests_are_fulfilled_once(secret: Secret, consumer: App) -> None:
     assert not secret.run(reason="requested")["changed"], "younger than min_age"
     secret.days = 1

@@ -118,10 +118,9 @@ def test_a_value_that_is_found_stolen_in_its_grace_period_is_ended_whoever_uses_
     thief = replace(seen, in_use="session 7 (thief)", uses=(Use(consumer="app", uses="other"),))
     asked = Request(reason="compromise", break_first=True)
     steps = []
-    for _step in range(3):
+    for _step in range(2):
         step = next_step(declaration, ledger, thief, asked, NOW, entered=True)
-        if isinstance(step, Wait):
-            break
+        assert not isinstance(step, Wait)
         steps.append(step.action)
         ledger = after(ledger, step, Facts(), declaration, asked, thief, NOW)
     assert steps == [Action.HASTEN, Action.DISABLE]
@@ -132,6 +131,41 @@ def test_a_value_that_is_found_stolen_in_its_grace_period_is_ended_whoever_uses_
     back = next_step(declaration, replace(ledger, phase="disabling"), thief, Request(take_back=True), NOW, entered=True)
     assert not isinstance(back, Wait)
     assert back.action is Action.TAKE_BACK
+
+
+@pytest.mark.parametrize("phase", ["retiring", "watching"])
+@pytest.mark.parametrize("lasts", ["", None], ids=["disabled", "kept by nobody"])
+def test_a_value_that_is_found_stolen_later_waits_for_nobody(phase: str, lasts: str | None) -> None:
+    """Who has not learned of it yet keeps the one before it, which is disabled, from being let go of, and no more."""
+    declaration, ledger, seen = secret(9, 10)
+    consumers = (Consumer(name="app", url="", reports="x"),)
+    declaration = replace(declaration, consumers=consumers, lasts=lambda _id: lasts)
+    ledger = replace(ledger, phase=phase, rotation_id="due", reason="scheduled", not_before=None)
+    lags = replace(seen, uses=(Use(consumer="app", uses="other", accepts_other=True),))
+    asked = Request(reason="compromise", break_first=True)
+    told = foresee(declaration, ledger, lags, asked, NOW + timedelta(days=1), "run")
+    ends = "disable the earlier value at once, so that what uses it fails until it has the new one"
+    assert told.steps == (
+        *(("ask nobody about the earlier value",) if phase == "retiring" else ()),
+        "let go of the earlier value",
+        "remove the earlier value for good",
+        "begin a rotation of x",
+        "make a new value (generated), and keep it",
+        "try the new value before anybody gets it",
+        *((ends,) if lasts == "" else ()),
+        "write web (vercel_env)",
+    )
+    assert told.irreversible[0] == "the earlier value is gone for good"
+    assert (told.ledger.phase, told.ledger.broken, told.wait.what) == ("verifying", True, "deployment")
+    for patient in (Request(), Request(reason="compromise"), Request(reason="requested", rotation_id="y")):
+        assert isinstance(next_step(declaration, ledger, lags, patient, NOW, entered=True), Wait)
+    # The same rotation, entered again; and one whose earlier value is good until it is removed.
+    meant = replace(ledger, reason="compromise", broken=True)
+    assert isinstance(next_step(declaration, meant, lags, asked, NOW, entered=True), Wait)
+    other = replace(asked, rotation_id="ticket-2")
+    assert not isinstance(next_step(declaration, meant, lags, other, NOW, entered=True), Wait)
+    kept = replace(declaration, lasts=lambda _id: "it can only be deleted")
+    assert isinstance(next_step(kept, ledger, lags, asked, NOW, entered=True), Wait)
 
 
 def test_what_is_declared_no_more_is_off_the_record_when_the_next_rotation_begins() -> None:
