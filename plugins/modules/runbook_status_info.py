@@ -44,6 +44,7 @@ options:
     description:
       - How old the last drill that proved a backup may be, as a duration such as V(35d). Without it nobody expects
         drills, and RV(status.past_drill_age) is never true.
+      - Of a backup that is encrypted to others than the newest good one, or not at all, no drill counts.
     type: str
   selection:
     description:
@@ -151,7 +152,8 @@ status:
     newest_drill:
       description:
         - The last drill that proved a backup, with V(backup), V(at), V(age_seconds) and V(rto_seconds), and whether it
-          decrypted it (V(decrypted)), which was encrypted to V(age_recipients).
+          decrypted it (V(decrypted)), which was encrypted to V(age_recipients); and whether that says so of the newest
+          good backup too (V(like_newest)), which is then encrypted to nobody else.
       type: dict
     past_drill_age:
       description: Whether a drill is overdue. V(null) where that is not known.

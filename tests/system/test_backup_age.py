@@ -309,6 +309,18 @@ def test_a_drill_that_decrypted_it_is_on_record(vault: Vault) -> None:
     proof = json.loads(vault.shop.store.read(f"{ROOT}/backups/{SEVERAL}/proven.json"))
     assert proof["decrypted"] is True
     assert proof["age_recipients"] == sorted(vault.sealing["age_recipients"])
+    # That holds for whatever is encrypted to nobody else; of the rest nobody knows whether it can be read.
+    shop, due = vault.shop, {"level": "restore", "max_age": "35d", "max_age_of": "database", **server, **vault.key}
+    asked = {**shop.store.args, "environment": ENVIRONMENT, "name": NAME, "drill_max_age": "35d"}
+    for backup_id, sealing, overdue in (
+        ("same", vault.sealing, False),
+        ("clear", {}, False),
+        ("other", {**vault.sealing, "age_recipients": [vault.first.recipient, vault.stranger.recipient]}, True),
+    ):
+        shop.backup(backup_id, **sealing)
+        status = shop.run("runbook_status_info", asked).ok()["status"]
+        assert (status["past_drill_age"], status["newest_drill"]["like_newest"]) == (overdue, not overdue)
+        assert vault.verify("latest", check=True, **due).ok().changed is overdue
 
 
 # a run that dies

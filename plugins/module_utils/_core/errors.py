@@ -28,7 +28,7 @@ FAILURE_CODES: dict[str, str] = {
     "library_missing": "A Python library that the module needs is not installed for the interpreter that runs it.",
     "lock_held": "Another run holds the lock of this resource.",
     "lock_lost": "The lock was taken over while the run was working; the run stopped before its next effect.",
-    "drill_overdue": "No drill has proven a backup for longer than runbooks_drill_max_age allows.",
+    "drill_overdue": "No drill has proven a backup like the newest for longer than runbooks_drill_max_age allows.",
     "not_proven": "A drill could not prove all of a backup, because its server lacks something that the backup needs.",
     "not_ready": "A runbook is not ready to do its work; preflight says why.",
     "python_too_old": "The Python that runs the module is older than the collection supports.",

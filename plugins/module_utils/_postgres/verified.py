@@ -48,6 +48,16 @@ class Verified:
     facts: dict[str, Any] = field(default_factory=dict)
     run_token: str = ""
 
+    def shows(self, manifest: Manifest) -> bool:
+        """Whether it says that a backup like this one can be read, and not only one that is encrypted to fewer, or not
+        at all: nobody knows then whether there is an identity that opens this one.
+        """
+        if manifest.encryption != "age":
+            return True
+        said = self.facts.get("age_recipients")
+        known = said if self.facts.get("decrypted") is True and isinstance(said, list) else []
+        return all(each in known for each in manifest.age_recipients)
+
 
 class Verifications:
     """What is on record for one database. Written only under a lock."""
@@ -65,14 +75,15 @@ class Verifications:
         """The newest verification of any backup at that level, and at each closer one."""
         return self._read(self._of_database, level)
 
-    def last_proof(self) -> Verified | None:
-        """The newest drill that proved all of a backup."""
+    def last_proof(self, like: Manifest | None = None) -> Verified | None:
+        """The newest drill that proved all of a backup; of one ``like`` that, if there was any."""
         series = self._of_database(LEVELS[-1])
-        documents = [] if (current := series.current()) is None else [current]
-        if documents and documents[0].body.get("whole") is not True:
-            documents = list(series.history())
-        found = [_verified(each, series.where) for each in documents]
-        return next((each for each in reversed(found) if each.whole), None)
+        current = series.current()
+        found = [] if current is None else [_verified(current, series.where)]
+        if found and not _proves(found[0], like):
+            found = [_verified(each, series.where) for each in series.history()]
+        proofs = [each for each in reversed(found) if each.whole]
+        return next((each for each in proofs if _proves(each, like)), proofs[0] if proofs else None)
 
     def named(self, manifest: Manifest, level: str, verify_id: str) -> Verified | None:
         """The verification of a backup that was given this identity."""
@@ -114,6 +125,10 @@ class Verifications:
 
     def _series(self, document: str) -> Series:
         return Series(self._backups.store, document, schema=_SCHEMA, create=self._backups.create)
+
+
+def _proves(verified: Verified, like: Manifest | None) -> bool:
+    return verified.whole and (like is None or verified.shows(like))
 
 
 def _verified(document: Document, where: str) -> Verified:

@@ -227,7 +227,8 @@ class Verify(Operation[VerifyState, Plan]):
             named = self._verifications.named(manifest, options.level, options.verify_id)
             return named if named is not None and judged.suspect_cause != "damaged" else None
         found = self._verifications.of_backup(manifest, options.level)
-        found += self._verifications.of_database(options.level) if options.of_database else []
+        others = self._verifications.of_database(options.level) if options.of_database else []
+        found += [each for each in others if options.level == LEVELS[0] or each.shows(manifest)]
         return settled(found, judged, options.max_age, self.context.clock.now())
 
     def _tool(self, manifest: Manifest) -> tools.Tool:

@@ -106,7 +106,8 @@ class NewestDrill:
     """The last drill that proved a backup. ``rto_seconds`` is what loading and comparing took.
 
     ``decrypted`` is whether that backup was encrypted with age, so that there is an identity which opens what is
-    encrypted to ``age_recipients``; drills of earlier releases did not say to whom that was.
+    encrypted to ``age_recipients``; drills of earlier releases did not say to whom that was. ``like_newest`` is whether
+    the newest good backup is encrypted to nobody else, so that it can be read too.
     """
 
     backup: str
@@ -114,6 +115,7 @@ class NewestDrill:
     rto_seconds: float | None = None
     decrypted: bool = False
     age_recipients: tuple[str, ...] = ()
+    like_newest: bool = True
 
     def describe(self, now: datetime) -> dict[str, Any]:
         """For results."""
@@ -123,6 +125,7 @@ class NewestDrill:
             "age_seconds": age(self.at, now),
             "decrypted": self.decrypted,
             "age_recipients": list(self.age_recipients),
+            "like_newest": self.like_newest,
             "rto_seconds": self.rto_seconds,
         }
 
@@ -177,4 +180,6 @@ class Facts:
             return False
         if isinstance(self.drill, Unknown):
             return None
-        return self.drill is None or self.now - self.drill.at > self.drill_max_age
+        if self.drill is None or not self.drill.like_newest:
+            return True
+        return self.now - self.drill.at > self.drill_max_age

@@ -21,6 +21,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.operation impor
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups, selection_hash
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention import RETENTION_SPEC, policy
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.stored import Stored, stored
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified import Verifications
@@ -85,6 +86,8 @@ class StatusInfo(Operation[Facts, Plan]):
         self._selection = selection_hash(params["selection"])
         self._every = interval(params["schedule"]) if params["schedule"] else None
         self._hopeless: Unknown | None = None
+        #: That of the newest good backup.
+        self._manifest: Manifest | None = None
         self._is_app = params["kind"] == "app"
 
     def observe(self) -> Facts:
@@ -172,7 +175,7 @@ class StatusInfo(Operation[Facts, Plan]):
 
     def _newest(self, name: str) -> Newest | Unknown | None:
         backups = Backups(self.store, self.params["environment"], name, self.context)
-        manifest = backups.newest(self._selection)
+        self._manifest = manifest = backups.newest(self._selection)
         if manifest is None:
             return None
         if wrong := clocks_differ(manifest.snapshot_at, self.context.clock.now()):
@@ -204,7 +207,7 @@ class StatusInfo(Operation[Facts, Plan]):
 
     def _drill(self) -> NewestDrill | None:
         backups = Backups(self.store, self.params["environment"], self.params["name"], self.context)
-        found = Verifications(backups, self.context).last_proof()
+        found = Verifications(backups, self.context).last_proof(self._manifest)
         if found is None:
             return None
         seconds = found.facts.get("rto_seconds")
@@ -214,6 +217,7 @@ class StatusInfo(Operation[Facts, Plan]):
             rto_seconds=seconds if isinstance(seconds, (int, float)) else None,
             decrypted=found.facts.get("decrypted") is True,
             age_recipients=tuple(found.facts.get("age_recipients") or ()),
+            like_newest=self._manifest is None or found.shows(self._manifest),
         )
 
     def _restore(self) -> NewestRestore | None:

@@ -59,6 +59,27 @@ def test_one_that_could_not_show_everything_does_not_count() -> None:
     assert settled([verified(whole=False)], Verdict(), 9 * HOUR, NOON) is None
 
 
+@pytest.mark.parametrize(
+    ("to", "facts", "shows"),
+    [
+        ((), {"decrypted": False, "age_recipients": []}, True),
+        ((), {"decrypted": True, "age_recipients": ["age1a"]}, True),
+        (("age1a",), {"decrypted": False, "age_recipients": []}, False),
+        (("age1a",), {}, False),
+        (("age1a",), {"decrypted": True}, False),
+        (("age1a",), {"decrypted": True, "age_recipients": "age1a"}, False),
+        (("age1a",), {"decrypted": False, "age_recipients": ["age1a"]}, False),
+        (("age1a",), {"decrypted": True, "age_recipients": ["age1b", "age1a"]}, True),
+        (("age1a", "age1b"), {"decrypted": True, "age_recipients": ["age1a"]}, False),
+    ],
+)
+def test_what_was_not_decrypted_says_nothing_of_what_is_encrypted(
+    to: tuple[str, ...], facts: dict[str, Any], shows: bool
+) -> None:
+    sealed = make_manifest(encryption="age", age_recipients=to) if to else make_manifest()
+    assert verified(level="restore", facts=facts).shows(sealed) is shows
+
+
 @pytest.mark.parametrize(("cause", "counts"), [("damaged", False), ("shrunk", True)])
 def test_none_counts_for_what_is_called_damaged(cause: str, counts: bool) -> None:
     suspect = Verdict(state="suspect", suspect_cause=cause, suspect_reason="so")

@@ -58,6 +58,7 @@ MONTH = timedelta(days=35)
 OPTIONS = "-i inventories/production --limit main"
 NAMES = ["Result", "Changed", "Production affected", "Newest good backup", "Lock", "Next"]
 DRILL = NewestDrill(backup="daily-2026-11-01", at=NOW - timedelta(days=19), rto_seconds=3.5)
+UNLIKE = replace(DRILL, like_newest=False)
 GREEN = Outcome(runbook="backup", changed=True, summary="backup daily-2026-11-20 (3 MiB)", affected="no, it only reads")
 
 
@@ -292,6 +293,7 @@ def test_truth(value: object, is_true: bool) -> None:
         (DRILL, None, "; last drill 19 d ago", False),
         (DRILL, MONTH, "; last drill 19 d ago", False),
         (DRILL, timedelta(days=7), "; last drill 19 d ago (OLDER than the 7 d that are allowed)", True),
+        (UNLIKE, MONTH, "; last drill 19 d ago (of a backup that is NOT encrypted to all to whom this one is)", True),
         (None, MONTH, "; NEVER DRILLED (there should be a drill every 35 d)", True),
         (Unknown(reason="no network"), MONTH, "; last drill unknown: no network", None),
         (Unknown(reason="no network"), None, "", False),
@@ -303,3 +305,6 @@ def test_the_age_of_the_last_drill(
     plain = lines()["Newest good backup"]
     assert lines(drill=drill, drill_max_age=max_age)["Newest good backup"] == plain + says
     assert replace(FACTS, drill=drill, drill_max_age=max_age).past_drill_age is past
+    if past:
+        due = lines(None, drill=drill, drill_max_age=max_age)["Next"]
+        assert due == f"ansible-playbook ops.runbooks.drill {OPTIONS}"
