@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The third part of ``make demo``: the database password of the running application is rotated while users ask it."""
+"""The third act of ``make demo``: the database password of the running application is rotated while users ask it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sandbox import pagila, sample
-from sandbox.demo_releases import HOST, SAMPLES
-
-if TYPE_CHECKING:
-    from sandbox import Sandbox
-    from sandbox.demo import Demo
+from sandbox.demo.releases import HOST, SAMPLES
+from sandbox.demo.stage import Stage
 
 #: Seconds between two requests of its users, and those that the earlier password stays good (``inventories/sandbox``).
 _PAUSE, _GRACE = 0.1, 2
@@ -28,9 +24,9 @@ _PAUSE, _GRACE = 0.1, 2
 class Rotation:
     """The steps, and what was measured."""
 
-    def __init__(self, sandbox: Sandbox, stage: Demo) -> None:
-        self._sandbox = sandbox
+    def __init__(self, stage: Stage) -> None:
         self._stage = stage
+        self._sandbox = stage.sandbox
 
     def run(self) -> dict[str, str]:
         """Everything, in order; what there is to tell of it."""
@@ -51,7 +47,7 @@ class Rotation:
         stage.say(
             f"of {asked} requests meanwhile, each with a login of its own, none failed", asked > 0 and failed == 0
         )
-        return {"rotated": f"{asked} requests during the rotation of a database password, {failed} failed"}
+        return {"rotation": f"{asked} requests during the rotation of a database password, {failed} failed"}
 
     def url(self) -> str:
         """What its builds are given."""

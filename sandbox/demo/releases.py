@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The second part of ``make demo``: releases of the sample application, on stand-ins for Vercel and GitHub that serve.
+"""The second act of ``make demo``: releases of the sample application, on stand-ins for Vercel and GitHub that serve.
 
 A good release goes out, a bad one is taken back by its gate, and a rollback by hand is undone.
 """
@@ -10,13 +10,9 @@ A good release goes out, a bad one is taken back by its gate, and a rollback by 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from sandbox import sample
-
-if TYPE_CHECKING:
-    from sandbox import Sandbox
-    from sandbox.demo import Demo
+from sandbox.demo.stage import Stage
 
 HOST = "web.localhost"
 #: Of a hundred requests so many fail: too few to be seen at once, and far more than users put up with.
@@ -28,9 +24,9 @@ SAMPLES = "60"
 class Releases:
     """The steps, and what was measured."""
 
-    def __init__(self, sandbox: Sandbox, stage: Demo) -> None:
-        self._sandbox = sandbox
+    def __init__(self, stage: Stage) -> None:
         self._stage = stage
+        self._sandbox = stage.sandbox
 
     def run(self) -> dict[str, str]:
         """Everything, in order; what there is to tell of it."""
@@ -63,7 +59,7 @@ class Releases:
         stage.say("the good release serves again", self.serving() == second)
         job = (sample.PROJECT.timings.job_pending + sample.PROJECT.timings.job_work) / 1000
         back = f"{took[1] if took else '?'} s from the gate's verdict until the good release serves every domain again"
-        return {"measured": f"{back} ({job:.1f} s of it Vercel's own job)"}
+        return {"the way back": f"{back} ({job:.1f} s of it Vercel's own job)"}
 
     def serving(self) -> str:
         """The deployment that answers visitors."""
