@@ -100,8 +100,9 @@ def test_killed_at_each_stage_the_same_command_succeeds(shop: Shop, stage: Calla
     assert not shop.restore().ok().changed
 
 
-def test_no_child_outlives_a_killed_module(shop: Shop) -> None:
-    child = begun(shop)
+def test_neither_children_nor_definitions_outlive_a_killed_module(shop: Shop, tmp_path: Path) -> None:
+    """Not even where ansible was killed too; what then lies on the disk goes when the next module begins."""
+    child = begun(shop, jobs=2)
     until(lambda: indexing(shop))
     children = psutil.Process(child.pid).children(recursive=True)
     assert any("pg_restore" in process.name() for process in children)
@@ -109,6 +110,10 @@ def test_no_child_outlives_a_killed_module(shop: Shop) -> None:
     child.wait()
     gone, alive = psutil.wait_procs(children, timeout=5)
     assert (len(gone), alive) == (len(children), [])
+    files = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert "definitions.dump" in {path.name for path in files}
+    shop.info()
+    assert [path for path in files if path.exists()] == []
 
 
 def test_what_another_restore_left_is_dropped_too(shop: Shop) -> None:

@@ -214,7 +214,7 @@ class Controller:
         """Names this controller among all that ever were; what a lease records of its holder."""
         process = self.process or self._table.look(os.getpid())
         return {
-            **_machine(),
+            **machine(),
             "pid": process.pid if process else os.getpid(),
             "started": process.started if process else "",
         }
@@ -279,7 +279,7 @@ def _exists(pid: int) -> bool:
     return False
 
 
-def _machine() -> dict[str, str]:
+def machine() -> dict[str, str]:
     """Machine, boot and process namespace; on systems other than Linux the last is the same for all."""
     if _LINUX:
         return {

@@ -20,7 +20,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
@@ -34,6 +33,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import check_id, check_name, new_run_id
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import Redactor
+from ansible_collections.ops.runbooks.plugins.module_utils._core.workspace import workspace
 
 
 def run(operation_type: type[Operation[Any, Any]]) -> NoReturn:
@@ -160,10 +160,7 @@ class _Run:
     def _work(self) -> dict[str, Any]:
         self._refuse_leaks()
         with ExitStack() as stack:
-            directory = tempfile.TemporaryDirectory(
-                prefix="runbooks-", dir=self._module.tmpdir, ignore_cleanup_errors=True
-            )
-            tmpdir = stack.enter_context(directory)
+            tmpdir = stack.enter_context(workspace(self._module.tmpdir))
             stack.enter_context(_stopped_by_signals())
             context = self._context = self._make_context(tmpdir)
             threading.excepthook = lambda thread: context.warn(
