@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.lock import read_lock
 
 from harness.modules import ModuleRunner
 from harness.own_classes import declared, make_collection
@@ -20,6 +21,7 @@ from harness.paths import COLLECTIONS
 from harness.playbooks import PlaybookRunner
 from harness.rotations import KEY
 from harness.servers import FileStoreAt
+from harness.stores import open_at
 
 ADMIN = "of-the-administrator-of-tokens"
 
@@ -60,12 +62,13 @@ def test_a_collection_of_ones_own(
         "secrets_key": KEY,
         "plugin_paths": [str(collections)],
         "run_id": "own",
-        "lock_lease": "5s",
     }
     passed: list[str] = []
     while effect := run_module.dies("secret_rotation", args, passed):
         passed.append(effect)
     assert {"make the token ... (1)", "remove the token ... (1)"} <= set(passed)
+    lock = read_lock(open_at(file_store), "test", "secret/worker_token")
+    assert (lock.state, lock.number > 1) == ("free", True), "nobody waits for a lease of the dead"
     first = value(tmp_path)
     played = run_playbook(
         "ops.runbooks.rotate",

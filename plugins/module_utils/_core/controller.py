@@ -212,7 +212,14 @@ class Controller:
     @cached_property
     def identity(self) -> Mapping[str, str | int]:
         """Names this controller among all that ever were; what a lease records of its holder."""
-        process = self.process or self._table.look(os.getpid())
+        return self._named(self.process or self._table.look(os.getpid()))
+
+    @cached_property
+    def module(self) -> Mapping[str, str | int]:
+        """Names the module itself in the same way."""
+        return self._named(self._table.look(os.getpid()))
+
+    def _named(self, process: Process | None) -> Mapping[str, str | int]:
         return {
             **machine(),
             "pid": process.pid if process else os.getpid(),
@@ -220,7 +227,7 @@ class Controller:
         }
 
     def gone(self, identity: Mapping[str, object]) -> bool:
-        """Whether the controller that ``identity`` names has provably ended: it ran in this boot of this machine.
+        """Whether the process that ``identity`` names has provably ended: it ran in this boot of this machine.
 
         Anything less is no proof: images share machine ids, and another machine's processes cannot be seen.
         """

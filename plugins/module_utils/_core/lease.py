@@ -33,6 +33,7 @@ class Verdict(Enum):
 
     TAKE = "nobody holds it"
     ENTER = "this run holds it"
+    RESUME = "a module of this run held it, and was killed"
     TAKE_OVER = "its holder is gone"
     WAIT = "another run holds it"
 
@@ -51,11 +52,15 @@ class Holder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a run that wants a lock says of itself. ``controller`` is ``Controller.identity``."""
+    """What a run that wants a lock says of itself.
+
+    ``controller`` is ``Controller.identity``, ``module`` that of the module; empty where several tasks are to have it.
+    """
 
     holder: Holder
     run_id: str
     controller: Mapping[str, object]
+    module: Mapping[str, object]
     lease_seconds: float
 
     def body(self, since: datetime) -> dict[str, Any]:
@@ -65,6 +70,7 @@ class Claim:
             "holder": asdict(self.holder),
             "run_id": self.run_id,
             "controller": dict(self.controller),
+            "module": dict(self.module),
             "lease_seconds": self.lease_seconds,
             "since": iso(since),
             "record": None,
@@ -155,18 +161,29 @@ def state_of(resource: str, document: Document | None, now: datetime) -> LockSta
 def judge(
     document: Document | None, now: datetime, claim: Claim, gone: Callable[[Mapping[str, object]], bool]
 ) -> Verdict:
-    """What ``claim`` may do with a lock; ``gone`` tells of a controller whether it has provably ended."""
+    """What ``claim`` may do with a lock; ``gone`` tells of a process whether it has provably ended."""
     state = state_of("", document, now)
     if document is None or state.state == "free":
         return Verdict.TAKE
     if state.run_id == claim.run_id:
-        return Verdict.ENTER
+        return Verdict.RESUME if _killed(document, claim, gone) else Verdict.ENTER
     if state.state == "lapsed":
         return Verdict.TAKE_OVER
     controller = document.body.get("controller")
     if state.holder == claim.holder and isinstance(controller, Mapping) and gone(controller):
         return Verdict.TAKE_OVER
     return Verdict.WAIT
+
+
+def _killed(document: Document, claim: Claim, gone: Callable[[Mapping[str, object]], bool]) -> bool:
+    """Whether it was the module's own lock in an earlier life.
+
+    One that was taken for several tasks names none: it is entered, and released by whoever took it. That of a module
+    which was killed nobody else would release.
+    """
+    holder, module = _holder(document.body), document.body.get("module")
+    same = (holder.runbook, holder.target) == (claim.holder.runbook, claim.holder.target)
+    return same and isinstance(module, Mapping) and gone(module)
 
 
 def unbroken(newer: list[Document], number: int, highest: int, run_id: str) -> bool:

@@ -12,6 +12,8 @@ runs can never both believe that they hold it:
   own deadline. Others take over only after that deadline has passed by the store's clock, so by the next version.
 - A holder that finds itself late, after a suspended laptop or a stalled network, must create the next version too. It
   goes on where it can, and has lost the lock where somebody else was there first.
+- What a module took for itself and was killed with is its repetition's own: in the same run at once, in another one
+  once its controller is gone too, where both can be seen from here.
 - Before each effect the holder looks at its deadline (``Context.effect``), and does nothing past it.
 """
 
@@ -47,6 +49,8 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: Seconds between two looks at a lock that another run holds.
 _POLL = 2.0
+#: Seconds of waiting that are told.
+_NOTICED = 10.0
 #: Seconds in which a module whose controller has ended is certain to have stopped.
 _SETTLE = 2.0
 #: Seconds for which the release of a lock waits for a renewal that is under way.
@@ -69,14 +73,15 @@ def acquire_all(
 ) -> tuple[Lease, ...]:
     """Take the locks of ``resources`` in sorted order, so that no two runs wait for each other; ``held`` releases them.
 
-    ``runbook`` names the work for people, by default the module. Where one lock cannot be had, those taken are released
-    at once. Raises ``lock_held``, ``store_not_conditional``.
+    ``runbook`` names the work of several tasks, which have the lock together; without it the lock is the module's own.
+    Where one lock cannot be had, those taken are released at once. Raises ``lock_held``, ``store_not_conditional``.
     """
     require_conditional(state_store, context)
     claim = Claim(
         holder=Holder(runbook=runbook or context.module, target=target, identity=identity),
         run_id=context.run_id,
         controller=context.controller.identity,
+        module={} if runbook else context.controller.module,
         lease_seconds=lease_seconds,
     )
     leases: list[Lease] = []
@@ -124,6 +129,7 @@ class _Request:
     def grant(self) -> Lease:
         """The lock, as soon as it can be had. Raises ``lock_held`` where its holder is seen to be alive."""
         waiting_for: Document | None = None
+        since = self._context.clock.monotonic()
         while True:
             found = self._series.current()
             now = self._store.now(may_write=True)
@@ -131,6 +137,8 @@ class _Request:
             if found is None or verdict is not Verdict.WAIT:
                 lease = self._take(found, verdict, now)
                 if lease is not None:
+                    if waiting_for is not None:
+                        self._tell(waiting_for, self._context.clock.monotonic() - since)
                     return lease
                 continue
             if waiting_for is None:
@@ -154,7 +162,7 @@ class _Request:
         written = self._series.create_next(body, after=found.number if found else 0)
         if written is None:
             return None
-        if verdict is Verdict.TAKE_OVER and found is not None:
+        if verdict in (Verdict.TAKE_OVER, Verdict.RESUME) and found is not None:
             self._close_record(found)
         return Lease(
             self._resource, self._series, written, sent=sent, entered=verdict is Verdict.ENTER, context=self._context
@@ -172,6 +180,15 @@ class _Request:
             close_interrupted(self._store, str(key), self._claim.run_id)
         except RunbookError as failure:
             self._context.warn(failure.message)
+
+    def _tell(self, found: Document, seconds: float) -> None:
+        """Why nothing has happened for so long, where somebody may have noticed."""
+        if seconds >= _NOTICED:
+            state = state_of(self._resource, found, found.modified)
+            self._context.warn(
+                f"The lock of {self._resource} was waited for, {human(seconds)}: run {state.run_id} held it, "
+                f"{state.holder}; its lease was to end at {iso(ends(found))}."
+            )
 
     def _refusal(self, found: Document, now: datetime) -> RunbookError:
         state = state_of(self._resource, found, now)

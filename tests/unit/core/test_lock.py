@@ -117,6 +117,7 @@ def test_the_document_says_who_holds_it(root: Path, held: ExitStack) -> None:
     assert body.pop("release")
     assert body.pop("since").endswith("Z")
     assert set(body.pop("controller")) == {"machine_id", "boot_id", "pid_namespace", "pid", "started"}
+    assert body.pop("module") == {}, "several tasks have it, of which none has to live"
     assert body == {
         "schema": 1,
         "state": "held",
@@ -234,6 +235,40 @@ def test_a_lock_left_to_the_run_is_entered_even_after_it_lapsed(root: Path) -> N
         assert again.entered
         again.check("go on")
     assert look(root).state == "held"
+
+
+def test_what_a_killed_module_held_is_released_by_the_one_that_repeats_it(root: Path) -> None:
+    """In the same run: else whoever comes next would wait for the end of a lease that nobody has any more."""
+    record = "env/runs/run-1/main/000001.json"
+    FileStore(root, run_context()).put(record, json.dumps({"schema": 1, "status": "running"}).encode())
+    with ExitStack() as killed:
+        (lease,) = take(root, killed, lease_seconds=600)
+        lease.name_record(record)
+        lease.leave()  # stands for a kill: nobody renews it any more
+    (path,) = (root / "env" / "locks" / DATABASE).glob("*.json")
+    body = json.loads(path.read_text())
+    body["module"]["started"] = "another process of that number"
+    path.write_text(json.dumps(body))
+    started = time.monotonic()
+    with ExitStack() as held:
+        (again,) = take(root, held, lease_seconds=600)
+        assert not again.entered
+        again.check("go on")
+    assert time.monotonic() - started < 2
+    assert look(root).state == "free"
+    assert json.loads((root / record).read_text())["status"] == "interrupted"
+
+
+def test_a_long_wait_is_explained(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock_module, "_NOTICED", 0.2)
+    with ExitStack() as killed:
+        take(root, killed, lease_seconds=0.6)[0].leave()
+    context = run_context("run-2")
+    with ExitStack() as held:
+        take(root, held, "run-2", context=context)
+    (said,) = context.warnings
+    for part in (DATABASE, "run run-1 held it", "postgres_backup of main (manual)", "to end at 20"):
+        assert part in said
 
 
 def test_release_all_releases_what_this_run_holds_and_nothing_else(root: Path) -> None:

@@ -29,10 +29,18 @@ from harness.stores import failing
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HOLDER = Holder(runbook="backup", target="main", identity="daily-2026-11-20")
 HERE = {"machine_id": "m", "boot_id": "b", "pid_namespace": "1", "pid": 7, "started": "1"}
+MODULE = {**HERE, "pid": 8, "started": "2"}
 
 
 def claim(run_id: str = "mine", **changes: Any) -> Claim:
-    given = {"holder": HOLDER, "run_id": run_id, "controller": HERE, "lease_seconds": 120.0, **changes}
+    given = {
+        "holder": HOLDER,
+        "run_id": run_id,
+        "controller": HERE,
+        "module": MODULE,
+        "lease_seconds": 120.0,
+        **changes,
+    }
     return Claim(**given)
 
 
@@ -57,6 +65,27 @@ def test_a_lock_never_taken_and_a_released_one_are_free() -> None:
 def test_the_same_run_enters_whatever_the_time() -> None:
     for seconds in (0, 119, 121, 100_000):
         assert judge(held_by(claim()), after(seconds), claim(), nobody_gone) is Verdict.ENTER
+
+
+@pytest.mark.parametrize("seconds", [0, 119, 121])
+@pytest.mark.parametrize(
+    ("changes", "gone", "verdict"),
+    [
+        ({}, MODULE, Verdict.RESUME),
+        ({"holder": Holder(runbook="backup", target="main", identity="manual-3")}, MODULE, Verdict.RESUME),
+        ({}, HERE, Verdict.ENTER),
+        ({"holder": Holder(runbook="deploy", target="main", identity="r1")}, MODULE, Verdict.ENTER),
+    ],
+    ids=["a module that was killed", "one with another plan", "one that is alive", "several tasks"],
+)
+def test_what_a_killed_module_of_the_same_run_held_is_its_repetitions_own(
+    seconds: float, changes: dict[str, Any], gone: Mapping[str, object], verdict: Verdict
+) -> None:
+    """Who enters does not release; of what a dead one took nobody else would."""
+    held = held_by(claim(**changes))
+    assert judge(held, after(seconds), claim(), lambda process: process == gone) is verdict
+    earlier = Document(number=7, body={key: each for key, each in held.body.items() if key != "module"}, modified=NOON)
+    assert judge(earlier, after(seconds), claim(), lambda _process: True) is Verdict.ENTER
 
 
 @pytest.mark.parametrize(
