@@ -221,7 +221,7 @@ class Controller:
 
     def _named(self, process: Process | None) -> Mapping[str, str | int]:
         return {
-            **machine(),
+            **_machine(),
             "pid": process.pid if process else os.getpid(),
             "started": process.started if process else "",
         }
@@ -286,21 +286,24 @@ def _exists(pid: int) -> bool:
     return False
 
 
-def machine() -> dict[str, str]:
-    """Machine, boot and process namespace; on systems other than Linux the last is the same for all."""
+def boot() -> dict[str, str]:
+    """This machine, and its present boot; what cannot be found out is ''."""
     if _LINUX:
         return {
             "machine_id": _line("/etc/machine-id") or _line("/var/lib/dbus/machine-id") or os.uname().nodename,
             "boot_id": _line("/proc/sys/kernel/random/boot_id"),
-            "pid_namespace": str(os.stat("/proc/self/ns/pid").st_ino),
         }
     from ansible_collections.ops.runbooks.plugins.module_utils._core.process import ask
 
     return {
         "machine_id": os.uname().nodename,
         "boot_id": ask(["sysctl", "-n", "kern.bootsessionuuid"]).strip(),
-        "pid_namespace": "host",
     }
+
+
+def _machine() -> dict[str, str]:
+    """Machine, boot and process namespace; on systems other than Linux the last is the same for all."""
+    return {**boot(), "pid_namespace": str(os.stat("/proc/self/ns/pid").st_ino) if _LINUX else "host"}
 
 
 def _line(path: str) -> str:

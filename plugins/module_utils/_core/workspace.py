@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ansible_collections.ops.runbooks.plugins.module_utils._core.controller import machine
+from ansible_collections.ops.runbooks.plugins.module_utils._core.controller import boot
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -29,8 +29,10 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 @contextmanager
 def workspace(parent: str) -> Iterator[str]:
     """A directory of this module's own in ``parent``, ansible's of the task, for its owner alone; gone at the end."""
-    prefix = _prefix()
-    _sweep(Path(parent).parent, prefix)
+    here = boot()
+    prefix = f"runbooks-{hashlib.sha256(' '.join(here.values()).encode()).hexdigest()[:12]}-"
+    if all(here.values()):
+        _sweep(Path(parent).parent, prefix)
     while True:
         with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as path:
             held = _held(path)
@@ -41,13 +43,6 @@ def workspace(parent: str) -> Iterator[str]:
             finally:
                 os.close(held)
             return
-
-
-def _prefix() -> str:
-    """How the names of directories begin that modules make in this boot of this machine."""
-    here = machine()
-    boot = hashlib.sha256(f"{here['machine_id']} {here['boot_id']}".encode()).hexdigest()[:12]
-    return f"runbooks-{boot}-"
 
 
 def _held(path: str) -> int | None:

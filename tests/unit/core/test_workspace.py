@@ -75,6 +75,17 @@ def test_what_may_be_somebody_elses_stays(root: Path) -> None:
         assert beside.exists()
 
 
+def test_where_the_boot_is_not_known_everything_stays(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = killed(root)
+    monkeypatch.setattr(
+        "ansible_collections.ops.runbooks.plugins.module_utils._core.controller._line", lambda _path: ""
+    )
+    with workspace(str(root / "ansible-tmp-2-y")) as path:
+        left.rename(left.with_name(f"{Path(path).name}-too"))
+        with workspace(str(root / "ansible-tmp-2-y")):
+            assert left.with_name(f"{Path(path).name}-too").exists()
+
+
 def test_a_directory_of_another_user_stays(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left = killed(root)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
