@@ -321,7 +321,7 @@ def test_a_dump_that_is_no_backup_is_restored(
     restored = filled.sibling(f"{filled.name}_old")
     inputs = {"path": os.path.relpath(dump, CHECKOUT), "target_database": restored.name, "backup": "", "at": ""}
     done = run_playbook("ops.runbooks.restore", inventory=inventory, extra_vars=inputs).ok()
-    assert "3 rows in 1 tables, with nothing to compare them with" in lines_of(done)
+    assert "3 rows in 1 table, with nothing to compare them with" in lines_of(done)
     assert restored.rows("SELECT * FROM account ORDER BY 1") == filled.rows("SELECT * FROM account ORDER BY 1")
     again = run_playbook("ops.runbooks.restore", inventory=inventory, extra_vars=inputs).ok()
     assert again.recap["main"]["changed"] == 0

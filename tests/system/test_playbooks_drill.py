@@ -49,7 +49,7 @@ def test_a_drill_is_due_once_a_month(
 
     done = run_playbook("ops.runbooks.drill", inventory=inventory, extra_vars=INPUTS).ok()
     assert done.recap["main"]["changed"] == 1
-    assert "3 rows in 1 tables, restored in" in done.output
+    assert "3 rows in 1 table, restored in" in done.output
     assert "proven (allowed are" in run_playbook("ops.runbooks.status", inventory=inventory).ok().output
 
     # A month and more later.

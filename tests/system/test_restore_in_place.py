@@ -123,7 +123,7 @@ def test_the_project_is_what_it_was_and_the_way_back_leads_back(case: Case) -> N
     assert case.shop.store.keys() == keys
     newer = predicted["restore"]["newer"]
     assert "table public.note: 5 rows now, 20 in the backup" in newer
-    assert "table public.newer: dropped with its 1 rows, the backup does not have it" in newer
+    assert "table public.newer: dropped with its 1 row, the backup does not have it" in newer
     assert set(newer) < set(predicted["plan"]["irreversible"])
     assert "for readers too" in "".join(predicted["plan"]["steps"])
     assert f"Role {USER} may not lock auth.users first: " in "".join(predicted["plan"]["steps"])
@@ -161,7 +161,7 @@ def test_what_is_recorded_of_migrations_goes_back_with_what_they_did(case: Case)
     """They were first run after the backup, which therefore has nothing of that: to the next run they are pending."""
     case.project.database.execute(f"SET ROLE {USER}; {MIGRATED}")
     predicted = case.restore(check=True).ok()["restore"]
-    assert "table ops_runbooks.migrations: dropped with its 1 rows, the backup does not have it" in predicted["newer"]
+    assert "table ops_runbooks.migrations: dropped with its 1 row, the backup does not have it" in predicted["newer"]
     done = case.restore().ok()["restore"]
     assert done["schemas"] == predicted["schemas"] == ["ops_runbooks", "public"]
     assert case.project.database.value("SELECT to_regclass('ops_runbooks.migrations')") is None
@@ -392,7 +392,7 @@ def test_what_differs_does_not_become_final(case: Case) -> None:
     case.project.database.execute(OPENING)
     picture = case.project.picture()
     refused = case.restore().refused("restore_mismatch")
-    assert "public.secret has 1 rows instead of 99" in refused.message
+    assert "public.secret has 1 row instead of 99" in refused.message
     for opened in (
         "public.secret is open to anon (SELECT)",
         "public.profile is open to anon (DELETE, ",

@@ -112,7 +112,7 @@ def test_swapped_in_undone_and_each_only_once(shop: Shop) -> None:
     old_oid = shop.databases()[shop.target]
     with nothing_new(shop):
         predicted = swap(shop, check=True).ok()
-    assert "1 sessions" in "".join(predicted["plan"]["steps"])
+    assert "End 1 session in" in "".join(predicted["plan"]["steps"])
     assert "What was written to database" in predicted["plan"]["irreversible"][0]
 
     done = swap(shop).ok()["restore"]

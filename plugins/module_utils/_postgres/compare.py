@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core import words
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import unquote_identifier
@@ -173,7 +174,7 @@ def _row_differences(manifest: Manifest, heads: Collection[Head], counts: Mappin
             continue
         expected, found = sum(rows or 0 for rows in known), sum(counts[member] for member in members)
         if expected != found:
-            yield f"table {name.text} has {found} rows instead of {expected}"
+            yield f"table {name.text} has {words.counted(found, 'row')} instead of {expected}"
 
 
 def loaded_through(heads: Collection[Head]) -> dict[TableName, TableName]:

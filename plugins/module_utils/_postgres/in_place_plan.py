@@ -10,13 +10,14 @@ it became final the server knows which, by the transaction's id.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, human_bytes, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.words import counted, few
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compare import counted_tables
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_facts import Ground
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_scope import foreign_grants
@@ -37,7 +38,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_pla
 #: How long all tables stay locked at most while somebody holds one of others that could not be locked first. Less than
 #: the second after which a server looks for deadlocks, so that nobody who waits for us is made to fail.
 BRIEFLY = timedelta(milliseconds=500)
-_NAMED = 5
 _REMEDY = "Restore beside it with strategy new_database, and copy what is missing."
 
 
@@ -112,25 +112,25 @@ def _in_the_way(ground: Ground, work: Work) -> Iterator[tuple[str, str, str]]:
     if lost := [each.text for each in ground.beyond if each.name not in made]:
         yield (
             "outside",
-            f"outside of what is restored, {_few(lost)} would be dropped with it and could not be made again",
+            f"outside of what is restored, {few(lost)} would be dropped with it and could not be made again",
             f"Drop that, or take away what ties it to these schemas, and make it again afterwards. {_REMEDY}",
         )
     if foreign := [f"{each.kind} {each.identity}" for each in ground.things if not each.mine]:
         yield (
             "rights",
-            f"role {work.target.user} may not drop {_few(foreign)}",
+            f"role {work.target.user} may not drop {few(foreign)}",
             "Connect as a role that owns them, or is a member of their owners.",
         )
     if ground.subscribed:
         yield (
             "subscriptions",
-            f"{_few(ground.subscribed)} receive rows from a subscription, which would lose them without a word",
+            f"{few(ground.subscribed)} receive rows from a subscription, which would lose them without a word",
             "Drop the subscription, and make it again afterwards.",
         )
     if not work.target.superuser and (granted := foreign_grants(work.heads_restored)):
         yield (
             "grants",
-            f"privileges on {_few(granted)} were granted by another role than the owner, which only a superuser can "
+            f"privileges on {few(granted)} were granted by another role than the owner, which only a superuser can "
             "do in its name",
             "Restore as a superuser, or with privileges set to skip.",
         )
@@ -144,13 +144,15 @@ def lost(ground: Ground, manifest: Manifest) -> list[str]:
     for table, rows in ground.rows.items():
         then = known.pop(table, None)
         if then is None:
-            words.append(f"table {table.text}: dropped with its {about}{rows} rows, the backup does not have it")
+            words.append(
+                f"table {table.text}: dropped with its {about}{counted(rows, 'row')}, the backup does not have it"
+            )
         elif then.rows is None:
-            words.append(f"table {table.text}: {about}{rows} rows now, not counted in the backup")
+            words.append(f"table {table.text}: {about}{counted(rows, 'row')} now, not counted in the backup")
         elif then.rows != rows:
-            words.append(f"table {table.text}: {about}{rows} rows now, {then.rows} in the backup")
+            words.append(f"table {table.text}: {about}{counted(rows, 'row')} now, {then.rows} in the backup")
     words += [
-        f"table {table.table.text}: missing now, {table.rows} rows in the backup"
+        f"table {table.table.text}: missing now, {counted(table.rows, 'row')} in the backup"
         for table in known.values()
         if table.kind == "table" and table.rows is not None
     ]
@@ -164,9 +166,10 @@ def left_alone(state: InPlaceState, manifest: Manifest) -> list[str]:
         tables = sum(1 for table in manifest.tables if table.schema == schema)
         rows = sum(table.rows or 0 for table in manifest.tables if table.schema == schema)
         if tables:
-            words.append(f"schema {schema} of {state.platform.name} ({tables} tables, {rows} rows in the backup)")
+            held = f"{counted(tables, 'table')}, {counted(rows, 'row')} in the backup"
+            words.append(f"schema {schema} of {state.platform.name} ({held})")
     if manifest.large_objects.count:
-        words.append(f"{manifest.large_objects.count} large objects, which belong to no schema")
+        words.append(f"{counted(manifest.large_objects.count, 'large object')}, which belong to no schema")
     return words
 
 
@@ -194,12 +197,13 @@ def _replace(state: InPlaceState, work: Work, ground: Ground) -> RestorePlan:
         f"Take backup {state.before} of what is there now, and hold it: it is the way back.",
         f"In one transaction lock every table of {schemas} in database {target}"
         f"{f', and {tied}, to which keys or triggers tie them' if tied else ''}, for readers too and until the end, "
-        f"drop the {len(ground.things)} objects in there, and load the backup with pg_restore {work.tool_version}.",
+        f"drop the {counted(len(ground.things), 'object')} in there, and load the backup with "
+        f"pg_restore {work.tool_version}.",
         *_let_go(work, ground),
         *(f"Make {each.text} again, which goes with them." for each in ground.beyond),
-        *([f"Leave out {len(work.losses)} things, listed in skipped."] if work.losses else []),
-        f"Compare the rows of {len(counted_tables(manifest))} tables, policies and privileges with the backup, and "
-        "only then make it final.",
+        *([f"Leave out {counted(len(work.losses), 'thing')}, listed in skipped."] if work.losses else []),
+        f"Compare the rows of {counted(len(counted_tables(manifest)), 'table')}, policies and privileges with the "
+        "backup, and only then make it final.",
     ]
     steps += ["Tell the API of Supabase to read the schema again."] if state.platform.name == "supabase" else []
     return RestorePlan(
@@ -224,7 +228,7 @@ def _let_go(work: Work, ground: Ground) -> list[str]:
     if not (others := [each.text for each, mine in ground.tied.items() if not mine]):
         return []
     return [
-        f"Role {work.target.user} may not lock {_few(others)} first: while somebody else holds that, let everything go "
+        f"Role {work.target.user} may not lock {few(others)} first: while somebody else holds that, let everything go "
         f"after {BRIEFLY.total_seconds():.1f} s and lock it anew, for up to a minute. UPDATE on it would spare that."
     ]
 
@@ -274,8 +278,3 @@ def _invalid(state: InPlaceState, reason: str, remedy: str) -> RunbookError:
         reason=reason,
         remedy=remedy,
     )
-
-
-def _few(names: Collection[str]) -> str:
-    shown = ", ".join(list(names)[:_NAMED])
-    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown

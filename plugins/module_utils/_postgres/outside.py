@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.words import few
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Selection
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Relation, Scope
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
 
 #: Names in a warning, and in a manifest.
-_NAMED = 5
 _KEPT = 200
 
 #: ``members`` are dumped, ``parts`` are they and what belongs to them (defaults, constraints, indexes, rules, row
@@ -101,12 +101,12 @@ class Lack:
         said = []
         if self.outside:
             said.append(
-                f"The backup does not hold what its objects use from outside of the selection: {_few(self.outside)}. A "
+                f"The backup does not hold what its objects use from outside of the selection: {few(self.outside)}. A "
                 "restore needs these first: select them too, or take a backup of the whole database."
             )
         if self.mappings:
             said.append(
-                f"The role may not see the options (passwords mostly) of {_few(self.mappings)}, which come back "
+                f"The role may not see the options (passwords mostly) of {few(self.mappings)}, which come back "
                 "without them. Let a superuser take the backup, or keep the options elsewhere."
             )
         return tuple(said)
@@ -145,8 +145,3 @@ def _read_outside(
 def _read_mappings(session: Session) -> tuple[str, ...]:
     found = session.rows(_MAPPINGS, attempted="look at the user mappings")
     return tuple(f"user mapping for {user} on server {server}" for server, user in found)
-
-
-def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown

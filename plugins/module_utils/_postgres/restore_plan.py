@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, human_bytes, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
+from ansible_collections.ops.runbooks.plugins.module_utils._core.words import counted
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Change, Head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compare import counted_tables
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest, ServerFact
@@ -203,8 +204,10 @@ def build_steps(state: RestoreState, work: Work) -> list[str]:
         f"with pg_restore {work.tool_version}, checking its SHA-256."
     )
     if work.losses:
-        steps.append(f"Leave out {len(work.losses)} things, listed in skipped.")
-    steps.append(f"Compare the rows of {len(counted_tables(manifest))} tables with the backup, and gather statistics.")
+        steps.append(f"Leave out {counted(len(work.losses), 'thing')}, listed in skipped.")
+    steps.append(
+        f"Compare the rows of {counted(len(counted_tables(manifest)), 'table')} with the backup, and gather statistics."
+    )
     return steps
 
 

@@ -17,6 +17,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import R
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context, Operation, Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import ArgumentSpec
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._core.words import few
 from ansible_collections.ops.runbooks.plugins.module_utils._core.zones import zone_of
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import removal, retention_observe
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups, entry_of
@@ -254,7 +255,7 @@ def _warnings(decision: Decision, seen: Observed) -> tuple[str, ...]:
     found = [*seen.notes, *filter(None, (each.warning(seen.now) for each in seen.aside or ()))]
     if ahead := [each.backup_id for each, why in decision.kept if "future" in why]:
         found.append(
-            f"Dated after now, so kept and counted for nothing: {_named(ahead)}. This machine's clock or a database "
+            f"Dated after now, so kept and counted for nothing: {few(ahead)}. This machine's clock or a database "
             "server's is wrong."
         )
     if decision.removed and seen.protection.unknown:
@@ -265,12 +266,8 @@ def _warnings(decision: Decision, seen: Observed) -> tuple[str, ...]:
         found.append("The bucket keeps versions: what is deleted is paid for until a lifecycle rule removes them.")
     if seen.locks:
         reasons = "; ".join(f"{backup_id}: {reason}" for backup_id, reason in sorted(seen.locks.items())[:5])
-        found.append(f"{len(seen.locks)} backups that would go are locked and stay ({reasons}).")
+        found.append(f"{len(seen.locks)} of the backups that would go are locked and stay ({reasons}).")
     return tuple(found)
-
-
-def _named(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _result(decision: Decision, rules: Policy, seen: Observed, environment: str, name: str) -> dict[str, Any]:

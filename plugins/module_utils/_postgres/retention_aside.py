@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.words import few
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.address import given
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, Session, connector
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import Marks
@@ -84,9 +85,8 @@ class Kept:
 
 
 def _not_looked_at(known: tuple[Previous, ...]) -> str:
-    named = ", ".join(f"{each.database} (until {iso(each.until)})" for each in known[:5])
-    more = f" and {len(known) - 5} more" if len(known) > 5 else ""
+    named = few([f"{each.database} (until {iso(each.until)})" for each in known])
     return (
-        f"Databases that swaps have put aside were not looked at, since no connection is described: {named}{more}. "
+        f"Databases that swaps have put aside were not looked at, since no connection is described: {named}. "
         "Give database_url, or login_host and its companions, or drop them with dropdb."
     )

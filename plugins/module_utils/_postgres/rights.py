@@ -10,13 +10,10 @@ would let it write a dump of fewer rows and call that success.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.words import few
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import quote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Scope
-
-_NAMED = 5
 
 
 def check(scope: Scope, *, role: str, unreadable_large_objects: int, where: str) -> None:
@@ -28,7 +25,7 @@ def check(scope: Scope, *, role: str, unreadable_large_objects: int, where: str)
             code="privilege_missing",
             attempted="back up the database",
             object=where,
-            reason=f"role {role} may not read {_few(denied)}",
+            reason=f"role {role} may not read {few(denied)}",
             remedy=f"Run as a superuser or the owner: GRANT pg_read_all_data TO {quoted}; or leave them out with "
             "exclude_tables.",
             details={"unreadable": denied[:100]},
@@ -48,13 +45,8 @@ def check(scope: Scope, *, role: str, unreadable_large_objects: int, where: str)
             code="row_security",
             attempted="back up the database",
             object=where,
-            reason=f"row level security would hide rows of {_few(hidden)} from role {role}",
+            reason=f"row level security would hide rows of {few(hidden)} from role {role}",
             remedy=f"Run as a superuser: ALTER ROLE {quoted} BYPASSRLS; or let the tables' owner take the backup "
             "(where the policies are not forced), or leave their rows out with exclude_table_data.",
             details={"row_security": hidden[:100]},
         )
-
-
-def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown

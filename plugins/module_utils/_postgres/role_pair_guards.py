@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.words import counted, few
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import quote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_model import (
     Names,
@@ -79,15 +80,13 @@ def unused(sessions: Sequence[SessionFact], *, attempted: str, where: str) -> No
     """Raises ``role_in_use`` while anybody is logged in."""
     if not sessions:
         return
-    role, count = sessions[0].role, len(sessions)
-    shown = ", ".join(each.label for each in sessions[:_NAMED]) + (
-        f" and {count - _NAMED} more" if count > _NAMED else ""
-    )
+    role = sessions[0].role
+    shown = few([each.label for each in sessions])
     raise RunbookError(
         code="role_in_use",
         attempted=attempted,
         object=f"role {role} at {where}",
-        reason=f"it has {count} session{'s' * (count != 1)} ({shown})",
+        reason=f"it has {counted(len(sessions), 'session')} ({shown})",
         remedy="Let what uses it go over to the other role and end; or give force_after, with which it is done all the "
         "same once that time is over.",
         details={"sessions": [{"pid": each.pid, "application": each.application} for each in sessions[:20]]},

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.words import counted
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import role_pair_facts as catalog
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import role_pair_guards as guards
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import role_pair_password as passwords
@@ -248,7 +249,7 @@ class RolePair:
 
     def _end(self, role: str, sessions: Sequence[SessionFact]) -> None:
         """End sessions; new ones cannot come, since the role may not log in any more."""
-        self._context.effect(f"end {len(sessions)} sessions of role {role}")
+        self._context.effect(f"end {counted(len(sessions), 'session')} of role {role}")
         pids, told = [each.pid for each in sessions], f"end the sessions of {role}"
         may, mine = self._session.row(_MAY_END, {"role": role}, attempted="ask whether sessions may be ended")
         # Who may hand a role on may take it for a moment, and with it the right to end its sessions.

@@ -10,11 +10,12 @@ fail after the hours that a restore may take is refused before anything is creat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.words import few
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import catalog
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import DatabaseFact, quote_identifier
@@ -44,7 +45,6 @@ _RIGHTS = """
 SELECT r.rolsuper, r.rolsuper OR (r.rolcreatedb AND pg_catalog.pg_has_role(d.datdba, 'USAGE')),
        EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'supabase_admin')
 FROM pg_catalog.pg_database d, pg_catalog.pg_roles r WHERE d.datname = %s AND r.rolname = current_user"""
-_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +140,7 @@ def _forbidden(live: Live) -> Iterator[tuple[str, str, str]]:
     if foreign := [session.text for session in live.sessions if not session.may_end]:
         yield (
             "sessions",
-            f"role {live.user} may not end the sessions of {_few(sorted(set(foreign)))}",
+            f"role {live.user} may not end the sessions of {few(sorted(set(foreign)))}",
             f"GRANT pg_signal_backend TO {user}; sessions of superusers only a superuser can end.",
         )
 
@@ -150,19 +150,19 @@ def _attached(live: Live) -> Iterator[tuple[str, str, str]]:
     if live.logical_slots:
         yield (
             "logical_slots",
-            f"logical replication reads from it (slot {_few(live.logical_slots)}), and would go on with the old one",
+            f"logical replication reads from it (slot {few(live.logical_slots)}), and would go on with the old one",
             "Stop its consumers and drop the slots with pg_drop_replication_slot(), then set them up again afterwards.",
         )
     if live.prepared:
         yield (
             "prepared_transactions",
-            f"it has prepared transactions ({_few(live.prepared)}), which keep it from being renamed",
+            f"it has prepared transactions ({few(live.prepared)}), which keep it from being renamed",
             "End them there with COMMIT PREPARED or ROLLBACK PREPARED, then run this again.",
         )
     if live.subscriptions:
         yield (
             "subscriptions",
-            f"it subscribes to other databases ({_few(live.subscriptions)}), and the restored one would not",
+            f"it subscribes to other databases ({few(live.subscriptions)}), and the restored one would not",
             "Disable them there with ALTER SUBSCRIPTION ... DISABLE, and set them up again after the swap.",
         )
 
@@ -177,8 +177,3 @@ def refused(why: str, database: str, where: str, reason: str, remedy: str) -> Ru
         remedy=f"Nothing was changed. {remedy}",
         details={"refused": why},
     )
-
-
-def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown

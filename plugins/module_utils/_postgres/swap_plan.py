@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._core.words import counted, few
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_checks import LONGEST_NAME
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import is_temporary
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import (
@@ -41,7 +42,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_facts 
 
 _BESIDE = "__previous_"
 _PREVIOUS = re.compile(_BESIDE + r"[0-9a-f]+$")
-_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ def _swap(state: SwapState, live: Live, action: str, steps: list[str], result: M
     target, aside = state.target_database, previous_name(state.target_database, state.attempt.token)
     since = f"{iso(state.backup.snapshot_at)} ({human(age_seconds(state))} ago)"
     kept = f"for {human(int(state.keep.total_seconds()))}"
-    ended = f"End {len(live.sessions)} sessions in database {target}" + _whose(live)
+    ended = f"End {counted(len(live.sessions), 'session')} in database {target}" + _whose(live)
     return RestorePlan(
         changed=True,
         action=action,
@@ -138,7 +138,8 @@ def _swap(state: SwapState, live: Live, action: str, steps: list[str], result: M
         steps=(
             *steps,
             f"Carry over what belongs to database {target}: owner {live.database.owner}, privileges, comment, "
-            f"connection limit, {len(live.database.settings)} settings, settings of {len(live.of_roles)} roles.",
+            f"connection limit, {counted(len(live.database.settings), 'setting')}, settings of "
+            f"{counted(len(live.of_roles), 'role')}.",
             ended,
             f"In one transaction rename database {target} to {aside}, kept {kept}, and the restored one to {target}.",
         ),
@@ -200,7 +201,7 @@ def _swap_back(state: SwapState, mark: Mark, live: Live, previous: str) -> Resto
             "sessions_ended": None,
         },
         steps=(
-            f"End {len(live.sessions)} sessions in database {target}" + _whose(live),
+            f"End {counted(len(live.sessions), 'session')} in database {target}" + _whose(live),
             f"In one transaction rename database {target} to {aside}, kept {kept}, and {previous} to {target}.",
         ),
         irreversible=(
@@ -233,8 +234,7 @@ def _whose(live: Live) -> str:
     users = sorted({session.text for session in live.sessions})
     if not users:
         return ", and those that begin meanwhile."
-    shown = ", ".join(users[:_NAMED]) + (f" and {len(users) - _NAMED} more" if len(users) > _NAMED else "")
-    return f" ({shown}), and those that begin meanwhile."
+    return f" ({few(users)}), and those that begin meanwhile."
 
 
 def exchange_of(state: SwapState, replaced_oid: int) -> Exchange:

@@ -149,7 +149,7 @@ def test_the_plan_says_what_is_lost_and_who_is_thrown_out() -> None:
     sessions = (LiveSession(pid=1, user="app", application="web", may_end=True),)
     state = make_state(SWAPPING, OLD, app__restoring_9=NEW)
     plan = decide_swap(replace(state, live=make_live(OLD, sessions=sessions)))
-    assert "End 1 sessions in database app (app (web))" in "".join(plan.steps)
+    assert "End 1 session in database app (app (web))" in "".join(plan.steps)
     assert "2026-11-20T09:00:00" in plan.irreversible[0]
 
 
