@@ -120,12 +120,6 @@ class StoreAt(ABC):
     def remove(self, key: str) -> None:
         """Delete an object behind the collection's back."""
 
-    def flip_bit(self, key: str, offset: int | None = None) -> None:
-        """Damage an object by one bit, in its middle where no offset is given."""
-        body = bytearray(self.read(key))
-        body[len(body) // 2 if offset is None else offset] ^= 0x10
-        self.write(key, bytes(body))
-
 
 @dataclass(frozen=True, kw_only=True)
 class FileStoreAt(StoreAt):

@@ -55,9 +55,6 @@ CASES = [
 ]
 
 
-COMMON = {"environment": "test", "name": "main"}
-
-
 @contextmanager
 def loaded(server: PostgresServer, content: Content) -> Iterator[Database]:
     """A filled database; a restored one whose name begins with its name is dropped with it."""

@@ -189,7 +189,7 @@ def _after_restored(wanted: Wanted, state: SecretState) -> list[str]:
         where = f"as {PENDING}" if wanted.pending else "and make it current"
         value = [f"put the value into the secret {state.name} where it differs, {where}"]
     elif wanted.token is not None:
-        value = [each.what for each in _promotion(wanted, SeenSecret(state=state), state)]
+        value = [each.what for each in _promotion(wanted, state)]
     else:
         value = []
     return [*value, *(each.what for each in _other_actions(wanted, state))]
@@ -210,7 +210,7 @@ def _value_actions(wanted: Wanted, seen: SeenSecret, state: SecretState) -> list
     what = f"take {' and '.join(left)} from the current version of {state.name}"
     settle = [Action(kind="settle", what=what, version=current)] if left else []
     if wanted.value is None:
-        return _promotion(wanted, seen, state) if wanted.token is not None and not wanted.pending else []
+        return _promotion(wanted, state) if wanted.token is not None and not wanted.pending else []
     if seen.requested is not None and seen.requested.text != wanted.value:
         raise _failed(
             "secret_conflict",
@@ -254,7 +254,7 @@ def _check_pending(wanted: Wanted, state: SecretState, found: str | None) -> Non
     )
 
 
-def _promotion(wanted: Wanted, seen: SeenSecret, state: SecretState) -> list[Action]:
+def _promotion(wanted: Wanted, state: SecretState) -> list[Action]:
     """A version that is there becomes current, by its id and without its value."""
     if state.holder(CURRENT) == wanted.token:
         if state.holder(PENDING) != wanted.token:

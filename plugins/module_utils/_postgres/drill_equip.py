@@ -73,7 +73,7 @@ def equip(server: PrivateServer, manifest: Manifest, heads: Collection[Head], *,
         session.execute("ALTER DATABASE template0 WITH ALLOW_CONNECTIONS true", attempted=_ATTEMPTED)
         _make_roles(session, manifest, heads)
     with server.admin.open("template0") as session:
-        made = _make_extensions(session, {**({"amcheck": CHECKS} if amcheck else {}), **wanted}, wanted)
+        made = _make_extensions(session, {**({"amcheck": CHECKS} if amcheck else {}), **wanted})
         own = {wanted[name] for name in made & wanted.keys()} - _EXISTING_SCHEMAS
         for schema in sorted(own):
             session.execute(f"ALTER SCHEMA {quote_identifier(schema)} OWNER TO {LOADER}", attempted=_ATTEMPTED)
@@ -94,7 +94,7 @@ def _make_roles(session: Session, manifest: Manifest, heads: Collection[Head]) -
         session.execute(f"CREATE ROLE {name} NOLOGIN; GRANT {name} TO {LOADER} WITH ADMIN OPTION", attempted=_ATTEMPTED)
 
 
-def _make_extensions(session: Session, wanted: Mapping[str, str], of_backup: Collection[str]) -> set[str]:
+def _make_extensions(session: Session, wanted: Mapping[str, str]) -> set[str]:
     """Those extensions that can be made here. Some need another one first, hence rounds until nothing more comes."""
     made: set[str] = set()
     while True:

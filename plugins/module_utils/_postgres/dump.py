@@ -211,7 +211,7 @@ class Dumper:
                 raise self._failed(tool, status, child.stderr_tail())
             if self.crew.dismissed:
                 raise _dismissed(key)
-            self._pass_on_warnings(tool, child.stderr_tail())
+            self._pass_on_warnings(child.stderr_tail())
             self._context.effect(f"complete {key}")
             age = None if sealing is None else fact_of(sealing)
             digest = sink.commit()
@@ -264,7 +264,7 @@ class Dumper:
                     remedy="The backup was not completed; run this again.",
                 )
 
-    def _pass_on_warnings(self, tool: Tool, said: str) -> None:
+    def _pass_on_warnings(self, said: str) -> None:
         lines = [line for line in said.splitlines() if "warning:" in line]
         for line in lines[:_WARNINGS]:
             self._context.warn(line.strip())

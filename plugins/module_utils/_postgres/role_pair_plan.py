@@ -50,7 +50,6 @@ class RolePairPlan(Plan):
 
     statements: tuple[Step, ...] = ()
     retire: tuple[str, ...] = ()
-    ending: tuple[SessionFact, ...] = ()
 
 
 def plan_pair(wanted: Wanted, facts: PairFact, *, where: str, extra: Sequence[Step] = ()) -> RolePairPlan:
@@ -295,7 +294,6 @@ def _as_plan(
         warnings=guards.warnings(wanted.names, facts, after),
         statements=tuple(steps),
         retire=retire,
-        ending=ending,
     )
 
 

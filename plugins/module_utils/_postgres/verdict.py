@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import iso, parse_iso
@@ -153,12 +152,6 @@ def proof(backups: Backups, manifest: Manifest) -> Mapping[str, Any] | None:
             remedy="Find out who changed this object, delete it, and test the backup again.",
         ) from error
     return body if body.get("run_token") == manifest.run_token else None
-
-
-def proven_at(backups: Backups, manifest: Manifest) -> datetime | None:
-    """When a backup was proven; None where it was not."""
-    body = proof(backups, manifest)
-    return None if body is None else parse_iso(str(body["at"]), "read the time of a proof")
 
 
 def proof_key(backups: Backups, backup_id: str) -> str:

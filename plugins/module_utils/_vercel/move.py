@@ -134,7 +134,7 @@ class Move(Operation[Seen, MovePlan]):
             target=target,
             rolling=self._vercel.rolling_release(project),
             intent=intent,
-            domains=self._domains(project, left, target),
+            domains=self._domains(project, target),
             leftovers=leftovers(self._directory, *self._app, self.context) if there else (),
             without_store=str(self._directory) if self._without else "",
         )
@@ -207,7 +207,7 @@ class Move(Operation[Seen, MovePlan]):
         """Let go of connections."""
         self._vercel.close()
 
-    def _domains(self, project: Project, left: str, target: Deployment | None) -> dict[str, str | None]:
+    def _domains(self, project: Project, target: Deployment | None) -> dict[str, str | None]:
         """What the production domains serve, where production is not to be moved: then that is the proof."""
         if target is not None and target.id != project.production_id:
             return {}

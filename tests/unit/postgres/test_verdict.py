@@ -108,13 +108,12 @@ def test_a_shrunken_backup_is_suspect_by_its_manifest_alone(backups: Backups, co
 
 def test_the_first_proof_stays(backups: Backups, context: Context) -> None:
     older, newer = written(backups, 1), written(backups, 2)
-    assert verdict.proven_at(backups, older) is None
+    assert verdict.proof(backups, older) is None
     assert verdict.set_proven(backups, older, {"rows": 1}, context)
     assert not verdict.set_proven(backups, older, {"rows": 2}, context)
     body = verdict.proof(backups, older)
     assert body is not None
     assert (body["rows"], body["backup_id"]) == (1, older.backup_id)
-    assert verdict.proven_at(backups, older) is not None
     assert backups.verdict_on(older).state == "proven"
     assert backups.latest(WHOLE) == newer
     assert backups.latest(WHOLE, "proven") == older
@@ -129,7 +128,7 @@ def test_a_proof_is_not_inherited_by_a_backup_that_is_taken_again(backups: Backu
         backups.store.delete(key)
     again = written(backups, 1, run_token="0123456789ab", archives=())
     assert backups.verdict_on(again).state == "complete"
-    assert verdict.proven_at(backups, again) is None
+    assert verdict.proof(backups, again) is None
     assert verdict.set_proven(backups, again, {"rows": 2}, context)
     assert not verdict.set_proven(backups, again, {"rows": 3}, context)
     assert (verdict.proof(backups, again) or {})["rows"] == 2
