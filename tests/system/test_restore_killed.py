@@ -168,7 +168,8 @@ def test_a_killed_pg_restore_is_a_failure(shop: Shop) -> None:
         for process in psutil.Process(child.pid).children(recursive=True):
             if "pg_restore" in process.name():
                 process.kill()
-        read_outcome(child.wait()).refused("restore_failed")
+        refused = read_outcome(child.wait()).refused("restore_failed")
+    assert "it was killed (signal 9)" in refused.message
     assert shop.restore().ok().changed
 
 

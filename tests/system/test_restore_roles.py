@@ -239,14 +239,32 @@ def test_a_role_without_superuser_can_restore(stage: Stage, admin: str, roles: s
     assert objects(shop)["two"][0] == cast.stays
 
 
-def test_owners_that_one_may_not_act_for_are_refused(stage: Stage, admin: str) -> None:
+@pytest.mark.parametrize("lacks", ["REVOKE {} FROM {}", "GRANT {} TO {} WITH INHERIT FALSE"])
+def test_owners_that_one_may_not_act_for_are_refused(stage: Stage, admin: str, lacks: str) -> None:
+    """Nor those whose rights one does not have at once: nothing could be loaded into what is theirs, nor dropped."""
     shop, cast = stage.shop, stage.cast
     maintenance = shop.database.sibling("postgres")
-    do(maintenance, "REVOKE {} FROM {}", cast.stays, admin)
+    do(maintenance, lacks, cast.stays, admin)
     with nothing_new(shop):
         refused = shop.restore(roles="skip", login_user=admin, login_password="secret word")
         refused.refused("privilege_missing")
     assert refused["failure"]["roles"] == [cast.stays]
+    advised = refused.message.partition("WITH INHERIT TRUE")[0].rpartition("GRANT ")[2]
+    do(maintenance, f"GRANT {advised} WITH INHERIT TRUE, SET TRUE")
+    assert shop.restore(roles="skip", login_user=admin, login_password="secret word", check=True).ok().changed
+
+
+def test_what_one_may_not_drop_keeps_nobody_from_restoring(stage: Stage, admin: str) -> None:
+    """A run with more rights was killed here before."""
+    shop, passed = stage.shop, list[str]()
+    while not shop.marks():
+        passed.append(shop.run.dies("postgres_restore", shop.restore_args(roles="skip", run_id="one"), passed))
+    left = shop.marks()[-1]["attempts"][-1]["database"]
+    maintenance = shop.database.sibling("postgres")
+    do(maintenance, "CREATE DATABASE {}", left)
+    done = shop.restore(roles="skip", login_user=admin, login_password="secret word", run_id="one").ok()
+    assert "What run one has left behind stays" in done.everything
+    assert shop.databases().keys() == {shop.target, left}
 
 
 def test_rights_that_are_lacking_are_named(stage: Stage, admin: str) -> None:

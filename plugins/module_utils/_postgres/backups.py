@@ -36,6 +36,8 @@ if TYPE_CHECKING:  # pragma: no cover
 MARKS = ("proven", "suspect", "held")
 #: Where the newest backup is looked for first, since S3 lists only forwards in time.
 _RECENT = timedelta(days=35)
+#: Nobody can ask for an earlier moment.
+_FIRST = datetime.min.replace(tzinfo=UTC)
 _MOMENT = "%Y%m%dT%H%M%S%fZ"
 #: The options of postgres_backup that make a selection, in the order of ``scope.selection``.
 _LISTS = ("schemas", "tables", "exclude_tables", "exclude_table_data")
@@ -334,12 +336,13 @@ class Backups:
         self, selection_hash: str | None, since: datetime | None, until: datetime | None
     ) -> Iterator[Listed]:
         """Listed backups, newest first: the last weeks before everything else, which one request usually answers."""
-        recent = (until or self._context.clock.now()) - _RECENT
+        recent = max(until or self._context.clock.now(), _FIRST + _RECENT) - _RECENT
         if since is not None and since >= recent:
             yield from self._matching(selection_hash, since, until)
             return
         yield from self._matching(selection_hash, recent, until)
-        yield from self._matching(selection_hash, since, recent - timedelta(microseconds=1))
+        if recent > _FIRST:
+            yield from self._matching(selection_hash, since, recent - timedelta(microseconds=1))
 
     def _matching(self, selection_hash: str | None, since: datetime | None, until: datetime | None) -> list[Listed]:
         found = [

@@ -26,6 +26,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     TableFact,
     TableName,
 )
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import DROPPED
 
 _ATTEMPTED = "compare the restored database with the backup"
 _PART = r'"(?:[^"]|"")*"|[^\s".(]+'
@@ -135,7 +136,7 @@ def require_equal(comparison: Comparison, label: str) -> None:
         attempted="restore the backup",
         object=label,
         reason=f"the restored database differs from the manifest: {shown}" + (f"; and {more} more" if more > 0 else ""),
-        remedy="The new database is dropped and nothing else was touched. Use another backup, and report this one.",
+        remedy=f"{DROPPED} Use another backup, and report this one.",
         details={"differences": list(comparison.differences)},
     )
 

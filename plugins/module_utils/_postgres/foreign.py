@@ -36,6 +36,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_sql
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import TableName
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_build import LOCK_TIMEOUT
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import (
+    DROPPED,
     NewDatabase,
     is_temporary,
     temporary_name,
@@ -251,7 +252,7 @@ class Foreign:
         )
         self._marks.write(mark)
         for left in work.leftovers:
-            NewDatabase(self._session, left.database, self._context).drop()
+            NewDatabase(self._session, left.database, self._context).drop_left(left.run_id)
         name = state.attempt.database
         with self._undone_on_failure(name):
             database = NewDatabase(self._session, name, self._context)
@@ -327,7 +328,7 @@ class Foreign:
                 attempted="restore the dump",
                 object=self._dump.name,
                 reason=f"the time limit of {limit.total_seconds():.0f} s has passed",
-                remedy="The new database is dropped and nothing else was touched. Raise timeout, then run this again.",
+                remedy=f"{DROPPED} Raise timeout, then run this again.",
             )
 
     def _elapsed(self) -> float:
@@ -350,5 +351,6 @@ class Foreign:
             except RunbookError as failure:
                 self._context.warn(f"Clearing up after the failed restore did not succeed: {failure.reason}.")
                 if isinstance(error, RunbookError):
+                    error.remedy = error.remedy.replace(f"{DROPPED} ", "")
                     error.remedy += f" Database {name} was left behind; the next run drops it."
             raise

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import Store, open_store
@@ -77,7 +77,7 @@ class Dump:
                 stream = stack.enter_context(Path(self.name).open("rb"))
             except OSError as error:
                 raise unreadable(self.name, error) from error
-            yield stream
+            yield cast(BinaryIO, _Readable(stream, self.name))
 
     @contextmanager
     def unpacked(self, kind: Kind) -> Iterator[tuple[io.BufferedReader, Hashed]]:
@@ -149,6 +149,21 @@ def unreadable(path: str, error: OSError) -> RunbookError:
         reason=(error.strerror or type(error).__name__).lower(),
         remedy="Correct path; it is one of the machine that runs the module, or s3://bucket/key.",
     )
+
+
+class _Readable:
+    """A file of this machine; a disk or a network that fails while it is read is told as one that never gave it."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes. Raises ``source_unusable``."""
+        try:
+            return self._stream.read(size)
+        except OSError as error:
+            raise unreadable(self._name, error) from error
 
 
 class Hashed:

@@ -20,6 +20,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_dump import Dump, Hashed, Kind
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_sql import Piece, Script
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import DROPPED
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import ending
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.watch import Watch, ender
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -95,7 +97,7 @@ class Loader:
             return
         self.go_on(0)
         error = _ERROR.search(child.stderr_tail())
-        raise self._failed(f"pg_restore: {error['text'] if error else f'it ended with status {status}'}")
+        raise self._failed(f"pg_restore: {error['text'] if error else ending(status)}")
 
     def _load_plain(self, dump: Dump, kind: Kind) -> str:
         """Every statement through the session, every row through its COPY."""
@@ -131,7 +133,7 @@ class Loader:
                         copy.write(rows.body)
 
     def _failed(self, reason: str) -> RunbookError:
-        remedy = "The new database is dropped and nothing else was touched. Remove the cause, then run this again."
+        remedy = f"{DROPPED} Remove the cause, then run this again."
         if "role" in reason and "does not exist" in reason:
             remedy += " Create the role, or give everything to one that exists with owner (archives only)."
         return RunbookError(

@@ -30,6 +30,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_loa
     ERROR,
     Measured,
     damaged,
+    ending,
     fetch,
     listed,
     verify_measured,
@@ -140,11 +141,11 @@ class TextLoading:
                 self._pieces(Text(cast(IO[bytes], child.stdout), copies).pieces(), measured)
             except RunbookError:
                 self.time_left()
-                if not child.running and child.wait() != 0:
-                    raise self._failed(_said(child)) from None
+                if not child.running and (status := child.wait()) != 0:
+                    raise self._failed(_said(child, status)) from None
                 raise
-            if child.wait() != 0:
-                raise self._failed(_said(child))
+            if (status := child.wait()) != 0:
+                raise self._failed(_said(child, status))
 
     def _look(self) -> None:
         self.context.effect("go on loading")
@@ -271,6 +272,6 @@ class Text:
         return text if self._key is None else text.replace(b"\n\\unrestrict " + self._key + b"\n", b"\n")
 
 
-def _said(child: process.Child) -> str:
+def _said(child: process.Child, status: int) -> str:
     error = ERROR.search(child.stderr_tail())
-    return f"pg_restore: {error['text'] if error else 'it ended with an error'}"
+    return f"pg_restore: {error['text'] if error else ending(status)}"

@@ -91,7 +91,7 @@ class Restoring:
         self._session.prepare_for_work(LOCK_TIMEOUT)
         self._marks.write(self._mark(STARTED, work))
         for left in work.leftovers:
-            NewDatabase(self._session, left.database, self._context).drop()
+            NewDatabase(self._session, left.database, self._context).drop_left(left.run_id)
 
     def _loaded(self, plan: RestorePlan, work: Work, built: Built) -> Mark:
         mark = replace(self._mark(LOADED, work), oid=built.oid, result=_result(plan, built))

@@ -30,7 +30,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import quote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership, schemas_to_make
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_count import Counting
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import NewDatabase
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import DROPPED, NewDatabase
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import Loading
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import Work
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_streams import Part, load_all
@@ -216,7 +216,7 @@ class Building:
                 attempted="restore the backup",
                 object=self._label,
                 reason=f"the time limit of {limit.total_seconds():.0f} s has passed",
-                remedy="The new database is dropped and nothing else was touched. Raise timeout, then run this again.",
+                remedy=f"{DROPPED} Raise timeout, then run this again.",
             )
         return left
 
@@ -238,6 +238,8 @@ class Building:
             left = self._undo(created)
             if left and isinstance(error, RunbookError):
                 error.details = {**(error.details or {}), "left_behind": left}
+                if self._name in left:
+                    error.remedy = error.remedy.replace(f"{DROPPED} ", "")
                 error.remedy += _left_behind(left, self._name)
             raise
 

@@ -59,14 +59,14 @@ def bytes_needed(manifest: Manifest) -> int:
 
 def check_target_name(name: str) -> None:
     """A database name that PostgreSQL keeps as it is. Raises ``invalid_parameter``."""
-    size = len(name.encode())
-    if 0 < size <= LONGEST_NAME and "\0" not in name:
+    size = len(name.encode(errors="surrogatepass"))
+    if 0 < size <= LONGEST_NAME and not re.search("[\0\ud800-\udfff]", name):
         return
     raise RunbookError(
         code="invalid_parameter",
         attempted="use target_database",
         object=repr(name),
-        reason=f"a database name has 1 to {LONGEST_NAME} bytes, this one has {size}",
+        reason=f"a database name has 1 to {LONGEST_NAME} bytes, all of them UTF-8 and none zero; this one has {size}",
         remedy="Give target_database another name.",
     )
 
@@ -205,11 +205,19 @@ def check_owners(owners: Collection[str], target: TargetFacts) -> None:
         code="privilege_missing",
         attempted=_ATTEMPTED,
         object=f"role {target.user} on {target.label}",
-        reason=f"objects belong to {', '.join(foreign)}, and the role is neither a superuser nor may act for that",
-        remedy=f"GRANT {', '.join(map(quote_identifier, foreign))} TO {quote_identifier(target.user)}; "
-        "or give all objects to one role with option owner.",
+        reason=f"objects belong to {', '.join(foreign)}, and the role is no superuser, nor a member of that which "
+        "inherits its rights",
+        remedy=f"{_let_act(foreign, target)} or give all objects to one role with option owner.",
         details={"roles": foreign},
     )
+
+
+def _let_act(roles: Collection[str], target: TargetFacts) -> str:
+    """The statements that make the role one that has the rights of ``roles``."""
+    user, named = quote_identifier(target.user), ", ".join(map(quote_identifier, roles))
+    if target.server.major >= 16:
+        return f"GRANT {named} TO {user} WITH INHERIT TRUE, SET TRUE;"
+    return f"ALTER ROLE {user} INHERIT; GRANT {named} TO {user};"
 
 
 def check_policies(manifest: Manifest, heads: Collection[Head], target: TargetFacts) -> None:

@@ -27,6 +27,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_con
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 
+#: What a failure says of a database that could not be finished.
+DROPPED = "The new database is dropped and nothing else was touched."
 _BESIDE = "__restoring_"
 _TEMPORARY = re.compile(_BESIDE + r"[0-9a-f]+$")
 #: Settings that hold a list of identifiers, stored quoted already (``variable_is_guc_list_quote`` in ``dumputils.c``).
@@ -170,6 +172,17 @@ class NewDatabase:
     def drop(self) -> None:
         """Drop it, with whatever sessions hang in it. Harmless where it is gone."""
         self._do(f"DROP DATABASE IF EXISTS {self._quoted} WITH (FORCE)", f"drop database {self.name}")
+
+    def drop_left(self, run_id: str) -> None:
+        """Drop it where a killed run has left it; that this role may not keeps nobody from restoring."""
+        try:
+            self.drop()
+        except RunbookError as error:
+            if error.code != "privilege_missing":
+                raise
+            self._context.warn(
+                f"What run {run_id} has left behind stays: {error.reason}. Let its owner DROP DATABASE {self._quoted};"
+            )
 
     @property
     def _quoted(self) -> str:

@@ -20,11 +20,13 @@ _USER = """
 SELECT rolname::pg_catalog.text, rolsuper, rolcreatedb OR rolsuper, rolcreaterole OR rolsuper, rolbypassrls OR rolsuper
 FROM pg_catalog.pg_roles WHERE rolname = current_user"""
 _DATABASES = "SELECT datname::pg_catalog.text, oid::pg_catalog.int8 FROM pg_catalog.pg_database"
-#: From 16 on a member may lack the SET option, without which it cannot give anything to the role (manual, GRANT).
+#: From 16 on a member may lack the SET option, without which it cannot give anything to the role (manual, GRANT); and
+#: one that does not inherit its rights may not load rows into what it has given away.
 _ROLES = """
 SELECT rolname::pg_catalog.text,
        pg_catalog.pg_has_role(current_user, oid,
            CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+       AND pg_catalog.pg_has_role(current_user, oid, 'USAGE')
 FROM pg_catalog.pg_roles"""
 _EXTENSIONS = """
 SELECT name::pg_catalog.text, coalesce(default_version, '') FROM pg_catalog.pg_available_extensions"""

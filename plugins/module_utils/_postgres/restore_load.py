@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -33,6 +34,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_reader import Readable
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import DROPPED
 
 if TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
@@ -249,11 +251,18 @@ def damaged(store: Objects, archive: ArchiveFact, code: str, reason: str) -> Run
     )
 
 
+def ending(status: int) -> str:
+    """How a tool has ended that has said nothing, for people."""
+    if status == -signal.SIGKILL:
+        return "it was killed (signal 9), as the operating system does where memory runs out"
+    return f"it was ended by signal {-status}" if status < 0 else f"it ended with status {status}"
+
+
 def failed(loading: Loading, said: str, status: int) -> RunbookError:
     """What pg_restore said, without the rows and statements that it quotes."""
     error, entry = ERROR.search(said), _ENTRY.search(said)
-    reason = error["text"] if error else f"it ended with status {status}"
-    remedy = "The new database is dropped and nothing else was touched. Remove the cause, then run this again."
+    reason = error["text"] if error else ending(status)
+    remedy = f"{DROPPED} Remove the cause, then run this again."
     if "permission denied" in reason or "must be" in reason:
         remedy += " Restoring as a superuser avoids this, and so may giving all objects to one role with option owner."
     return RunbookError(

@@ -130,6 +130,13 @@ def test_the_supabase_cli_ends_a_dump_in_its_own_way() -> None:
             cut_up(body, cut)
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that can be opened and not be read")
+def test_a_disk_that_fails_while_it_is_read() -> None:
+    with failing("source_unusable") as failure:
+        Dump("/proc/self/mem", {}, run_context()).recognise()
+    assert "/proc/self/mem" in failure().message
+
+
 def test_sql_without_the_comments_of_pg_dump_says_where_it_may_come_from(tmp_path: Path) -> None:
     dump = tmp_path / "dump.sql"
     dump.write_bytes(b"\n\n\nSET statement_timeout = 0;\nSET lock_timeout = 0;\nCREATE TABLE t (a int);\nRESET ALL;\n")
