@@ -145,6 +145,10 @@ def test_a_mistyped_inventory_is_red(play: Play, tmp_path: Path, limit: str | No
     assert "inventory" in sentence(play(tmp_path / "nowhere.yml", limit=limit))
 
 
+def test_a_command_without_an_inventory_is_told_to_give_one(play: Play) -> None:
+    assert "no inventory was given" in sentence(play(Path("/etc/ansible/hosts")))
+
+
 def test_a_mistyped_inventory_beside_a_good_one_is_named(play: Play) -> None:
     assert "nowhere.yml" in sentence(play(arguments=("-i", "nowhere.yml")))
 

@@ -182,6 +182,11 @@ def test_encryption_is_asked_for_where_the_service_may_not_encrypt(
     played = run_playbook(str(tmp_path / "probe.yml"), inventory="localhost,", cwd=tmp_path).ok()
     assert played.recap["localhost"]["ok"] == len(cases)
 
+    tasks[:] = [{**tasks[0], "ansible.builtin.assert": {"that": "_runbooks_options.store_encryption == 'sse-s3'"}}]
+    (tmp_path / "probe.yml").write_text(json.dumps([play]), encoding="utf-8")
+    elsewhere = {"AWS_ENDPOINT_URL": "https://minio.example"}
+    run_playbook(str(tmp_path / "probe.yml"), inventory="localhost,", cwd=tmp_path, env=elsewhere).ok()
+
 
 @pytest.mark.parametrize(("runbook", "check"), [("preflight", False), ("backup", True), ("restore", False)])
 def test_a_survey_without_answers_is_a_run_without_inputs(

@@ -55,7 +55,10 @@ def _without_value(words: str, inputs: Mapping[str, Takes]) -> str:
     """It is repeated only where it is nearly an input: else it may be a value, even a secret one."""
     meant = nearest(words, inputs)
     if not meant:
-        return "Could not begin, since one -e gives no value. Write it as -e name=value."
+        return (
+            "Could not begin, since one -e gives no value. Write it as -e name=value, and a value with blanks in "
+            "quotes of its own: -e \"name='two words'\"."
+        )
     value = "yes" if inputs[meant] == SWITCH else "..."
     return f"Could not begin, since -e {words} gives no value. Write -e {meant}={value}."
 

@@ -86,7 +86,10 @@ def target_occupied(name: str, label: str, *, live: bool, holds: str | None) -> 
     """
     other, reason = f"such as {name}_2", "a database of that name exists already, and was not made by this restore"
     if live:
-        other, reason = f"such as {name}_restored", "that is the live database, which a restore never replaces"
+        other, reason = (
+            f"such as {name}_restored",
+            "that is the live database, which only the strategies swap and in_place replace",
+        )
     elif holds is not None:
         reason = f"an earlier restore has put backup {holds} there"
     drop = f", or drop {name} where nobody needs it any more" if holds is not None else ""

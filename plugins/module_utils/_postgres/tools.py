@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,7 @@ def find(name: str, major: int, *, bindir: Sequence[str], environment: Mapping[s
         if tool.major == major:
             return tool
         others.append(tool)
+    others = others or _of_other_majors(name, environment, context)
     found = ", ".join(f"{tool.path} is {tool.version}" for tool in others) or "none was found at all"
     raise RunbookError(
         code="tool_missing",
@@ -106,7 +108,7 @@ def find(name: str, major: int, *, bindir: Sequence[str], environment: Mapping[s
         object=f"{name} for PostgreSQL {major}",
         reason=f"the server's major version is {major} and the tool's must be the same; {found}",
         remedy=f"Install postgresql-client-{major} (Debian, Ubuntu), postgresql{major} (RHEL, Fedora) or "
-        f"postgresql@{major} (Homebrew), or name the directory in bindir.",
+        f"postgresql@{major} (Homebrew), or name the directory in bindir (runbooks_postgres_bindir in an inventory).",
     )
 
 
@@ -134,6 +136,15 @@ def _candidates(name: str, major: int, bindir: Sequence[str], search_path: str) 
         if real not in seen and real.name != _WRAPPER:
             seen.add(real)
             yield path
+
+
+def _of_other_majors(name: str, environment: Mapping[str, str], context: Context) -> list[Tool]:
+    """What the packages of other majors have installed: behind Debian's wrapper it answers whoever calls it by name,
+    so that "none was found" would be denied by the reader's own terminal."""
+    paths = sorted(
+        {path for place in _PLACES if "{major}" in place for path in glob(f"{place.format(major='*')}/{name}")}
+    )
+    return [tool for tool in (_examine(name, Path(path), environment, context) for path in paths) if tool]
 
 
 def _examine(name: str, path: Path, environment: Mapping[str, str], context: Context) -> Tool | None:

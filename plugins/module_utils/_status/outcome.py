@@ -17,7 +17,7 @@ from typing import Any
 #: Of what playbooks refuse by themselves, with no failure of a module behind it and no code of their own.
 PLAY_CODE = "run_refused"
 #: Failures of what was asked for: the same words again can only fail again.
-_OF_INPUT = ("confirmation_missing", "invalid_parameter")
+_OF_INPUT = ("confirmation_missing", "invalid_parameter", "target_occupied")
 #: What stands in the place of a command that nobody but the reader can know.
 CORRECTED = "the same command again, with its inputs corrected"
 _TRUE = {"true", "yes", "on", "1", "t", "y"}

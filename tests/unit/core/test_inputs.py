@@ -62,6 +62,7 @@ def test_what_has_no_value_is_repeated_only_where_it_is_nearly_an_input() -> Non
     assert "Write -e secret=..." in names({"_raw_params": "secret"})
     assert "hunter2hunter2" not in names({"_raw_params": "hunter2hunter2"})
     assert "one -e gives no value" in names({"_raw_params": "hunter2hunter2"})
+    assert "-e \"name='two words'\"" in names({"reason": "the", "_raw_params": "checkout answers 500"})
 
 
 def test_a_value_that_an_input_does_not_take_is_said() -> None:

@@ -74,7 +74,11 @@ def test_names_that_postgresql_would_change_are_refused(name: str) -> None:
 
 
 def test_an_occupied_target_is_refused() -> None:
-    for live, holds, said in ((True, None, "live"), (False, "b1", "backup b1"), (False, None, "not made by this")):
+    for live, holds, said in (
+        (True, None, "live database, which only the strategies swap and in_place replace"),
+        (False, "b1", "backup b1"),
+        (False, None, "not made by this"),
+    ):
         failure = checks.target_occupied("app", "db", live=live, holds=holds)
         assert failure.code == "target_occupied"
         assert said in failure.message

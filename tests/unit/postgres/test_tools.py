@@ -64,6 +64,15 @@ def test_what_was_found_instead_is_named(tmp_path: Path, context: Context) -> No
         assert package in caught.value.remedy
 
 
+def test_what_only_a_wrapper_calls_is_named(tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path / "96" / "bin", version("96.3"))
+    monkeypatch.setattr(tools, "_PLACES", (f"{tmp_path}/{{major}}/bin", str(tmp_path)))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RunbookError) as caught:
+        find(context)
+    assert f"{tmp_path}/96/bin/pg_dump is 96.3" in caught.value.reason
+
+
 @pytest.mark.parametrize("answer", ["exit 1", "echo 'something else 97.4'", version("97.4") + "; exit 3"])
 def test_programs_that_do_not_answer_are_passed_over(answer: str, tmp_path: Path, context: Context) -> None:
     broken, right = program(tmp_path / "broken", answer), program(tmp_path / "right", version("97.4"))

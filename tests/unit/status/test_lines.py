@@ -205,7 +205,7 @@ def test_where_there_is_no_backup_one_is_taken_first() -> None:
     )
 
 
-@pytest.mark.parametrize("code", ["invalid_parameter", "confirmation_missing"])
+@pytest.mark.parametrize("code", ["invalid_parameter", "confirmation_missing", "target_occupied"])
 def test_what_was_asked_for_wrongly_is_not_proposed_again(code: str) -> None:
     wrong = Outcome(runbook="migrate", failed=True, code=code, command="ansible-playbook x")
     said = closing_lines(wrong, FACTS, OPTIONS, "-e runbooks_rpo=2h")[-1]
