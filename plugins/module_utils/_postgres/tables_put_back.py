@@ -10,6 +10,7 @@ stop at the first error; a password is asked for, or comes from PGPASSFILE, neve
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_dat
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tables_scope import owned_column
 
 _STOP = "--no-psqlrc --set=ON_ERROR_STOP=1"
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/@%+-]+")
 
 
 def put_back(
@@ -80,10 +82,14 @@ _ROWS = (
 def _conninfo(endpoint: Endpoint, database: str) -> str:
     """How psql and pg_dump reach a database of that server; nothing secret."""
     parts = {"host": endpoint.socket or endpoint.host, "port": str(endpoint.port), "user": endpoint.user}
-    escaped = {
-        name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in {**parts, "dbname": database}.items()
-    }
-    return shlex.quote(" ".join(f"{name}='{value}'" for name, value in escaped.items()))
+    return shlex.quote(" ".join(f"{name}={_value(value)}" for name, value in {**parts, "dbname": database}.items()))
+
+
+def _value(text: str) -> str:
+    """As libpq reads it; quoted only where it must be, since within a shell's quotes that is hard on the eye."""
+    if _PLAIN.fullmatch(text):
+        return text
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _psql(endpoint: Endpoint, database: str, *statements: str) -> str:

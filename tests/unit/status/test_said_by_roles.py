@@ -149,6 +149,7 @@ def test_after_a_list_of_tables_these_are_restored(candidates: list[dict[str, An
     said = restore(restore_candidates=listed(*candidates), restore_tables=["public.orders"])
     if chosen is None:
         assert record(**said) == "", "there is nothing to restore them from"
+        assert said["found"].endswith(", and no good one has all of public.orders" if candidates else "no backup")
         return
     assert record(**said) == (
         f"{SHOP} -e restore_strategy=tables -e restore_tables=public.orders -e backup={chosen} "
