@@ -46,6 +46,28 @@ def test_what_only_a_person_can_correct_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "mistimed"),
+    [
+        ("runbooks_rpo", "26hours", True),
+        ("runbooks_rpo", "", True),
+        ("runbooks_rpo", "1d 12h", True),
+        ("runbooks_rpo", "1D12h", False),
+        ("runbooks_lock_lease", 120, False),
+        ("runbooks_retention_keep_within", "month", True),
+        ("runbooks_retention_suspect_within", "4w", False),
+        ("runbooks_drill_max_age", "", False),
+        ("runbooks_drill_max_age", "a month", True),
+    ],
+)
+def test_a_duration_that_is_none_is_refused_before_anything_is_done(name: str, value: object, mistimed: bool) -> None:
+    said = Decisions("runbooks", {"shop": {name: value}}, guard_run_id=RUN, _runbooks_empty="")
+    problem = str(said("shop", "_runbooks_problem") or "").strip()
+    assert problem.startswith(f"Could not read the duration {name} (shop)") is mistimed, problem
+    red = record(record_failure={"code": "run_refused"}, _runbooks_mistimed=said("shop", "_runbooks_mistimed"))
+    assert red == ("the same command again, with the inventory corrected" if mistimed else "")
+
+
+@pytest.mark.parametrize(
     ("declared", "named", "inputs", "inventory"),
     [
         (["a"], "a", False, False),
