@@ -72,8 +72,8 @@ class Identities:
                 attempted="decrypt with age",
                 object="age_identity_file",
                 reason="what is to be read is encrypted, and no identity was given",
-                remedy="Give age_identity_file (runbooks_age_identity_file in an inventory) the file that age-keygen has made, "
-                "or age_identity what is in it.",
+                remedy="Give age_identity_file (runbooks_age_identity_file in an inventory) the file that age-keygen "
+                "has made, or age_identity what is in it.",
             )
         if find_spec("cryptography") is None:
             raise RunbookError(
