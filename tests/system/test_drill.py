@@ -177,6 +177,8 @@ def test_a_server_of_the_users_own(shop: Shop, postgres: PostgresServer, scratch
     drill(shop, scratch, drill_server_url=url).refused("drill_on_live_server")
     assert shop.store.keys() == keys
     drill(shop, scratch, drill_server_url="").refused("connection_empty")
+    mistyped = drill(shop, scratch, drill_server_url="postgresql://u:p@[::1/x").refused("invalid_parameter")
+    assert "(drill_server_url)" in mistyped.message
     with nothing_new(shop):
         seen = drill(shop, scratch, drill_server_url=url, allow_live_server=True).ok()["verification"]
     assert seen["proven"]

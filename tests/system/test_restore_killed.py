@@ -183,6 +183,17 @@ def test_a_session_that_the_server_ends_is_a_failure(shop: Shop) -> None:
     assert shop.restore().ok().changed
 
 
+def test_a_server_that_crashes_gets_its_room_back(shop: Shop) -> None:
+    """As one does whose disk is full: what it needs then is that the new database goes, as soon as it is back."""
+    with nothing_new(shop):
+        child = begun(shop)
+        ((pid,),) = until(lambda: indexing(shop))
+        psutil.Process(pid).kill()
+        refused = read_outcome(child.wait()).refused("restore_failed")
+    assert "its log says" in refused.message
+    assert "left behind" not in refused.message
+
+
 def test_the_time_limit_is_kept(shop: Shop) -> None:
     with nothing_new(shop):
         shop.restore(timeout="2s").refused("timed_out")

@@ -96,14 +96,14 @@ class Request:
             key=None if params["object"] is None else check_key(params["object"]),
             prefix=prefix,
             src=params["src"],
-            content=None if params["content"] is None else params["content"].encode(),
+            content=None if params["content"] is None else _bytes(params["content"]),
             absent=params["state"] == "absent",
             purge=params["purge"],
             include=tuple(params["include"]),
             exclude=tuple(params["exclude"]),
             recursive=params["recursive"],
             overwrite=params["overwrite"],
-            headers={name: params[option] for option, name in HEADERS.items() if params[option]},
+            headers={name: _header(option, params[option]) for option, name in HEADERS.items() if params[option]},
             metadata=_metadata(params["metadata"]),
             tags=None if params["tags"] is None else _tags(params["tags"]),
             encryption=Encryption(mode=params["encryption"], key_id=params["kms_key_id"]),
@@ -165,6 +165,19 @@ def check_key(key: str) -> str:
     if parts[0] == "" or "." in parts or ".." in parts:
         raise unusable("object", repr(key), "it begins with a slash, or has a part '.' or '..'", "Name it otherwise.")
     return key
+
+
+def _bytes(content: str) -> bytes:
+    try:
+        return content.encode()
+    except UnicodeEncodeError:
+        raise unusable("content", "", "it is not UTF-8", "Write it to a file, and give src.") from None
+
+
+def _header(option: str, value: str) -> str:
+    if not value.isprintable():
+        raise unusable(option, repr(value), "a header is one line of printable text", "Correct it.")
+    return value
 
 
 def _texts(option: str, given: Mapping[str, Any]) -> dict[str, str]:

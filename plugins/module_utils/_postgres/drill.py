@@ -274,7 +274,10 @@ def _facts(
 def drill_server(options: Options, context: Context) -> Connector:
     """The way to the server that the user has named."""
     params = {"database_url": options.drill_server_url, "connection_fallback": False}
-    return connector(params, context, need_database=False)
+    try:
+        return connector(params, context, need_database=False)
+    except RunbookError as error:
+        raise replace(error, object=error.object.replace("database_url", "drill_server_url")) from None
 
 
 def require_another_server(options: Options, manifest: Manifest, context: Context) -> str:

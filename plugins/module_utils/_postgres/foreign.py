@@ -39,6 +39,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_dat
     DROPPED,
     NewDatabase,
     is_temporary,
+    persistently,
     temporary_name,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_facts import (
@@ -339,6 +340,10 @@ class Foreign:
         session.prepare_for_work(LOCK_TIMEOUT)
         return session
 
+    def _drop(self, name: str) -> None:
+        with self._maintenance_session() as session:
+            NewDatabase(session, name, self._context).drop()
+
     @contextmanager
     def _undone_on_failure(self, name: str) -> Iterator[None]:
         """On any failure the new database goes, by the name that it was built under only."""
@@ -346,8 +351,7 @@ class Foreign:
             yield
         except Exception as error:
             try:
-                with self._maintenance_session() as session:
-                    NewDatabase(session, name, self._context).drop()
+                persistently(lambda: self._drop(name), self._context.clock)
             except RunbookError as failure:
                 self._context.warn(f"Clearing up after the failed restore did not succeed: {failure.reason}.")
                 if isinstance(error, RunbookError):

@@ -30,7 +30,11 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import quote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership, schemas_to_make
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_count import Counting
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import DROPPED, NewDatabase
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import (
+    DROPPED,
+    NewDatabase,
+    persistently,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import Loading
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import Work
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_streams import Part, load_all
@@ -246,16 +250,20 @@ class Building:
     def _undo(self, created: list[str]) -> list[str]:
         left = [self._name, *created]
         try:
-            with self.maintenance_session() as session:
-                NewDatabase(session, self._name, self._context).drop()
-                left.remove(self._name)
-                for role in reversed(created):
-                    self._context.effect(f"drop role {role}")
-                    session.execute(f"DROP ROLE IF EXISTS {quote_identifier(role)}", attempted=f"drop role {role}")
-                    left.remove(role)
+            persistently(lambda: self._clear_up(left), self._context.clock)
         except RunbookError as error:
             self._context.warn(f"Clearing up after the failed restore did not succeed: {error.reason}.")
         return left
+
+    def _clear_up(self, left: list[str]) -> None:
+        with self.maintenance_session() as session:
+            if self._name in left:
+                NewDatabase(session, self._name, self._context).drop()
+                left.remove(self._name)
+            for role in left[::-1]:
+                self._context.effect(f"drop role {role}")
+                session.execute(f"DROP ROLE IF EXISTS {quote_identifier(role)}", attempted=f"drop role {role}")
+                left.remove(role)
 
 
 def undisturbed(work: Work) -> tuple[str, ...]:

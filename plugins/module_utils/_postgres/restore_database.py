@@ -10,7 +10,7 @@ Everything here runs in the maintenance database, under the lock, and each state
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
@@ -25,6 +25,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_con
 )
 
 if TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import Clock
     from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Context
 
 #: What a failure says of a database that could not be finished.
@@ -48,6 +49,8 @@ SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()"""
 _OID = "SELECT oid::pg_catalog.int8 FROM pg_catalog.pg_database WHERE datname = %s"
 _RENAME_ATTEMPTS = 3
+#: Seconds that a server which has crashed gets to come back, and between two looks.
+_CRASHED, _PAUSE = 30.0, 0.5
 #: A setting that this role may not make, or that this server does not know, is reported: it is not worth the load.
 _LOSSES = frozenset({"privilege_missing", "server_failed"})
 #: How a server says that it has not what a locale takes.
@@ -69,6 +72,21 @@ def quote_literal(text: str) -> str:
     """``text`` as an SQL string that means the same whatever ``standard_conforming_strings`` says."""
     doubled = text.replace("'", "''")
     return " E'" + doubled.replace("\\", "\\\\") + "'" if "\\" in text else f"'{doubled}'"
+
+
+def persistently(work: Callable[[], None], clock: Clock) -> None:
+    """Do it, and again for half a minute while the server cannot be reached.
+
+    One that has crashed is back by then. Perhaps it did so since the restore has filled its disk: it needs the room.
+    """
+    until = clock.monotonic() + _CRASHED
+    while True:
+        try:
+            return work()
+        except RunbookError as error:
+            if error.code != "server_unreachable" or clock.monotonic() > until:
+                raise
+        clock.sleep(_PAUSE)
 
 
 class NewDatabase:

@@ -263,6 +263,8 @@ def failed(loading: Loading, said: str, status: int) -> RunbookError:
     error, entry = ERROR.search(said), _ENTRY.search(said)
     reason = error["text"] if error else ending(status)
     remedy = f"{DROPPED} Remove the cause, then run this again."
+    if "server closed the connection" in reason or "terminating connection" in reason:
+        remedy += " Why the server has ended its sessions, its log says: a full disk, a lack of memory, somebody."
     if "permission denied" in reason or "must be" in reason:
         remedy += " Restoring as a superuser avoids this, and so may giving all objects to one role with option owner."
     return RunbookError(

@@ -61,6 +61,8 @@ def remote(of: Local, **changes: Any) -> Remote:
         {"object": "a", "tags": {"a": "b&c"}},
         {"object": "a", "tags": {"a": True}},
         {"object": "a", "kms_key_id": "k"},
+        {"object": "a", "content": "\ud800"},
+        {"object": "a", "content_type": "text/html\r\nx: y"},
         {"prefix": "a", "state": "absent"},
         {"prefix": "", "state": "absent", "purge": True},
         {"prefix": "///", "state": "absent", "purge": True},
