@@ -335,3 +335,28 @@ def test_secrets_that_are_due_are_rotated(due: list[str], failure: dict[str, Any
     found = {"secrets": {"all": [{}, {}], "due": due}}
     said = Decisions("secrets", {"web": {"secrets_found": found}}, **failure)
     assert (said("web", "_secrets_next_runbook") or "").strip() == proposed
+
+
+@pytest.mark.parametrize(
+    ("drill", "says"),
+    [
+        (None, "none was ever proven by a drill, and runbooks_drill_max_age"),
+        (
+            {"age_seconds": 4 * 86400, "like_newest": True},
+            "the last drill proved one 4.0 d ago, and runbooks_drill_max_age",
+        ),
+        (
+            {"age_seconds": 4 * 86400, "like_newest": False},
+            "the last drill proved one 4.0 d ago, which is not encrypted to all to whom the newest one is",
+        ),
+    ],
+)
+def test_status_says_why_a_drill_is_due(drill: dict[str, Any] | None, says: str) -> None:
+    """A young one of a backup in the clear is no proof that somebody can read what is encrypted now."""
+    status = {"past_rpo": False, "newest_backup": {"id": "b"}, "past_drill_age": True, "newest_drill": drill}
+    known = {"status_result": {"status": status}, "runbooks_drill_max_age": "35d"}
+    decided = Decisions("status", {"main": {}}, **known)
+    said = " ".join(decided("main", "_status_problem").split())
+    assert says in said
+    assert "ops.runbooks.drill" in said
+    assert decided("main", "_status_refusal") == "drill_overdue"
