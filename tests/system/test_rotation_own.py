@@ -67,7 +67,12 @@ def test_a_collection_of_ones_own(
     while effect := run_module.dies("secret_rotation", args, passed):
         passed.append(effect)
     assert {"make the token ... (1)", "remove the token ... (1)"} <= set(passed)
-    lock = read_lock(open_at(file_store), "test", "secret/worker_token")
+    store = open_at(file_store)
+    holders = [
+        json.loads(file_store.read(each))["holder"] for each in file_store.keys("test/locks/secret/worker_token/")
+    ]
+    assert {json.dumps(each) for each in holders} == {json.dumps(holders[0])}, "each run repeats the one before it"
+    lock = read_lock(store, "test", "secret/worker_token")
     assert (lock.state, lock.number > 1) == ("free", True), "nobody waits for a lease of the dead"
     first = value(tmp_path)
     played = run_playbook(

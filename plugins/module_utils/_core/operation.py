@@ -152,6 +152,11 @@ class Operation(ABC, Generic[StateT, PlanT]):
         """The identity of this change, recorded in its locks and run record."""
         return str(plan.result.get("id") or self.params.get("name") or self.noun)
 
+    def repeats(self, plan: PlanT) -> str:
+        """By what its locks know whether another run is the repetition of this one, and may take over what it has left
+        when it is dead: the identity of the change."""
+        return self.identity(plan)
+
     def context_of_failure(self) -> Mapping[str, Any]:
         """What is known about the noun when the work fails (host and database reached, ...)."""
         return {}

@@ -241,7 +241,7 @@ class _Run:
                     operation.state_store,
                     environment=operation.params["environment"],
                     resources=resources,
-                    identity=operation.identity(plan),
+                    identity=operation.repeats(plan),
                     target=operation.params["name"],
                     context=context,
                     held=held,

@@ -201,6 +201,10 @@ class SecretRotation(Operation[State, RotationPlan]):
         """That of the rotation."""
         return plan.rotation_id
 
+    def repeats(self, plan: RotationPlan) -> str:
+        """Each run goes on with what is on record, whatever it would begin after that."""
+        return "its rotation"
+
     def act(self, state: State, plan: RotationPlan) -> Mapping[str, Any]:
         """See ``engine.Engine``."""
         outcome = self._engine.run(state)
