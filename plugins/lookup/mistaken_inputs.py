@@ -2,22 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What stands behind ``-e`` and cannot be meant; it runs where ansible-playbook does, and reaches nothing."""
+"""What was typed after ``-e`` and cannot have been meant; it runs where ansible-playbook does, and reaches nothing."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: mistaken_inputs
-short_description: What was given with -e and cannot be meant
+short_description: Find what was given with -e and cannot have been meant
 version_added: 1.0.0
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 description:
-  - Says of each extra variable that is no launch input of a runbook but is named nearly like one that it was meant for
-    that one; ansible itself takes any name. Two names are near where they are the same but for case, C(_) and C(-), or
-    differ by one slip of the pen, in longer ones two - a letter too many, missing, wrong, or swapped with the next.
-  - Says so of an extra variable without a value, too.
-  - Says of each launch input whose value is none that it takes which ones those are.
+  - Returns a sentence for each extra variable that is no launch input of the runbook, but whose name is nearly that of
+    one, and asks whether that one was meant; ansible itself takes any name. Two names are near where they differ in
+    case or in C(_) and C(-) only, or by one slip of the pen, in longer names two - a letter too many, missing, wrong,
+    or swapped with the next.
+  - Returns one for an extra variable without a value, too.
+  - Returns one for each launch input with a value that it does not take, and says which values it takes.
   - Variables of the inventory are not looked at, nor are those whose names begin with C(ansible_), C(awx_), C(tower_),
     C(molecule_) or C(runbooks_), nor those of the argument specifications of roles of this collection.
   - Every runbook asks this before it does anything.

@@ -14,9 +14,9 @@ description:
     secret goes straight there and nowhere else; AWS shows it once. Then it is proven by asking AWS who it is.
   - A user has two keys at most, those that are inactive included. Where there is no room the task fails and names them;
     it never deletes a key to make some.
-  - Before a key is made, the place is told which keys there are. Where a run is killed before the secret has arrived,
-    the next one makes another where there is room, and names the key that nobody has; it is deleted by nobody but you,
-    since AWS tells hours late that a key is used. Where there is no room, the failure names it.
+  - Before a key is made, a note of the keys that exist is left in the place. Where a run is killed before the secret
+    has arrived, the next one makes another key where there is room, and names the one whose secret nobody has; only you
+    delete that, since AWS tells hours late that a key is used. Where there is no room, the failure names it.
   - Of two runs at once that make a key for one place, the one that began last goes on. The other one fails, and
     deletes the key that it has just made, whose secret nobody has had.
   - A pair that AWS does not list for the user is replaced only where AWS does not know it any more.

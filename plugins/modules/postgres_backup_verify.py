@@ -15,7 +15,7 @@ description:
   - A backup of which an object is missing, or is not what the manifest says, is called suspect from then on. It no
     longer counts for V(latest), for the age of the newest backup, nor for anything else. The task fails and names the
     object. A later verification that finds all of it whole takes that back.
-  - A backup that was verified at this level, or a closer one, within O(max_age) is no change.
+  - Nothing is done about a backup that was verified at this level, or a closer one, within O(max_age).
 author:
   - The ops.runbooks contributors (@ops-runbooks)
 extends_documentation_fragment:

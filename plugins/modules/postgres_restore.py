@@ -16,8 +16,8 @@ description:
     then does the database get its name.
   - Whatever fails, that database is dropped and nothing else is touched. What a killed run has left is dropped, or
     finished, by the next run.
-  - A restore that is finished is no change, whatever was written to the database since, as long as that database
-    exists on that server under any name.
+  - Where the restore is finished already nothing changes, whatever was written to the database since, as long as that
+    database exists on that server under any name.
   - With O(strategy=swap) the new database then takes the place of the live one, in one transaction that renames both,
     and O(state=reverted) swaps them back. With O(strategy=in_place) there is no new database, and one transaction
     replaces what is in the live one.

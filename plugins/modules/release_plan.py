@@ -31,7 +31,7 @@ options:
     required: true
   deployment:
     description:
-      - The deployment that an earlier look has found, or that was built since. Nothing else is meant then.
+      - The deployment that an earlier look has found, or that was built since. Only that one is meant then.
     type: str
     default: ""
   prebuilt:
@@ -40,7 +40,7 @@ options:
     type: path
   planned:
     description:
-      - The V(release) of an earlier look. Where it holds no longer the task fails; that it is built is no change.
+      - The V(release) of an earlier task. The task fails where it no longer holds; that it has been built is no change.
     type: dict
     default: {}
   build:
@@ -104,8 +104,8 @@ options:
     default: ""
   no_way_back:
     description:
-      - Why to go on although nothing could take its place, and past no other guard, such as where what serves holds a
-        secret that was ended at once.
+      - Why to go on although nothing could take its place, such as where what serves holds a secret that was ended at
+        once. Unlike O(break_glass) it overrides no other guard.
     type: str
     default: ""
   attempt_max_age:

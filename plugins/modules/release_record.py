@@ -76,8 +76,8 @@ options:
     type: dict
   pending:
     description:
-      - The migrations that the attempt has before it. By them M(ops.runbooks.release_plan) tells what is left of them
-        from what nobody has approved.
+      - The migrations that the attempt has before it. With them M(ops.runbooks.release_plan) tells the
+        migrations that are still to be run from ones that nobody has approved.
     type: list
     elements: dict
     suboptions:
@@ -97,7 +97,7 @@ options:
         type: str
   measurements:
     description:
-      - What was measured, kept with the record. It alone is no reason to change it.
+      - What was measured, kept with the record. A difference in it alone does not change the record.
     type: dict
     default: {}
 seealso:

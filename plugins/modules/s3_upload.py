@@ -10,7 +10,7 @@ module: s3_upload
 short_description: Upload files, directories and content to S3, and remove them there
 version_added: 1.0.0
 description:
-  - Brings objects in S3 to what local files are. What is the same already is not sent again.
+  - Makes objects in S3 equal to local files. What is the same already is not sent again.
   - Whether it is the same is decided by the SHA-256 in the object's metadata (C(x-amz-meta-sha256)) together with its
     size, never by the ETag, and by the headers, metadata, tags and encryption that the task asks for. A header that it
     does not ask for is not there afterwards.

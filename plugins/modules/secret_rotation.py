@@ -19,8 +19,8 @@ description:
     another one has been proven to be in use.
   - A new variable on Vercel is in force only in what is built afterwards. The module does not deploy; it waits until a
     newer deployment serves.
-  - At rest it looks whether the destinations are still as they were written, and writes what is not. What was built on
-    Vercel since may hold what somebody else wrote, and a newer deployment is waited for.
+  - Between rotations it checks that the destinations still hold what was written, and writes again what differs. What
+    was built on Vercel since may hold what somebody else wrote, so that a newer deployment is waited for.
   - A credential that the run itself works with is refused.
   - No value is in any result, diff or message. RV(rotation.value) names where it lies.
 author:

@@ -14,8 +14,8 @@ description:
     until the result is ready. A build for production takes no traffic until M(ops.runbooks.vercel_promote) moves it
     there.
   - Each deployment carries an O(identity) and a mark of its source. One of the same identity, source and target that
-    has not failed is the answer, so that a second run makes no second one, wherever the first was killed; no request
-    is repeated before Vercel's list was read.
+    has not failed is used again, so that a second run makes no second one, wherever the first was killed; no request
+    is repeated before Vercel's list has been read.
   - Variables that have changed since make no difference. To build anew with them give another O(identity), such as the
     one of a rotation.
   - A build that fails, is cancelled or is blocked fails the task, with the end of its log in C(failure.log).

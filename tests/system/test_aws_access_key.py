@@ -162,7 +162,7 @@ def test_a_secret_that_was_lost(call: Call, server: AwsServer, user: str, file: 
     (lost,) = keys(server, user)
     old = foreign(server, user, created_at=int(time.time()) - 90 * DAY)
     refused = call(**where).refused("access_key_limit")
-    assert f"{lost} was made when another run had announced a key" in refused.message
+    assert f"{lost} was made while another run was about to make a key" in refused.message
     call(state="inactive", access_key_id=old.id).ok()
     call(state="absent", access_key_id=old.id).ok()
     told = call(**where, check=True).ok()

@@ -279,6 +279,6 @@ def _who_may_have(lost: tuple[AccessKey, ...]) -> str:
     if not lost:
         return ""
     return (
-        f"; {' and '.join(each.id for each in lost)} was made when another run had announced a key here; where that "
-        f"run has ended, its secret is lost, and no use is told of it, which AWS does up to {human(LAG)} late"
+        f"; {' and '.join(each.id for each in lost)} was made while another run was about to make a key here: if "
+        f"that run has ended, its secret is lost. AWS knows of no use of it, but may tell of one {human(LAG)} late"
     )

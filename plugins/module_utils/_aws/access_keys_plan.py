@@ -135,8 +135,8 @@ def _irreversible(rules: KeyRules, seen: SeenKeys, actions: Sequence[Action]) ->
 
 def _left_alone(seen: SeenKeys) -> tuple[str, ...]:
     return tuple(
-        f"{each.id} of {seen.user} was made when another run had announced a key here. Where that run has ended, its "
-        "secret is lost: see that nobody uses it, then deactivate and delete it (state=inactive, then state=absent)."
+        f"{each.id} of {seen.user} was made while another run was about to make a key here. Where that run has ended, "
+        "its secret is lost: see that nobody uses it; then deactivate it (state=inactive) and delete it (state=absent)."
         for each in orphans(seen)
     )
 

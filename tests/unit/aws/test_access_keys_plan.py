@@ -89,7 +89,7 @@ def test_what_an_earlier_run_has_not_made_is_not_named(
     assert (kinds(plan), plan.warnings) == ([("create", "")], ())
     with pytest.raises(RunbookError, match="most that AWS allows") as caught:
         decide("present", there, key("C"), held=Held(intent=intent("C", *known)), uses={"B": use})
-    assert "announced" not in caught.value.message
+    assert "about to make" not in caught.value.message
 
 
 def test_what_an_earlier_run_has_lost_is_named_and_stays() -> None:
@@ -97,8 +97,8 @@ def test_what_an_earlier_run_has_lost_is_named_and_stays() -> None:
     lost = key("B", age=JUST_THEN)
     plan = decide("present", lost, held=Held(intent=intent()), uses={"B": UNUSED})
     assert (kinds(plan), plan.irreversible) == ([("create", "")], ())
-    assert plan.warnings[0].startswith("B of u was made when another run had announced")
-    with pytest.raises(RunbookError, match=r"B was made when another run had announced .* up to 4 h late"):
+    assert plan.warnings[0].startswith("B of u was made while another run was about to make")
+    with pytest.raises(RunbookError, match=r"B was made while another run was about to make .* 4 h late"):
         decide("present", key("C"), lost, held=Held(intent=intent("C")), uses={"B": UNUSED})
 
 
