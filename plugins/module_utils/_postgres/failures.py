@@ -33,6 +33,11 @@ def _rule(pattern: str, code: str, reason: str | None, remedy: str) -> _Rule:
     return _Rule(re.compile(pattern, re.IGNORECASE), code, reason, remedy)
 
 
+#: A server, or a pooler before it, has no session left.
+_NONE_FREE = (
+    r"too many (?:clients|connections)|remaining connection slots|max clients|connection limit exceeded"
+    r"|no more connections"
+)
 #: In order: the first that fits is taken. Layers of the network come last, since a server's answer may quote anything.
 _CONNECTING = (
     _rule(
@@ -62,8 +67,7 @@ _CONNECTING = (
         "Grant the role CONNECT on the database, or let the database accept connections.",
     ),
     _rule(
-        r"too many (?:clients|connections)|remaining connection slots|max clients|connection limit exceeded"
-        r"|no more connections",
+        _NONE_FREE,
         "server_failed",
         None,
         "End sessions that are not needed or raise the limit; a backup needs four sessions.",
@@ -168,6 +172,11 @@ def answering(state: str | None, text: str, attempted: str, where: str) -> Runbo
     failure = _failure(attempted, where, code, f"{said} (SQLSTATE {state})" if state else said, remedy)
     failure.details = {"sqlstate": state}
     return failure
+
+
+def passes(error: RunbookError) -> bool:
+    """Whether a failure to connect may be over in a moment: a server that is starting, or has no session left."""
+    return error.code == "server_unreachable" or re.search(_NONE_FREE, error.reason, re.IGNORECASE) is not None
 
 
 def sqlstate(error: RunbookError) -> str:

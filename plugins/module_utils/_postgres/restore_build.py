@@ -10,7 +10,7 @@ long as that block runs, any failure drops the database and the roles that were 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -130,9 +130,12 @@ class Building:
 
     def maintenance_session(self) -> Session:
         """A session in the maintenance database, without limits but that on waiting for locks."""
-        session = self._connector.open(self._maintenance_database)
+        session = self._open(self._maintenance_database)
         session.prepare_for_work(LOCK_TIMEOUT)
         return session
+
+    def _open(self, database: str, settings: Sequence[str] = ()) -> Session:
+        return persistently(lambda: self._connector.open(database, settings=settings), self._context.clock)
 
     def _create_roles(self, session: Session, work: Work, created: list[str]) -> None:
         """Missing roles, unable to log in and without rights of their own; ours to act for, where that is not so."""
@@ -149,7 +152,7 @@ class Building:
         schemas = schemas_to_make(work.heads, work.manifest.selection)
         if not schemas:
             return
-        with self._connector.open(self._name) as session:
+        with self._open(self._name) as session:
             for schema in schemas:
                 self._context.effect(f"create schema {schema}")
                 session.execute(f"CREATE SCHEMA {quote_identifier(schema)}", attempted=f"create schema {schema}")
@@ -179,13 +182,13 @@ class Building:
         """Rows, sequences, policies and the rest against the manifest. Raises ``restore_mismatch``."""
         settings = undisturbed(work)
         counting = Counting(
-            lambda: self._connector.open(self._name, settings=settings),
+            lambda: self._open(self._name, settings),
             max(_WORKERS, self._jobs),
             self._context,
             superuser=work.target.superuser,
         )
         with self._timed("compare"):
-            with self._connector.open(self._name, settings=settings) as session:
+            with self._open(self._name, settings) as session:
                 restored = read_restored(session)
             present = [table for table in counted_tables(work.manifest) if table.table in restored.tables]
             sizes = {table.table: table.bytes for table in work.manifest.tables}

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import RoleSetting
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Session
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.failures import passes
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import DatabaseFact, quote_identifier
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_checks import LONGEST_NAME
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import (
@@ -49,8 +50,9 @@ SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()"""
 _OID = "SELECT oid::pg_catalog.int8 FROM pg_catalog.pg_database WHERE datname = %s"
 _RENAME_ATTEMPTS = 3
-#: Seconds that a server which has crashed gets to come back, and between two looks.
-_CRASHED, _PAUSE = 30.0, 0.5
+#: Seconds that a server gets to come back, and between two tries.
+_PATIENCE, _PAUSE = 30.0, 0.5
+ResultT = TypeVar("ResultT")
 #: A setting that this role may not make, or that this server does not know, is reported: it is not worth the load.
 _LOSSES = frozenset({"privilege_missing", "server_failed"})
 #: How a server says that it has not what a locale takes.
@@ -74,17 +76,18 @@ def quote_literal(text: str) -> str:
     return " E'" + doubled.replace("\\", "\\\\") + "'" if "\\" in text else f"'{doubled}'"
 
 
-def persistently(work: Callable[[], None], clock: Clock) -> None:
-    """Do it, and again for half a minute while the server cannot be reached.
+def persistently(work: Callable[[], ResultT], clock: Clock) -> ResultT:
+    """Do it, and again for half a minute while the server cannot be reached or has no session left.
 
-    One that has crashed is back by then. Perhaps it did so since the restore has filled its disk: it needs the room.
+    One that has crashed is back by then, and needs the room, since perhaps the restore has filled its disk. And hours of
+    loading must not be lost to a moment without a free session.
     """
-    until = clock.monotonic() + _CRASHED
+    until = clock.monotonic() + _PATIENCE
     while True:
         try:
             return work()
         except RunbookError as error:
-            if error.code != "server_unreachable" or clock.monotonic() > until:
+            if not passes(error) or clock.monotonic() > until:
                 raise
         clock.sleep(_PAUSE)
 

@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.failures import connecting
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import (
     create_statement,
     grant_statements,
     is_temporary,
+    persistently,
     quote_literal,
     setting_value,
     temporary_name,
@@ -20,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.manifests import make_database_fact
+from harness.stores import WrongClock
 
 TOKEN = "0123456789ab"
 
@@ -93,3 +97,49 @@ def test_privileges_of_the_database_go_to_those_that_exist() -> None:
     default = ['GRANT CONNECT, TEMPORARY ON DATABASE "d" TO PUBLIC']
     assert list(grant_statements("d", like, Ownership(privileges="skip"), ())) == default
     assert list(grant_statements("d", make_database_fact(), Ownership(), ())) == default
+
+
+class Quick(WrongClock):
+    """One on which nobody waits."""
+
+    def sleep(self, seconds: float) -> None:
+        """No sooner said than done."""
+        self.pushed.append(seconds)
+
+
+@pytest.mark.parametrize(
+    ("said", "tries"),
+    [
+        ("FATAL:  sorry, too many clients already", 3),
+        ('FATAL:  too many connections for role "app"', 3),
+        ("FATAL:  the database system is in recovery mode", 3),
+        ("connection to server failed: Connection refused", 3),
+        ('FATAL:  password authentication failed for user "app"', 1),
+    ],
+)
+def test_what_passes_by_itself_is_tried_again(said: str, tries: int) -> None:
+    tried: list[RunbookError] = []
+
+    def work() -> str:
+        if len(tried) == 2:
+            return "done"
+        tried.append(connecting(said, "there"))
+        raise tried[-1]
+
+    if tries == 1:
+        with pytest.raises(RunbookError):
+            persistently(work, Quick())
+        assert len(tried) == 1
+    else:
+        assert persistently(work, Quick()) == "done"
+
+
+def test_what_does_not_pass_is_a_failure_after_half_a_minute() -> None:
+    clock = Quick()
+
+    def work() -> None:
+        raise connecting("Connection refused", "there")
+
+    with pytest.raises(RunbookError):
+        persistently(work, clock)
+    assert 30 <= sum(clock.pushed) <= 31
