@@ -79,8 +79,8 @@ def quote_literal(text: str) -> str:
 def persistently(work: Callable[[], ResultT], clock: Clock) -> ResultT:
     """Do it, and again for half a minute while the server cannot be reached or has no session left.
 
-    One that has crashed is back by then, and needs the room, since perhaps the restore has filled its disk. And hours of
-    loading must not be lost to a moment without a free session.
+    One that has crashed is back by then, and needs the room, since perhaps the restore has filled its disk. And hours
+    of loading must not be lost to a moment without a free session.
     """
     until = clock.monotonic() + _PATIENCE
     while True:
