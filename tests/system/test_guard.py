@@ -201,8 +201,9 @@ def test_skipping_a_tag_that_no_runbook_has_is_harmless(play: Play) -> None:
 
 
 def test_an_unknown_variable_is_refused_wherever_it_is_set(play: Play) -> None:
-    assert "runbooks_protectd" in sentence(play(inventory(runbooks_protectd=True)))
-    assert "runbooks_protectd" in sentence(play(extra_vars={"runbooks_protectd": "yes"}))
+    said = sentence(play(inventory(runbooks_protectd=True)))
+    assert "runbooks_protectd: no runbook reads it; did you mean runbooks_protected? Correct its name" in said
+    assert "runbooks_odd: no runbook reads it. Known are runb" in sentence(play(extra_vars={"runbooks_odd": "yes"}))
     hosts = inventory()
     hosts["all"]["children"]["databases"]["hosts"]["analytics"] = {"runbooks_rop": "24h"}
     assert "runbooks_rop" in sentence(play(hosts))
