@@ -271,11 +271,12 @@ def _first(declaration: Declaration, seen: Seen, request: Request) -> Step:
         # What nobody ever sees is in force all the same.
         return Step(action=Action.ADOPT)
     if taken:
+        has = "has" if len(taken) == 1 else "have"
         raise RunbookError(
             code="rotation_refused",
             attempted="make the first value",
             object=f"secret {declaration.name}",
-            reason=f"{' and '.join(taken)} {'has' if len(taken) == 1 else 'have'} a value already, which is not on record",
+            reason=f"{' and '.join(taken)} {has} a value already, which is not on record",
             remedy="Run once with adopt=true, which takes that value on record and changes nothing outside.",
         )
     return Step(action=Action.BEGIN)

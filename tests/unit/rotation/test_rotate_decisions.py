@@ -240,6 +240,16 @@ def test_the_next_command_can_do_something_else() -> None:
     assert role(web=app(rotate_known=known, **moved))("web", "_rotate_next_runbook") == "rotate"
 
 
+def test_a_value_that_is_not_on_record_is_adopted() -> None:
+    refused = {"failed": True, "msg": "web has a value already. Run once with adopt=true, which takes it."}
+    red = {"record_failure": {"code": "rotation_refused"}}
+    said = role(web=app(rotate_known={"b": refused}, **red))
+    assert said("web", "_rotate_next_runbook").strip() == "rotate"
+    assert said("web", "_rotate_next_inputs") == {"secret": "b", "adopt": "true"}
+    other = role(web=app(rotate_known={"b": {**refused, "msg": "no."}}, **red))
+    assert (other("web", "_rotate_next_runbook").strip(), other("web", "_rotate_next_inputs")) == ("", {})
+
+
 def test_a_project_that_no_app_has_is_said() -> None:
     known = {"a": advanced("a", "deployment", ("elsewhere", False, "t1"))}
     said = role([standing("a", "run", phase="idle")], web=app(rotate_known=known))("web", "_rotate_lines")

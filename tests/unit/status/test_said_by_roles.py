@@ -322,6 +322,30 @@ def test_from_a_checkout_the_collection_is_installed_first(checkout: Path, tmp_p
     assert init(checkout, "")[1] == "Next: ansible-playbook ops.runbooks.init -e dir=ops"
 
 
+def test_a_value_that_is_not_on_record_is_adopted() -> None:
+    reason = (
+        "Could not make the first value (secret a): web has a value already. Run once with adopt=true, which takes it."
+    )
+    waits = {
+        "secret": "a",
+        "problem": "",
+        "value": None,
+        "due_at": None,
+        "waits_for": {"what": "person", "reason": reason},
+    }
+    found = {"secrets": {"all": [{**waits, "cannot_rotate": "", "overdue": False}], "due": []}}
+    failed = {"record_failure": {"code": "rotation_refused"}, "secrets_names": ""}
+    said = Decisions("secrets", {"web": {"secrets_found": found}}, **failed)
+    assert (said("web", "_secrets_next_runbook") or "").strip() == "rotate"
+    assert said("web", "_secrets_next_inputs") == {"secret": "a", "adopt": "true"}
+
+
+@pytest.mark.parametrize("code", ["release_missing", "deployment_missing"])
+def test_where_there_is_no_such_target_those_that_are_there_are_listed(code: str) -> None:
+    said = rollback([], rollback_to="last_known_good", rollback_reason="x", record_failure={"code": code})
+    assert (said["record_next_runbook"], said["record_next_inputs"]) == ("rollback", {})
+
+
 @pytest.mark.parametrize(
     ("due", "failure", "proposed"),
     [
