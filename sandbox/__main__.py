@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``python -m sandbox up|down|status|env|run``."""
+"""``python -m sandbox up|down|status|env|database-url|run``."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         ("down", down, "stop them; everything stays but the S3 store's objects"),
         ("status", status, "show what runs, and where; exit 1 when something does not"),
         ("env", env, "print shell commands that set the clients' environment variables"),
+        ("database-url", database_url, "print the URL with which the sample application reaches its database"),
     ):
         commands.add_parser(name, help=text, description=text).set_defaults(command=command)
     text = "run a command with these variables; start the servers where needed and then stop them afterwards"
@@ -87,6 +88,13 @@ def env(sandbox: Sandbox, _options: argparse.Namespace) -> int:
         print(f"export {name}={shlex.quote(value)}")
     # shlex quotes the directory only: the shell is to put in its own PATH.
     print(f'export PATH={shlex.quote(str(sandbox.postgres.bindir))}:"$PATH"')
+    return 0
+
+
+def database_url(sandbox: Sandbox, _options: argparse.Namespace) -> int:
+    """What the first run of rotate takes on record; it contains the password."""
+    _require_running(sandbox)
+    print(sample.database_url(sandbox))
     return 0
 
 

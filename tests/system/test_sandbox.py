@@ -130,10 +130,12 @@ def test_two_starts_at_once_are_one(tmp_path: Path) -> None:
         assert len(sandbox.s3.processes()) == 1
         deployed(sandbox)
         repaired(sandbox)
+        assert command(tmp_path, "database-url").stdout.startswith("postgresql://")
     finally:
         assert command(tmp_path, "down").returncode == 0
     assert command(tmp_path, "status").returncode == 1
     assert command(tmp_path, "env").returncode == 1
+    assert command(tmp_path, "database-url").returncode == 1
 
 
 def deployed(sandbox: Sandbox) -> None:
