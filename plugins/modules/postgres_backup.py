@@ -102,8 +102,8 @@ options:
   kms_key_id:
     description:
       - The key for V(sse-kms), if not O(store_kms_key_id); the account's default key for S3 where neither is given.
-      - It is refused where nothing is encrypted with V(sse-kms), which O(encryption) asks for, or O(store_encryption)
-        where O(encryption) is not given or V(age).
+      - It is refused unless archives are encrypted with V(sse-kms), by O(encryption), or by O(store_encryption) where
+        O(encryption) is not given or V(age).
     type: str
   bindir:
     description:

@@ -57,7 +57,8 @@ options:
   max_age_of:
     description:
       - Whether only a verification of this very backup makes another one needless (V(backup)), or one of any backup of
-        the database (V(database)), of whatever is encrypted with age one that is encrypted to the same, at least.
+        the database (V(database)). For one that is encrypted with age only those count that were encrypted to at least
+        the same recipients.
     type: str
     choices: [backup, database]
     default: backup

@@ -44,7 +44,8 @@ options:
     description:
       - How old the last drill that proved a backup may be, as a duration such as V(35d). Without it nobody expects
         drills, and RV(status.past_drill_age) is never true.
-      - Of a backup that is encrypted to others than the newest good one, or not at all, no drill counts.
+      - Where the newest good backup is encrypted with age, only a drill of one that is encrypted to at least the same
+        recipients counts.
     type: str
   selection:
     description:
@@ -152,8 +153,9 @@ status:
     newest_drill:
       description:
         - The last drill that proved a backup, with V(backup), V(at), V(age_seconds) and V(rto_seconds), and whether it
-          decrypted it (V(decrypted)), which was encrypted to V(age_recipients); and whether that says so of the newest
-          good backup too (V(like_newest)), which is then encrypted to nobody else.
+          decrypted it (V(decrypted)), which was encrypted to V(age_recipients).
+        - V(like_newest) is false where the newest good backup is encrypted with age and the drilled one was not, or not
+          to all of its recipients. The drill then does not show that the newest one can be read.
       type: dict
     past_drill_age:
       description: Whether a drill is overdue. V(null) where that is not known.

@@ -129,7 +129,7 @@ def _drill(facts: Facts) -> str:
         return f"; NEVER DRILLED (there should be a drill every {allowed})" if expected is not None else ""
     old = f"; last drill {human(age(drill.at, facts.now))} ago"
     if not drill.like_newest:
-        return f"{old} (of a backup that is NOT encrypted to all to whom this one is)"
+        return f"{old} (of a backup that is NOT encrypted to all recipients of this one)"
     return old + (f" (OLDER than the {allowed} that are allowed)" if facts.past_drill_age else "")
 
 

@@ -293,7 +293,12 @@ def test_truth(value: object, is_true: bool) -> None:
         (DRILL, None, "; last drill 19 d ago", False),
         (DRILL, MONTH, "; last drill 19 d ago", False),
         (DRILL, timedelta(days=7), "; last drill 19 d ago (OLDER than the 7 d that are allowed)", True),
-        (UNLIKE, MONTH, "; last drill 19 d ago (of a backup that is NOT encrypted to all to whom this one is)", True),
+        (
+            UNLIKE,
+            MONTH,
+            "; last drill 19 d ago (of a backup that is NOT encrypted to all recipients of this one)",
+            True,
+        ),
         (None, MONTH, "; NEVER DRILLED (there should be a drill every 35 d)", True),
         (Unknown(reason="no network"), MONTH, "; last drill unknown: no network", None),
         (Unknown(reason="no network"), None, "", False),

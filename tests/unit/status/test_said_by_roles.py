@@ -371,7 +371,7 @@ def test_secrets_that_are_due_are_rotated(due: list[str], failure: dict[str, Any
         ),
         (
             {"age_seconds": 4 * 86400, "like_newest": False},
-            "the last drill proved one 4.0 d ago, which is not encrypted to all to whom the newest one is",
+            "the last drill proved one 4.0 d ago, which is not encrypted to all recipients of the newest one",
         ),
     ],
 )
