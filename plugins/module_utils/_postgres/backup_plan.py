@@ -144,8 +144,16 @@ def plan_backup(wanted: Request, seen: Observed) -> BackupPlan:
         steps=tuple(_steps(wanted, seen, seen.work)),
         before={"backup": None},
         after={"backup": {name: predicted[name] for name in ("id", "kind", "state", "selection", "tables")}},
-        warnings=(*absent, *seen.work.lack.warnings),
+        warnings=(*_mistaken(wanted), *absent, *seen.work.lack.warnings),
     )
+
+
+def _mistaken(wanted: Request) -> Iterator[str]:
+    """Whoever names a backup by hand to hold it, or to let it go, may mean one that has another name, or is gone."""
+    if not wanted.by_id or wanted.kind != "manual" or wanted.hold.wanted is None:
+        return
+    meant = "to hold, so that a new one is taken and held" if wanted.hold.wanted else "to let go, so that one is taken"
+    yield f"There is no backup {wanted.backup_id} {meant}. Where an older one was meant, name that."
 
 
 def _plan_existing(wanted: Request, seen: Observed, manifest: Manifest) -> BackupPlan:

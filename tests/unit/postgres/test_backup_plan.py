@@ -138,6 +138,23 @@ def test_each_number_of_tables_says_what_it_counts() -> None:
     assert in_words(["table"]) == "1 table"
 
 
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"backup_id": "b1", "hold": True}, "no backup b1 to hold"),
+        ({"backup_id": "b1", "hold": False}, "no backup b1 to let go"),
+        ({"backup_id": "b1"}, None),
+        ({"backup_id": "b1", "kind": "pre_restore", "hold": True}, None),
+        ({"max_age": "1h", "hold": True}, None),
+        ({"backup_schedule": "hourly", "hold": True}, None),
+    ],
+)
+def test_a_new_backup_is_perhaps_not_the_one_that_was_to_be_held(params: dict[str, Any], said: str | None) -> None:
+    plan = plan_backup(wanted(**params), observed(make=work()))
+    assert [said in text for text in plan.warnings if said] == ([True] if said else [])
+    assert bool(plan.warnings) == bool(said)
+
+
 def test_exclusions_that_name_nothing_are_named() -> None:
     scope = replace(work().scope, absent=("public.gone",))
     plan = plan_backup(wanted(backup_id="one"), observed(make=work(scope=scope)))
