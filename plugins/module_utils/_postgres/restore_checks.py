@@ -198,19 +198,25 @@ def check_rights(
 
 
 def check_owners(owners: Collection[str], target: TargetFacts) -> None:
-    """The role that restores must be a member of each role that it gives objects to."""
+    """The role that restores is a member of each role that it gives objects to; of a superuser nobody should be."""
     if target.superuser:
         return
     present = {role for role in owners if role in target.roles and not role.startswith("pg_")}
     if not (foreign := sorted(present - target.roles_acted_for)):
         return
+    mighty = ", ".join(sorted(target.superusers.intersection(foreign)))
     raise RunbookError(
         code="privilege_missing",
         attempted=_ATTEMPTED,
         object=f"role {target.user} on {target.label}",
         reason=f"objects belong to {', '.join(foreign)}, and the role is no superuser, nor a member of that which "
         "inherits its rights",
-        remedy=f"{_let_act(foreign, target)} or give all objects to one role with option owner.",
+        remedy=(
+            f"Restore as a superuser, since whoever may act for {mighty} is one,"
+            if mighty
+            else _let_act(foreign, target)
+        )
+        + " or give all objects to one role with option owner (restore_owner in an inventory).",
         details={"roles": foreign},
     )
 

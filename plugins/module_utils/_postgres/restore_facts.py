@@ -26,7 +26,8 @@ _ROLES = """
 SELECT rolname::pg_catalog.text,
        pg_catalog.pg_has_role(current_user, oid,
            CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
-       AND pg_catalog.pg_has_role(current_user, oid, 'USAGE')
+       AND pg_catalog.pg_has_role(current_user, oid, 'USAGE'),
+       rolsuper
 FROM pg_catalog.pg_roles"""
 _EXTENSIONS = """
 SELECT name::pg_catalog.text, coalesce(default_version, '') FROM pg_catalog.pg_available_extensions"""
@@ -69,6 +70,7 @@ class TargetFacts:
     free_bytes: int | None
     read_only: bool = False
     bypasses_policies: bool = False
+    superusers: frozenset[str] = frozenset()
 
 
 def read_databases(session: Session) -> dict[str, int]:
@@ -79,7 +81,7 @@ def read_databases(session: Session) -> dict[str, int]:
 def read_target(session: Session, server: ServerFact) -> TargetFacts:
     """Everything that decides whether a restore can succeed, in a few short queries."""
     user, superuser, may_create_database, may_create_role, bypasses = session.row(_USER, attempted=_ATTEMPTED)
-    acted_for: dict[str, bool] = dict(session.rows(_ROLES, attempted=_ATTEMPTED))
+    roles: list[tuple[str, bool, bool]] = list(session.rows(_ROLES, attempted=_ATTEMPTED))
     return TargetFacts(
         server=server,
         label=session.endpoint.label,
@@ -88,8 +90,9 @@ def read_target(session: Session, server: ServerFact) -> TargetFacts:
         may_create_database=may_create_database,
         may_create_role=may_create_role,
         databases=read_databases(session),
-        roles=frozenset(acted_for),
-        roles_acted_for=frozenset(name for name, member in acted_for.items() if member),
+        roles=frozenset(name for name, _, _ in roles),
+        roles_acted_for=frozenset(name for name, acted_for, _ in roles if acted_for),
+        superusers=frozenset(name for name, _, mighty in roles if mighty),
         extensions=dict(session.rows(_EXTENSIONS, attempted=_ATTEMPTED)),
         tablespaces=_names(session, _TABLESPACES),
         locales=frozenset(normal_locale(name) for name in _names(session, _LOCALES)),

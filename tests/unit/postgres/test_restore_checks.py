@@ -182,6 +182,10 @@ def test_owners_must_be_roles_that_one_may_act_for() -> None:
         server = replace(foreign, server=replace(foreign.server, major=major))
         assert advised in refused("privilege_missing", lambda: checks.check_owners({"app", "other"}, server))  # noqa: B023
     checks.check_owners({"app", "other"}, replace(foreign, superuser=True))
+    mighty = replace(foreign, superusers=frozenset({"other", "postgres"}))
+    said = refused("privilege_missing", lambda: checks.check_owners({"app", "other"}, mighty))
+    assert "GRANT" not in said, "nobody is advised to make a superuser of a role"
+    assert "whoever may act for other is one, or give all objects to one role" in said
 
 
 def test_missing_roles_are_listed_with_their_statements() -> None:
