@@ -26,6 +26,10 @@ def require_possible(manifest: Manifest) -> None:
     """Raises ValueError, which says what of the manifest cannot be true."""
     if not manifest.archives:
         raise ValueError("it names no archive")
+    definitions = sum(archive.role == "sections" for archive in manifest.archives)
+    if len(manifest.archives) > 1 and (definitions != 1 or len(set(manifest.keys)) < len(manifest.keys)):
+        count = len(manifest.archives)
+        raise ValueError(f"{definitions} of its {count} archives hold the definitions, or one of them is there twice")
     for archive in manifest.archives:
         _require_segments(archive, _size(archive))
     if manifest.globals is not None:

@@ -123,6 +123,7 @@ def test_segments_that_are_all_of_an_archive_are_believed() -> None:
         sealed(bytes=-16, header_bytes=232),
         {**full().to_json(), "archives": []},
         {**full().to_json(), "archives": [{"key": "k", "bytes": -1, "sha256": "", "entries": 1}]},
+        {**full().to_json(), "archives": [{"key": key, "bytes": 1, "sha256": "", "entries": 1} for key in "kl"]},
     ],
     ids=[
         "overlap",
@@ -140,6 +141,7 @@ def test_segments_that_are_all_of_an_archive_are_believed() -> None:
         "a negative size",
         "no archive",
         "an archive of a negative size",
+        "nobody knows which archive has the definitions",
     ],
 )
 def test_what_cannot_be_true_of_an_archive_is_corrupt(document: dict[str, Any]) -> None:
