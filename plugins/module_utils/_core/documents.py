@@ -212,13 +212,6 @@ class Series:
         return RunbookError(code=code, attempted="read a document", object=self.where, reason=reason, remedy=remedy)
 
 
-def probe_steps(store: Store) -> tuple[str, ...]:
-    """What :func:`require_conditional` would add to a store, for plans; nothing is written to find out."""
-    if store.head(PROBE_KEY) is not None:
-        return ()
-    return (f"prove that {store.url} honours conditional writes, by creating {PROBE_KEY} in it twice",)
-
-
 def require_conditional(store: Store, context: Context) -> None:
     """Prove that the store lets only one of two writers create an object. Raises ``store_not_conditional``.
 

@@ -22,7 +22,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RU
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import catalog, platform
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup import PostgresBackup
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import CONNECTION_SPEC, Connector, Session
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import CONNECTION_SPEC, Connector
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_act import Replaced, Replacing
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_facts import PATIENCE, Ground, read_ground
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_plan import (
@@ -197,7 +197,7 @@ def way_back_recipients(options: Options, manifest: Manifest) -> tuple[str, ...]
             code="invalid_parameter",
             attempted="restore the backup in place",
             object="age_recipients",
-            reason="the backup is encrypted with age, and to whom the one that is taken first shall be was not said",
+            reason="the backup is encrypted with age, and nobody said for whom the one that is taken first is to be",
             remedy="Name them (the inventory's runbooks_age_recipients), or give an empty list for one that is not"
             " encrypted (backup_encryption: none).",
         )
@@ -215,7 +215,6 @@ class InPlace:
         source: Objects,
         marks: Marks,
         connector: Connector,
-        session: Session,
         context: Context,
         params: Mapping[str, Any],
     ) -> None:

@@ -136,11 +136,10 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
             "source": self._opened,
             "marks": self._marks,
             "connector": self._connector,
-            "session": self._session,
             "context": self.context,
         }
         if isinstance(state, SwapState):
-            self._swapping = Swapping(self.options, state, foresee=self._taken.foresee, **tools)
+            self._swapping = Swapping(self.options, state, session=self._session, foresee=self._taken.foresee, **tools)
             done = self._swapping.act(plan)
             self._taken.settle(state.target_database)
             return done
@@ -149,7 +148,7 @@ class Restore(Operation["RestoreState | ForeignState", "RestorePlan | ForeignPla
             done = self._in_place.act(plan)
             self._taken.settle(state.target_database)
             return done
-        restoring = Restoring(self.options, state, **tools)
+        restoring = Restoring(self.options, state, session=self._session, **tools)
         if state.work is not None:
             return restoring.restore(plan, state.work)
         if state.mark is not None and state.found_as is not None:
