@@ -39,7 +39,6 @@ from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import 
     NewestRestore,
     Unknown,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._status.launch import repeated
 from ansible_collections.ops.runbooks.plugins.module_utils._status.lines import closing_lines
 from ansible_collections.ops.runbooks.plugins.module_utils._status.outcome import Outcome
 from ansible_collections.ops.runbooks.plugins.module_utils._status.restores import newest_restore
@@ -122,7 +121,7 @@ class StatusInfo(Operation[Facts, Plan]):
         given = self.params["outcome"]
         outcome = Outcome.read(given) if given else None
         controller = self.context.controller.process
-        again = repeated(controller.argv) if controller is not None else ""
+        argv = controller.argv if controller is not None else ()
         return Plan(
             changed=False,
             result={
@@ -141,7 +140,7 @@ class StatusInfo(Operation[Facts, Plan]):
                 "past_drill_age": state.past_drill_age,
                 "costs": _described(state.costs, Costs.describe),
                 "protection": _described(state.protection, asdict),
-                "lines": list(closing_lines(outcome, state, self.params["command_options"], again)),
+                "lines": list(closing_lines(outcome, state, self.params["command_options"], argv)),
             },
         )
 

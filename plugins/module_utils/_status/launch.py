@@ -18,6 +18,7 @@ from typing import Any
 
 #: Settings of the environment; inputs (``backup``, ``to``, ...) are the play's to repeat.
 _SETTING = "runbooks_"
+_RUNBOOK = re.compile(r"ops\.runbooks\.(?P<name>\w+)")
 _SECRET = re.compile(r"secret|token|password|access_key|webhook|heartbeat")
 #: What ``-e name=value`` carries unharmed: ansible splits it at blanks and takes quotes away.
 _PLAIN = re.compile(r"[A-Za-z0-9_.,:/@%+-]+")
@@ -25,9 +26,13 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.,:/@%+-]+")
 _OF_AWX = "@/runner/"
 
 
-def repeated(argv: Sequence[str]) -> str:
-    """The options to add to the next command: variable files, and settings that were given one by one."""
-    return " ".join(f"-e {shlex.quote(each)}" for value in _extra(argv) for each in _kept(value))
+def repeated(argv: Sequence[str], same: str = "") -> str:
+    """The options to add to the next command: variable files, and settings that were given one by one.
+
+    ``same`` is that command where it is this one again; then settings of its runbook (``restore_owner``, ...) that it
+    has not got yet count too. To another command they mean nothing.
+    """
+    return " ".join(f"-e {shlex.quote(each)}" for value in _extra(argv) for each in _kept(value, same))
 
 
 def _extra(argv: Sequence[str]) -> Iterator[str]:
@@ -42,16 +47,25 @@ def _extra(argv: Sequence[str]) -> Iterator[str]:
             yield word[2:]
 
 
-def _kept(value: str) -> Iterator[str]:
+def _kept(value: str, same: str) -> Iterator[str]:
     if value.startswith("@"):
         if not value.startswith(_OF_AWX):
             yield value
         return
     for name, setting in _variables(value).items():
-        if name.startswith(_SETTING) and not _SECRET.search(name):
+        if (name.startswith(_SETTING) or _own(name, same)) and not _SECRET.search(name):
             text = str(setting)
             plain = isinstance(setting, str) and _PLAIN.fullmatch(text)
             yield f"{name}={text}" if plain else json.dumps({name: setting}, ensure_ascii=False)
+
+
+def _own(name: str, same: str) -> bool:
+    runbook = _RUNBOOK.search(same)
+    return (
+        runbook is not None
+        and name.startswith(f"{runbook['name']}_")
+        and not re.search(rf"\b{re.escape(name)}\b", same)
+    )
 
 
 def _variables(value: str) -> Mapping[str, Any]:

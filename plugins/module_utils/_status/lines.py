@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import age, human, iso
 from ansible_collections.ops.runbooks.plugins.module_utils._core.lease import LockState
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.stored import Stored
 from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import Facts, LastRun, Unknown
+from ansible_collections.ops.runbooks.plugins.module_utils._status.launch import repeated
 from ansible_collections.ops.runbooks.plugins.module_utils._status.outcome import Outcome
 
 #: Failures that a runbook ends with after it has seen everything through, so that its summary is what was changed.
@@ -21,13 +23,13 @@ _READERS = ("postgres_backup", "postgres_backup_retention", "postgres_backup_ver
 
 
 def closing_lines(
-    outcome: Outcome | None, facts: Facts, options: str, repeated: str = ""
+    outcome: Outcome | None, facts: Facts, options: str, argv: Sequence[str] = ()
 ) -> tuple[str, str, str, str, str, str]:
     """Result and code, what was changed, whether production is affected, newest good backup, lock, next command.
 
     Without an ``outcome`` the last recorded run takes its place. ``options`` are the options of ansible-playbook that
-    select this environment and host, such as ``-i inventories/production --limit main``; ``repeated`` are those which
-    every command is given once more.
+    select this environment and host, such as ``-i inventories/production --limit main``; ``argv`` is how this run was
+    called, of which the next command repeats the settings.
     """
     return (
         f"Result: {_result(outcome, facts)}",
@@ -35,7 +37,7 @@ def closing_lines(
         f"Production affected: {_affected(outcome, facts)}",
         f"Newest good backup: {_backup(facts)}",
         f"Lock: {_lock(facts.lock)}",
-        f"Next: {_again(_next(outcome, facts, options), repeated)}",
+        f"Next: {_again(_next(outcome, facts, options), outcome, argv)}",
     )
 
 
@@ -173,9 +175,11 @@ def _due(facts: Facts, options: str) -> str:
     return "nothing is due"
 
 
-def _again(text: str, repeated: str) -> str:
-    """A command, with the options that every command is given once more; what is none stays as it is."""
-    return f"{text} {repeated}" if repeated and text.startswith("ansible-playbook ") else text
+def _again(text: str, outcome: Outcome | None, argv: Sequence[str]) -> str:
+    """A command, with the settings that this one was given; what is none stays as it is."""
+    this = outcome.command if outcome is not None else ""
+    options = repeated(argv, text if text in (this, this.removesuffix(" --check")) else "")
+    return f"{text} {options}" if options and text.startswith("ansible-playbook ") else text
 
 
 def _to_repeat(last: LastRun | Unknown | None) -> bool:

@@ -36,6 +36,13 @@ def test_settings_and_files_are_repeated(words: list[str], expected: str) -> Non
     assert repeated(["/usr/bin/python3", "ansible-playbook", "ops.runbooks.backup", *words]) == expected
 
 
+def test_settings_of_the_runbook_are_for_the_same_command() -> None:
+    same = "ansible-playbook ops.runbooks.restore -i hosts.yml --limit main -e backup=b1 -e restore_id=inc1"
+    words = ["-e", "restore_owner=app backup=b1 restore_id=inc1", "-e", "drill_jobs=2", "-e", "restore_token=word"]
+    assert repeated(words, same) == "-e restore_owner=app"
+    assert repeated(words) == ""
+
+
 @given(st.lists(st.sampled_from(["-e", "--extra-vars", "{", "runbooks_a=", "="]) | st.text(max_size=12)))
 def test_any_command_line_is_read(words: list[str]) -> None:
     assert isinstance(repeated(words), str)

@@ -100,8 +100,12 @@ def test_a_red_run() -> None:
     assert lines(back)["Changed"] == "went back"
     assert lines(replace(red, message=""))["Result"] == "failed (store_unreachable)"
     assert Outcome.read({"failed": True, "msg": "Could not."}).code == "run_refused"
-    again = closing_lines(red, FACTS, OPTIONS, "-e runbooks_rpo=2h")
+    again = closing_lines(red, FACTS, OPTIONS, ["-e", "runbooks_rpo=2h"])
     assert again[-1] == f"Next: {red.command} -e runbooks_rpo=2h"
+    own = ["-e", "backup_jobs=2"]
+    checked = replace(red, failed=False, check=True, command=f"{red.command} --check", next=red.command)
+    assert closing_lines(checked, FACTS, OPTIONS, own)[-1] == f"Next: {red.command} -e backup_jobs=2"
+    assert closing_lines(replace(red, next="ansible-playbook x"), FACTS, OPTIONS, own)[-1] == "Next: ansible-playbook x"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +212,7 @@ def test_where_there_is_no_backup_one_is_taken_first() -> None:
 @pytest.mark.parametrize("code", ["invalid_parameter", "confirmation_missing", "target_occupied"])
 def test_what_was_asked_for_wrongly_is_not_proposed_again(code: str) -> None:
     wrong = Outcome(runbook="migrate", failed=True, code=code, command="ansible-playbook x")
-    said = closing_lines(wrong, FACTS, OPTIONS, "-e runbooks_rpo=2h")[-1]
+    said = closing_lines(wrong, FACTS, OPTIONS, ["-e", "runbooks_rpo=2h"])[-1]
     assert said == "Next: the same command again, with its inputs corrected", "it is no command to add to"
 
 
