@@ -180,5 +180,5 @@ def _missing(vercel: Vercel, what: str, reason: str) -> RunbookError:
         attempted="find the deployment",
         object=f"{what} in {vercel.place}",
         reason=reason,
-        remedy="Name a deployment that vercel_info lists, by its id (dpl_...) or its address.",
+        remedy="Name a deployment that vercel_info lists, by its id (dpl_...) or address, or the whole id of a commit.",
     )

@@ -186,6 +186,12 @@ def test_how_long_users_met_it(facts: dict[str, Any], seconds: dict[str, float])
     assert role(web=found)("web", "_deploy_measured") == seconds
 
 
+@pytest.mark.parametrize(("code", "wrong"), [("deployment_missing", True), ("smoke_failed", False)])
+def test_a_name_that_nothing_has_is_for_its_giver_to_correct(code: str, wrong: bool) -> None:
+    assert role(web=app("promote", record_failure={"code": code}))("web", "_deploy_inputs_wrong") is wrong
+    assert role(web=app("promote"))("web", "_deploy_inputs_wrong") is False
+
+
 def asked(database: str, *names: str) -> dict[str, Any]:
     pending = [{"name": name, "checksum": f"sum of {name}"} for name in names]
     return {"deploy_database": database, "migration": {"pending": pending, "known": {"head": None}}}
