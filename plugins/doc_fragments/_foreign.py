@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Options for restoring dumps that are no backups of ours, in step with ``_postgres/restore_options.py``."""
+"""Options for restoring dumps that are no backups of ours, in step with ``_postgres/restore/options.py``."""
 
 from __future__ import annotations
 

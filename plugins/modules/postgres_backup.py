@@ -230,7 +230,7 @@ failure:
 """
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.runner import run
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup import PostgresBackup
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup.backup import PostgresBackup
 
 
 def main() -> None:

@@ -233,7 +233,7 @@ failure:
 """
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.runner import run
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention import Retention
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention.retention import Retention
 
 
 def main() -> None:

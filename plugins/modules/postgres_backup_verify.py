@@ -237,7 +237,7 @@ failure:
 """
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.runner import run
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify import Verify
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify.verify import Verify
 
 
 def main() -> None:

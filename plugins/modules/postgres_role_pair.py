@@ -238,7 +238,7 @@ failure:
 """
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.runner import run
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair import PostgresRolePair
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair.role_pair import PostgresRolePair
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import connector
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill_equip import make_extension
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.private_server import LOADER
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill.equip import make_extension
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill.private_server import LOADER
 
 from harness.children import until
 from harness.modules import ModuleRunner, Outcome, read_outcome

@@ -12,10 +12,10 @@ from datetime import timedelta
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres import restore_count
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import Connector, connector
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import TableFact, TableName
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_count import Counting
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore import count as restore_count
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.count import Counting
 
 from harness.servers import Database
 from harness.stores import run_context

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect import connector
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_model import Names
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_turns import RolePair
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair.model import Names
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair.turns import RolePair
 
 from harness import supabase
 from harness.canaries import Search, new_canary

@@ -26,7 +26,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     TableFact,
     TableName,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import DROPPED
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.database import DROPPED
 
 _ATTEMPTED = "compare the restored database with the backup"
 _PART = r'"(?:[^"]|"")*"|[^\s".(]+'

@@ -15,7 +15,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import hu
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.operation import Plan
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import MOST_DELETED
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import describe
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup.plan import describe
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import MARKS
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict

@@ -15,10 +15,10 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import pa
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres import taken_away
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_plan import ForeignPlan, ForeignState
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore import Restore
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import FINISHED
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import RestorePlan, RestoreState
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign.plan import ForeignPlan, ForeignState
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.mark import FINISHED
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.plan import RestorePlan, RestoreState
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.restore import Restore
 from ansible_collections.ops.runbooks.plugins.module_utils._release.releases import Releases
 from ansible_collections.ops.runbooks.plugins.module_utils._release.restored import Fit, fit_of
 from ansible_collections.ops.runbooks.plugins.module_utils._vercel.moves import Moves

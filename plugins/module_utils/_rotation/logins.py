@@ -27,7 +27,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
     Connector,
     connector,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_login import tenant_of
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair.login import tenant_of
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.kept import read_kept
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.ledger import read_ledgers
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.options import KEPT_IN

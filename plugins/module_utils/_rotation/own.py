@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.address import URL_VARIABLES
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_model import Names
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair.model import Names
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import Declaration
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.model import Ledger
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.value import KEY_VARIABLE, Keys

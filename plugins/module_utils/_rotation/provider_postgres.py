@@ -25,8 +25,8 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.connect imp
     connector,
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Endpoint
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_model import Names, Pooler
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_turns import RolePair
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair.model import Names, Pooler
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair.turns import RolePair
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.declare import refused
 from ansible_collections.ops.runbooks.plugins.module_utils._rotation.provider import Made, Verdict
 

@@ -20,7 +20,7 @@ from typing import Any
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import human, human_bytes
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention_plan import Policy, stored_backups
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention.plan import Policy, stored_backups
 
 #: How many of the newest backups are looked at.
 LOOKED_AT = 5
@@ -100,7 +100,7 @@ def newest_taken(backups: Backups, selection_hash: str | None) -> list[Taken]:
 
 
 def interval(schedule: str) -> timedelta | None:
-    """How often a schedule asks for a backup; None for one that is none (see ``_postgres.schedule``)."""
+    """How often a schedule asks for a backup; None for one that is none (see ``_postgres.backup.schedule``)."""
     words = schedule.lower().split()
     if len(words) > 1 and words[0] == "every" and re.fullmatch(r"0*[1-9]\d{0,3}h", words[1]):
         return timedelta(hours=int(words[1][:-1]))

@@ -22,9 +22,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._core.spec import Arg
 from ansible_collections.ops.runbooks.plugins.module_utils._core.store import RUN_SPEC, STORE_SPEC
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backups import Backups, selection_hash
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Manifest
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention import RETENTION_SPEC, policy
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention.retention import RETENTION_SPEC, policy
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.stored import Stored, stored
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified import Verifications
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify.verified import Verifications
 from ansible_collections.ops.runbooks.plugins.module_utils._status.costs import (
     Costs,
     costs,

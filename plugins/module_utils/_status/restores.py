@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import Marks
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.mark import Marks
 from ansible_collections.ops.runbooks.plugins.module_utils._status.facts import NewestRestore
 
 if TYPE_CHECKING:  # pragma: no cover

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import ID
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup import BACKUP_SPEC
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup.backup import BACKUP_SPEC
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup.compression import Compression, compression
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup.plan import (
     Observed,
     Reached,
     Work,
@@ -22,8 +23,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_plan
     describe,
     plan_backup,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_request import Request, request
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.compression import Compression, compression
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup.request import Request, request
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
     Endpoint,
     Manifest,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.by_hand import by_hand
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup.by_hand import by_hand
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
     AgeFact,
     ArchiveFact,

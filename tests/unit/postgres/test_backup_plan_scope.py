@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres import rights
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup import rights
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import TableName
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.scope import Relation, Scope, choose, selection
 

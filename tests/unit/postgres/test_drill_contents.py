@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry, Head
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill_checks import Assertion
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill_contents import Provided, Shown, show
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill.checks import Assertion
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.drill.contents import Provided, Shown, show
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ExtensionFact, SequenceFact, TableFact
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.contents import Adaptation
 
 from harness.manifests import make_manifest
 

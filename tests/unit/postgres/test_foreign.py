@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import zstandard
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_archive import check_lz4
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_dump import Dump, Hashed, Packing, Unpacked
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign_sql import Piece, Script
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign.archive import check_lz4
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign.dump import Dump, Hashed, Packing, Unpacked
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.foreign.sql import Piece, Script
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core import process
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_facts import Beyond, Ground, Thing
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_load import Feeder, Text
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_plan import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place.facts import Beyond, Ground, Thing
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place.load import Feeder, Text
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place.plan import (
     InPlaceState,
     check_backup,
     decide_in_place,
@@ -31,7 +31,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     TableFact,
     TableName,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.mark import (
     FINISHED,
     REPLACING,
     Attempt,
@@ -147,7 +147,7 @@ def test_only_a_good_backup_of_whole_schemas(part: Selection, suspect: str | Non
 
 
 def test_what_goes_with_it_and_cannot_come_back_is_named() -> None:
-    from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_plan import require_possible
+    from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place.plan import require_possible
 
     class NoWork:
         heads = ()

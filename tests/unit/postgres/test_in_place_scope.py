@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry, Head
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_scope import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place.scope import (
     Present,
     foreign_grants,
     head_of,
@@ -17,7 +17,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.in_place_sc
 )
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import Endpoint, TableName
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.table_history import last_with
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tables_put_back import put_back
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tables.put_back import put_back
 
 PRESENT = Present(
     schemas={"public": False},

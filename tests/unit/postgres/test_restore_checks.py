@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres import restore_checks as checks
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import read_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import (
     ExtensionFact,
@@ -22,8 +21,9 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model impor
     Selection,
     TableFact,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_facts import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore import checks
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.contents import Ownership
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.facts import (
     TargetFacts,
     missing_locales,
     normal_locale,

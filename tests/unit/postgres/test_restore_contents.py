@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Head, read_head, rewrite_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive_roles import OWNED, roles_named
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.contents import (
     Grant,
     Ownership,
     adapt,

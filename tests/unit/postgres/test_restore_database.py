@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.failures import connecting
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Ownership
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_database import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.contents import Ownership
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.database import (
     create_statement,
     grant_statements,
     is_temporary,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Change, Entry, Head, read_head
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_frozen import frozen
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.contents import Adaptation
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.frozen import frozen
 
 ARCHIVES = sorted((Path(__file__).parent / "archives").glob("*.dump"))
 AS_IT_IS = Adaptation(changes={}, left_out=frozenset(), losses=())

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry, Head, read_head
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import TableName
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_meanwhile import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.meanwhile import (
     Meanwhile,
     complete_tables,
     plain_indexes,

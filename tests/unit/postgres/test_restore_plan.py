@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import ID
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_build import undisturbed
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_contents import Adaptation
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_facts import TargetFacts
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.build import undisturbed
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.contents import Adaptation
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.facts import TargetFacts
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.mark import (
     FINISHED,
     LOADED,
     STARTED,
@@ -25,7 +25,7 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mar
     SourceBackup,
     default_restore_id,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_plan import RestoreState, Work, decide
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.plan import RestoreState, Work, decide
 from hypothesis import given
 from hypothesis import strategies as st
 

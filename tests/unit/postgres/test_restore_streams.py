@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import Entry, read_head
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_streams import in_turn
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.streams import in_turn
 
 HEAD = read_head(io.BytesIO((Path(__file__).parent / "archives" / "pg18_zstd.dump").read_bytes()), "object")
 ENTRIES: tuple[tuple[int, str, tuple[int, ...]], ...] = (

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from ansible_collections.ops.runbooks.plugins.module_utils._core.clock import CLOCKS_MAY_DIFFER
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import KINDS, Selection
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention_plan import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention.plan import (
     REASONS,
     Candidate,
     Decision,

@@ -14,23 +14,23 @@ from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres import role_pair_password as passwords
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_adopt import hindrances, plan_adoption
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_adopt_facts import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair import password as passwords
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair.adopt import hindrances, plan_adoption
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair.adopt_facts import (
     AdoptionFact,
     Defaults,
     Grant,
     Membership,
     Policy,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_model import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair.model import (
     Manager,
     Names,
     PairFact,
     RoleFact,
     SessionFact,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair_plan import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.role_pair.plan import (
     RolePairPlan,
     Wanted,
     plan_pair,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
 from ansible_collections.ops.runbooks.plugins.module_utils._core.names import ID
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.schedule import nearest
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup.schedule import nearest
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -14,12 +14,16 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres import segments
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.archive import read_head
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup import segments
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup.segments import (
+    ByBlocks,
+    Retraced,
+    Segmented,
+)
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ArchiveFact, SegmentFact
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_load import Loading, read_on
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_segments import require_head, shares
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.segments import ByBlocks, Retraced, Segmented
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.load import Loading, read_on
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.segments import require_head, shares
 from hypothesis import example, given
 from hypothesis import strategies as st
 

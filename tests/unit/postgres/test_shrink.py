@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup_amend import Hold, amend
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup.amend import Hold, amend
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup.shrink import shrunk
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import TableFact
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.shrink import shrunk
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
 from hypothesis import given
 from hypothesis import strategies as st

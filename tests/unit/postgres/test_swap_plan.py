@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._core.errors import RunbookError
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mark import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore.mark import (
     FINISHED,
     LOADED,
     REVERTED,
@@ -24,15 +24,15 @@ from ansible_collections.ops.runbooks.plugins.module_utils._postgres.restore_mar
     Mark,
     SourceBackup,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_act import carry_over
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_expire import Aside, is_it, previous_databases
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_facts import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap.act import carry_over
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap.expire import Aside, is_it, previous_databases
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap.facts import (
     Live,
     LiveSession,
     RoleConfiguration,
     check_live,
 )
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap_plan import (
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.swap.plan import (
     SwapState,
     decide_swap,
     is_previous,

@@ -13,8 +13,8 @@ import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import ObjectFact
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.tools import Tool
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verdict import Verdict
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verified import Verified
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify_plan import VerifyState, decide, settled
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify.plan import VerifyState, decide, settled
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.verify.verified import Verified
 
 from harness.manifests import NOON, make_manifest
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.schedule import nearest
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.backup.schedule import nearest
 
 from harness.paths import CHECKOUT, PLAYBOOKS, ROLES
 from harness.runbook_pages import Runbook, specs_of

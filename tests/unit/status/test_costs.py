@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 from ansible_collections.ops.runbooks.plugins.module_utils._postgres.model import LargeObjectsFact, TableFact
-from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention_plan import Policy, Rule
+from ansible_collections.ops.runbooks.plugins.module_utils._postgres.retention.plan import Policy, Rule
 from ansible_collections.ops.runbooks.plugins.module_utils._status.costs import Taken, costs, interval, taken_of
 
 from harness.manifests import make_manifest
