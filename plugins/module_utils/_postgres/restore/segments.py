@@ -82,7 +82,7 @@ def load_share(
     loading: Loading,
     context: Context,
 ) -> int:
-    """Stream one share into the database and return its bytes. Raises what ``restore_load.load`` raises."""
+    """Stream one share into the database and return its bytes. Raises what ``load.load`` raises."""
     pieces = _pieces(store, archive, share.segments)
     name = f"{archive.key.rpartition('/')[2]}.{share.segments[0].offset}"
     listing = adaptation.listing(head, share.entries)

@@ -5,8 +5,8 @@
 """All archives of a backup into a database, several streams at once (private to ops.runbooks).
 
 First the definitions, then the rows, then what is made of rows: indexes, keys, triggers; some indexes are made before
-everybody's rows are there (``restore_meanwhile``). Rows stream from the store, one pg_restore for each archive, or for
-each share of the only one (``restore_segments``). What comes after them is the longest part of many restores:
+everybody's rows are there (``meanwhile``). Rows stream from the store, one pg_restore for each archive, or for
+each share of the only one (``segments``). What comes after them is the longest part of many restores:
 pg_restore makes it in several sessions, which it can only from a file. That file holds definitions and nothing else.
 Where the backup is a single archive, it is that one's head, which is a whole archive to pg_restore as long as nobody
 asks it for rows.
@@ -86,7 +86,7 @@ def sections_of(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
 
 
 def load_all(store: Objects, parts: Sequence[Part], loading: Loading, jobs: int, context: Context) -> int:
-    """Every archive of a backup; returns their bytes. Raises what ``restore_load.load`` raises."""
+    """Every archive of a backup; returns their bytes. Raises what ``load.load`` raises."""
     adapted = frozen([(part.head, part.adaptation) for part in parts])
     parts = [replace(part, adaptation=adaptation) for part, adaptation in zip(parts, adapted, strict=True)]
     total = _Total(loading.on_progress)
