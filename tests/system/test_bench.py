@@ -26,6 +26,7 @@ def test_it_measures_what_is_ours(tmp_path: Path) -> None:
         "-m",
         "bench",
         *GROUPS["backups"],
+        *GROUPS["jobs"],
         *GROUPS["restores"],
         "--size",
         "8",
