@@ -98,14 +98,14 @@ class Redactor:
 
 
 def masked(text: str) -> str:
-    """``text`` with what is a password by where it stands masked, in a URL, a DSN or a header.
+    """``text`` with what is a password by where it stands masked, in a URL, a DSN or a header; and age identities.
 
     For what is cut where no redactor is at hand: of half a URL nobody could tell any more.
     """
     if ":" in text or "=" in text:
         for pattern in (_URL_PASSWORD, _DSN_PASSWORD, _SIGNATURE, _HEADER):
             text = pattern.sub(rf"\g<head>{MASK}", text)
-    return text
+    return _IDENTITY.sub(MASK, text)
 
 
 def _key(key: Any) -> str | None:

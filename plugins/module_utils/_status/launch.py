@@ -16,6 +16,8 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.ops.runbooks.plugins.module_utils._core.redact import masked
+
 #: Settings of the environment; inputs (``backup``, ``to``, ...) are the play's to repeat.
 _SETTING = "runbooks_"
 _RUNBOOK = re.compile(r"ops\.runbooks\.(?P<name>\w+)")
@@ -53,8 +55,10 @@ def _kept(value: str, same: str) -> Iterator[str]:
             yield value
         return
     for name, setting in _variables(value).items():
-        if (name.startswith(_SETTING) or _own(name, same)) and not _SECRET.search(name):
-            text = str(setting)
+        text = str(setting)
+        # What would be masked is not repeated at all: with the mask in it the command would be another one.
+        secret = _SECRET.search(name) or masked(text) != text
+        if (name.startswith(_SETTING) or _own(name, same)) and not secret:
             plain = isinstance(setting, str) and _PLAIN.fullmatch(text)
             yield f"{name}={text}" if plain else json.dumps({name: setting}, ensure_ascii=False)
 

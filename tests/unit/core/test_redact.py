@@ -108,6 +108,7 @@ def test_age_identities_are_secret_everywhere() -> None:
     made = Redactor()
     made.protect_within("# public key: age1abc\nAGE-SECRET-KEY-1QQPZRY9X8\n")
     assert made.text("age1abc and AGE-SECRET-KEY-1QQPZRY9X8") == f"age1abc and {MASK}"
+    assert made.text("age-secret-key-1qqpzry9x9, never seen before") == f"{MASK}, never seen before"
 
 
 def test_environment() -> None:

@@ -43,6 +43,20 @@ def test_settings_of_the_runbook_are_for_the_same_command() -> None:
     assert repeated(words) == ""
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        f"runbooks_age_identity=AGE-SECRET-KEY-1{'Q' * 58}",
+        "drill_server_url=postgresql://drill:hunter22@db/postgres",
+        "drill_server_url=postgresql://db/postgres?password=hunter22",
+    ],
+)
+def test_what_holds_a_secret_is_not_repeated(setting: str) -> None:
+    words = ["-e", setting, "-e", "drill_server_url=postgresql://drill@db/postgres"]
+    same = "ansible-playbook ops.runbooks.drill -i hosts.yml"
+    assert repeated(words, same) == "-e drill_server_url=postgresql://drill@db/postgres"
+
+
 @given(st.lists(st.sampled_from(["-e", "--extra-vars", "{", "runbooks_a=", "="]) | st.text(max_size=12)))
 def test_any_command_line_is_read(words: list[str]) -> None:
     assert isinstance(repeated(words), str)

@@ -31,10 +31,10 @@ _ATTEMPTED_STATISTICS = "gather statistics in the restored database"
 _LOCK_TIMEOUT = timedelta(seconds=60)
 #: Bytes from which on a table is worth a job of its own.
 _LARGE = 8 << 20
-#: Seconds between two tries to end what runs.
-_AGAIN = 1.0
 #: Smaller ones in one statement, which commits after each: a round trip for all of them.
 _AT_ONCE = 100
+#: Seconds between two tries to end what runs.
+_AGAIN = 1.0
 #: What ANALYZE without a list takes, but for the catalogs that all databases share: a restore hardly changes those. A
 #: partitioned table stands for its partitions, which ANALYZE goes through with it (PostgreSQL manual, ANALYZE). To ask
 #: for sizes here would wait for locks.
